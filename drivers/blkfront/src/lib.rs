@@ -1,0 +1,3 @@
+//! Block frontend: a Xen vbd as a GEOM disk.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]

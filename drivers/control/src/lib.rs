@@ -1,0 +1,3 @@
+//! control/shutdown and its relatives.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The real hypervisor.
+#![no_std]

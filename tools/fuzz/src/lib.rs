@@ -1,0 +1,2 @@
+//! Fuzz harnesses that replay under cargo test.
+#![forbid(unsafe_code)]

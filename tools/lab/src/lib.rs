@@ -1,0 +1,2 @@
+//! Nested Xen under QEMU.
+#![forbid(unsafe_code)]
