@@ -1,0 +1,229 @@
+//! What a domain may ask of Xen.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::{DomId, Errno, GrantRef, Instant, Mfn, Port, SharedMem};
+
+/// One page of this domain's own memory. Its owner alone may use it; dropping it frees it.
+///
+/// A page that a peer may still map must not be dropped: `pv`'s grant table sees to that.
+pub trait Page: SharedMem {
+    /// The machine frame behind the page, as grant entries name it.
+    fn mfn(&self) -> Mfn;
+}
+
+/// A virtual interrupt (`VIRQ_*` in xen.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Virq {
+    /// The one-shot timer set by [`Hypervisor::set_timer`] has expired.
+    Timer = 0,
+    /// The administrator asked for debug output (`xl debug-keys q` and the like).
+    Debug = 1,
+}
+
+/// Whether a peer may write a granted page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The peer may only read.
+    ReadOnly,
+    /// The peer may read and write.
+    ReadWrite,
+}
+
+/// How large the grant table is and may become, in pages (`GNTTABOP_query_size`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantLimits {
+    /// Pages the table has now.
+    pub frames: u32,
+    /// Pages Xen will let it grow to.
+    pub max_frames: u32,
+}
+
+/// A failed grant operation: one of the negative `GNTST_*` values of grant_table.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantStatus(pub i16);
+
+impl fmt::Display for GrantStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            -1 => "general error",
+            -2 => "bad domain",
+            -3 => "bad grant reference",
+            -4 => "bad handle",
+            -5 => "bad virtual address",
+            -6 => "bad device address",
+            -7 => "no device space",
+            -8 => "permission denied",
+            -9 => "bad page",
+            -10 => "bad copy argument",
+            -11 => "address too big",
+            -12 => "try again",
+            -13 => "no space",
+            other => return write!(f, "grant status {other}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// One end of a grant copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyEnd {
+    /// A page of this domain.
+    Local(Mfn),
+    /// A page that `0` granted to this domain.
+    Foreign(DomId, GrantRef),
+}
+
+/// A copy that Xen makes between two pages; it must stay inside one page at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyGrant {
+    /// Where to copy from.
+    pub source: CopyEnd,
+    /// Byte offset in the source page.
+    pub source_offset: u16,
+    /// Where to copy to.
+    pub destination: CopyEnd,
+    /// Byte offset in the destination page.
+    pub destination_offset: u16,
+    /// Bytes to copy.
+    pub length: u16,
+}
+
+/// Why a domain ends (`SHUTDOWN_*` in sched.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownReason {
+    /// It has no more to do.
+    Poweroff = 0,
+    /// It wants to be started again.
+    Reboot = 1,
+    /// It is broken.
+    Crash = 3,
+}
+
+/// The domain's memory, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Pages the domain has.
+    pub total: usize,
+    /// Pages nobody has asked for.
+    pub free: usize,
+    /// Bytes the heap spans.
+    pub heap_size: usize,
+    /// Bytes of the heap in use.
+    pub heap_used: usize,
+}
+
+/// What a domain may ask of Xen. A value is a handle: clones speak for the same domain.
+///
+/// Nothing here blocks but [`block`](Self::block). Errors are Xen's own.
+pub trait Hypervisor: Clone + 'static {
+    /// A page of the domain's own memory.
+    type Page: Page + 'static;
+    /// Memory that Xen or another domain owns, mapped into this one; dropping it unmaps a foreign
+    /// page.
+    type Mapping: SharedMem + 'static;
+
+    /// Takes a page, filled with zeros; `None` when there is none left.
+    fn alloc_page(&self) -> Option<Self::Page>;
+
+    /// What the domain's memory is used for.
+    fn memory_use(&self) -> MemoryUse;
+
+    /// The shared info page (`struct shared_info` in xen.h).
+    fn shared_info(&self) -> Self::Mapping;
+
+    /// The xenstore ring page and its port, as start_info names them.
+    fn xenstore_ring(&self) -> (Self::Mapping, Port);
+
+    /// The primary console's ring page and its port, as start_info names them.
+    fn console_ring(&self) -> (Self::Mapping, Port);
+
+    /// Opens a port that only `remote` may bind to (`EVTCHNOP_alloc_unbound`).
+    ///
+    /// # Errors
+    /// `ENOSPC` when the domain has no port left, `ESRCH` when there is no such domain.
+    fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno>;
+
+    /// Binds to a port that `remote` opened for this domain (`EVTCHNOP_bind_interdomain`). The new
+    /// port is pending once without an event.
+    ///
+    /// # Errors
+    /// `EINVAL` when the remote port is not open for this domain.
+    fn evtchn_bind_interdomain(&self, remote: DomId, remote_port: Port) -> Result<Port, Errno>;
+
+    /// Binds a virtual interrupt of the first vCPU (`EVTCHNOP_bind_virq`).
+    ///
+    /// # Errors
+    /// `EEXIST` when it is bound already.
+    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno>;
+
+    /// Closes a port (`EVTCHNOP_close`).
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not open.
+    fn evtchn_close(&self, port: Port) -> Result<(), Errno>;
+
+    /// Raises an event at the other end of `port` (`EVTCHNOP_send`).
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not bound to another one.
+    fn evtchn_send(&self, port: Port) -> Result<(), Errno>;
+
+    /// Clears the port's mask bit, and delivers an event that came while it was set
+    /// (`EVTCHNOP_unmask`).
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not open.
+    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno>;
+
+    /// The grant table's size (`GNTTABOP_query_size`).
+    ///
+    /// # Errors
+    /// Xen's, as it is.
+    fn grant_limits(&self) -> Result<GrantLimits, Errno>;
+
+    /// Grows the grant table to `frames` pages and maps page `frames - 1` (`GNTTABOP_setup_table`,
+    /// version 1 entries). Pages are asked for in order, each once.
+    ///
+    /// # Errors
+    /// `ENOMEM` when Xen refuses to grow the table.
+    fn grant_table_frame(&self, frames: u32) -> Result<Self::Mapping, Errno>;
+
+    /// Maps pages that `domain` granted (`GNTTABOP_map_grant_ref`). One result per reference, each
+    /// with Xen's own verdict; a dropped mapping is unmapped.
+    fn grant_map(
+        &self,
+        domain: DomId,
+        refs: &[GrantRef],
+        access: Access,
+    ) -> Vec<Result<Self::Mapping, GrantStatus>>;
+
+    /// Lets Xen copy between pages (`GNTTABOP_copy`). One result per copy.
+    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>>;
+
+    /// The time since the domain's first instruction. It never goes back.
+    fn now(&self) -> Instant;
+
+    /// The time since 1970-01-01 00:00 UTC, as Xen's wall clock has it.
+    fn wall_clock(&self) -> Duration;
+
+    /// Asks for one [`Virq::Timer`] at `at`, instead of any asked for before; `None` asks for none
+    /// (`HYPERVISOR_set_timer_op`).
+    fn set_timer(&self, at: Option<Instant>);
+
+    /// Gives the CPU away until an unmasked port is pending (`SCHEDOP_block`); returns at once if one
+    /// is.
+    fn block(&self);
+
+    /// Arms (or, with the same `id`, feeds) a watchdog that ends the domain `timeout` from now;
+    /// whole seconds. `id` 0 asks for a new one; returns the id (`SCHEDOP_watchdog`).
+    ///
+    /// # Errors
+    /// `ENOSPC` when the domain has no watchdog left.
+    fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno>;
+
+    /// Ends the domain (`SCHEDOP_shutdown`). On real Xen this does not return.
+    fn shutdown(&self, reason: ShutdownReason);
+}
