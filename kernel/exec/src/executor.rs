@@ -1,0 +1,291 @@
+//! Tasks, and which of them are ready.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use hv::Instant;
+use spin::mutex::SpinMutex;
+
+use crate::timer::{Elapsed, Sleep, Timers};
+
+/// How many polls one turn makes at most, so that a task that always wakes itself cannot keep the
+/// run loop from looking at events and deadlines.
+const POLLS_A_TURN: usize = 1024;
+
+/// A handle to the executor; clones speak for the same one.
+#[derive(Clone)]
+pub struct Executor {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    now: Cell<Instant>,
+    tasks: RefCell<Tasks>,
+    ready: Arc<ReadyQueue>,
+    timers: RefCell<Timers>,
+    polls: Cell<u64>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+}
+
+enum Slot {
+    Vacant,
+    /// The future is out of its slot while it is being polled.
+    Polling(Arc<Task>),
+    Waiting(Arc<Task>, Pin<Box<dyn Future<Output = ()>>>),
+}
+
+struct Task {
+    name: &'static str,
+    index: usize,
+    /// Set while the task stands in the queue, so that it never stands there twice: the queue's
+    /// capacity, reserved at spawn, is then always enough and waking never allocates.
+    queued: AtomicBool,
+    queue: Arc<ReadyQueue>,
+}
+
+#[derive(Default)]
+struct ReadyQueue {
+    tasks: SpinMutex<VecDeque<Arc<Task>>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.queue.tasks.lock().push_back(self.clone());
+        }
+    }
+}
+
+/// A task as the shell shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskUse {
+    /// The name it was spawned with.
+    pub name: &'static str,
+    /// Whether it waits to be polled.
+    pub ready: bool,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Executor {
+    /// An executor without tasks, at time zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let inner = Inner {
+            now: Cell::default(),
+            tasks: RefCell::default(),
+            ready: Arc::default(),
+            timers: RefCell::default(),
+            polls: Cell::new(0),
+        };
+        Self {
+            inner: Rc::new(inner),
+        }
+    }
+
+    /// Adds a task. It is polled for the first time in the current turn or the next one.
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.inner.tasks.borrow_mut();
+        let index = tasks.free.pop().unwrap_or(tasks.slots.len());
+        let queue = self.inner.ready.clone();
+        let task = Arc::new(Task {
+            name,
+            index,
+            queued: AtomicBool::new(true),
+            queue,
+        });
+        let slot = Slot::Waiting(task.clone(), Box::pin(future));
+        if index == tasks.slots.len() {
+            tasks.slots.push(slot);
+            // A task that ends gives its index back; the room for that is taken now.
+            let capacity = tasks.slots.len();
+            let known = tasks.free.len();
+            tasks.free.reserve(capacity - known);
+        } else if let Some(vacant) = tasks.slots.get_mut(index) {
+            *vacant = slot;
+        }
+        let mut ready = self.inner.ready.tasks.lock();
+        // A finished task may still stand in the queue once, so twice the slots are enough.
+        let wanted = tasks.slots.len() * 2;
+        let length = ready.len();
+        ready.reserve(wanted.saturating_sub(length).max(1));
+        ready.push_back(task);
+    }
+
+    /// Runs one turn at time `now`: wakes every task whose deadline has come, and polls ready tasks
+    /// until none is left or the turn's budget is used up. Returns whether tasks are still ready, so
+    /// that the caller must not sleep.
+    pub fn turn(&self, now: Instant) -> bool {
+        self.inner.now.set(now.max(self.inner.now.get()));
+        Timers::fire(&self.inner.timers, now);
+        for _ in 0..POLLS_A_TURN {
+            let Some(task) = self.inner.ready.tasks.lock().pop_front() else {
+                return false;
+            };
+            task.queued.store(false, Ordering::Release);
+            self.poll(&task);
+        }
+        !self.inner.ready.tasks.lock().is_empty()
+    }
+
+    fn poll(&self, task: &Arc<Task>) {
+        let Some(mut future) = self.take(task) else {
+            return;
+        };
+        self.inner.polls.set(self.inner.polls.get() + 1);
+        let waker = Waker::from(task.clone());
+        let done = future
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready();
+        let unfinished = (!done).then_some(future);
+        // A finished future was just dropped, with nothing borrowed and its slot still taken: what a
+        // task owns may spawn, wake or sleep in its own drop.
+        let mut tasks = self.inner.tasks.borrow_mut();
+        let Some(slot) = tasks.slots.get_mut(task.index) else {
+            return;
+        };
+        if let Some(future) = unfinished {
+            *slot = Slot::Waiting(task.clone(), future);
+        } else {
+            *slot = Slot::Vacant;
+            tasks.free.push(task.index);
+        }
+    }
+
+    /// Takes the task's future out of its slot, if the slot is still this task's: a waker may outlive
+    /// its task.
+    fn take(&self, task: &Arc<Task>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+        let mut tasks = self.inner.tasks.borrow_mut();
+        let slot = tasks.slots.get_mut(task.index)?;
+        let Slot::Waiting(owner, _) = slot else {
+            return None;
+        };
+        if !Arc::ptr_eq(owner, task) {
+            return None;
+        }
+        match core::mem::replace(slot, Slot::Polling(task.clone())) {
+            Slot::Waiting(_, future) => Some(future),
+            Slot::Vacant | Slot::Polling(_) => None,
+        }
+    }
+
+    /// The time that the current turn was given.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.inner.now.get()
+    }
+
+    /// When the next sleeping task must be woken; `None` if nobody sleeps.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.inner.timers.borrow().next_deadline()
+    }
+
+    /// Polls made since the start.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.inner.polls.get()
+    }
+
+    /// The tasks there are, in the order of their slots.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskUse> {
+        let tasks = self.inner.tasks.borrow();
+        let live = tasks.slots.iter().filter_map(|slot| match slot {
+            Slot::Vacant => None,
+            Slot::Polling(task) | Slot::Waiting(task, _) => Some(task),
+        });
+        live.map(|task| TaskUse {
+            name: task.name,
+            ready: task.queued.load(Ordering::Acquire),
+        })
+        .collect()
+    }
+
+    /// Waits until `deadline`.
+    #[must_use]
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Sleep::new(self.clone(), deadline)
+    }
+
+    /// Waits for `duration` from now on.
+    #[must_use]
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_until(self.now().after(duration))
+    }
+
+    /// Lets every other ready task run before going on.
+    pub async fn yield_now(&self) {
+        let mut yielded = false;
+        core::future::poll_fn(|context| {
+            if yielded {
+                return Poll::Ready(());
+            }
+            yielded = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits for `future`, at most for `limit`. A future that is ready at the deadline wins.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the limit came first; the future is dropped then.
+    pub async fn timeout<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        let mut sleep = self.sleep(limit);
+        core::future::poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(value));
+            }
+            Pin::new(&mut sleep).poll(context).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+
+    pub(crate) fn timers(&self) -> &RefCell<Timers> {
+        &self.inner.timers
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("now", &self.now())
+            .field("tasks", &self.tasks())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
