@@ -7,6 +7,7 @@
 //! - [`unit`]: [`DomId`], [`Port`], [`GrantRef`], [`Mfn`], [`Instant`]: one newtype per unit
 //! - [`errno`]: the errors a hypercall returns
 //! - [`memory`]: [`SharedMem`], memory that somebody else may be writing
+//! - [`heap`]: [`HeapMemory`], shared memory of plain bytes, for tests and simulated domains
 //! - [`hypervisor`]: what a domain may ask of Xen
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -14,11 +15,13 @@
 extern crate alloc;
 
 pub mod errno;
+pub mod heap;
 pub mod hypervisor;
 pub mod memory;
 pub mod unit;
 
 pub use errno::Errno;
+pub use heap::HeapMemory;
 pub use hypervisor::{
     Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page,
     ShutdownReason, Virq,
