@@ -1,0 +1,121 @@
+use super::*;
+
+fn oddities(line: &str) -> Vec<String> {
+    Settings::parse(line)
+        .1
+        .iter()
+        .map(Oddity::to_string)
+        .collect()
+}
+
+#[test]
+fn an_empty_line_gives_the_defaults() {
+    assert_eq!(Settings::parse(""), (Settings::default(), vec![]));
+}
+
+#[test]
+fn every_key_is_read() {
+    let (settings, oddities) =
+        Settings::parse(r#"run="geom tree; sum xbd0p1; poweroff" loglevel=debug watchdog=30"#);
+    assert_eq!(
+        settings.run.as_deref(),
+        Some("geom tree; sum xbd0p1; poweroff")
+    );
+    assert_eq!(settings.loglevel, Level::Debug);
+    assert_eq!(settings.watchdog, Some(Duration::from_secs(30)));
+    assert_eq!(oddities, []);
+}
+
+#[test]
+fn unknown_words_are_named_in_one_warning_without_control_characters() {
+    let line = "root=/dev/xvda ro\x1b[2J LOGLEVEL=debug =x run loglevel=warn";
+    assert_eq!(
+        oddities(line),
+        ["unknown: root=/dev/xvda ro\\u{1b}[2J LOGLEVEL=debug =x run"]
+    );
+    assert_eq!(Settings::parse(line).0.loglevel, Level::Warn);
+}
+
+#[test]
+fn bad_values_leave_the_key_alone_and_are_told() {
+    for (line, expected) in [
+        (
+            "loglevel=loud",
+            "loglevel=loud: takes error|warn|info|debug",
+        ),
+        ("loglevel=", "loglevel=: takes error|warn|info|debug"),
+        ("watchdog=0", "watchdog=0: takes SECONDS"),
+        ("watchdog=-1", "watchdog=-1: takes SECONDS"),
+        ("watchdog=4294967296", "watchdog=4294967296: takes SECONDS"),
+        ("watchdog=5s", "watchdog=5s: takes SECONDS"),
+    ] {
+        assert_eq!(oddities(line), [expected]);
+        assert_eq!(Settings::parse(line).0, Settings::default(), "{line}");
+    }
+}
+
+#[test]
+fn the_last_of_repeated_keys_counts() {
+    let (settings, _) = Settings::parse("watchdog=1 watchdog=2");
+    assert_eq!(settings.watchdog, Some(Duration::from_secs(2)));
+    assert_eq!(
+        oddities("watchdog=1 watchdog=2"),
+        ["watchdog= is given more than once, the last one counts"]
+    );
+}
+
+#[test]
+fn an_open_quote_runs_to_the_end() {
+    let (settings, oddities) = Settings::parse("run='dmesg; loglevel=debug");
+    assert_eq!(settings.run.as_deref(), Some("dmesg; loglevel=debug"));
+    assert_eq!(oddities, [Oddity::OpenQuote('\'')]);
+}
+
+/// Oracle: reading never panics, is the same twice, and every word that is no key is in a warning.
+#[test]
+fn seeded_garbage_is_read_or_named() {
+    const WORDS: &[&str] = &[
+        "run=",
+        "loglevel=",
+        "watchdog=",
+        "info",
+        "'",
+        "\"",
+        " ",
+        "\0",
+        "\n",
+        "=",
+        ";",
+        "9",
+        "é",
+        "\u{1b}",
+    ];
+    for seed in 0..5000 {
+        let mut bytes = [0; 24];
+        crate::pattern::write(seed, 0, &mut bytes);
+        let pieces = bytes
+            .iter()
+            .map(|&byte| WORDS[usize::from(byte) % WORDS.len()]);
+        let line: String = pieces.collect();
+        let (settings, oddities) = Settings::parse(&line);
+        assert_eq!(
+            Settings::parse(&line),
+            (settings, oddities.clone()),
+            "{line:?}"
+        );
+        let unknown = words::words(&line).0.into_iter().filter(|word| {
+            !["run=", "loglevel=", "watchdog="]
+                .iter()
+                .any(|key| word.starts_with(key))
+        });
+        let named = oddities.iter().find_map(|oddity| match oddity {
+            Oddity::Unknown(words) => Some(words.clone()),
+            _ => None,
+        });
+        assert_eq!(
+            named.unwrap_or_default(),
+            unknown.collect::<Vec<_>>(),
+            "{line:?}"
+        );
+    }
+}

@@ -1,0 +1,289 @@
+//! The one table of shell commands and kernel command line keys.
+//!
+//! Dispatch, `help`, completion, `COMMANDS.md` and the reading of the kernel command line all take
+//! their names from here.
+
+use alloc::format;
+use alloc::string::String;
+
+use hv::ShutdownReason;
+
+use crate::request::{self, GraphForm, Parse, Request, alone};
+use crate::settings::{self, Set};
+
+/// A command or a key.
+#[derive(Debug)]
+pub struct Entry {
+    /// How it is called: one word, or two for a command of a group.
+    pub name: &'static str,
+    /// What follows the name; for a key, the value's form.
+    pub arguments: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// What it sets in motion.
+    pub action: Action,
+}
+
+/// What an entry sets in motion.
+#[derive(Debug)]
+pub enum Action {
+    /// A command of the shell.
+    Command {
+        /// How its arguments are read.
+        parse: Parse,
+        /// What its first argument may be completed to.
+        completes: Completes,
+    },
+    /// A key of the kernel command line.
+    Key(Set),
+}
+
+/// What an argument may be completed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completes {
+    /// Nothing that is known here.
+    Nothing,
+    /// The shell's commands.
+    Commands,
+    /// GEOM's providers.
+    Providers,
+}
+
+const fn command(
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    parse: Parse,
+) -> Entry {
+    let completes = Completes::Nothing;
+    let action = Action::Command { parse, completes };
+    Entry {
+        name,
+        arguments,
+        about,
+        action,
+    }
+}
+
+const fn on_provider(
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    parse: Parse,
+) -> Entry {
+    let completes = Completes::Providers;
+    let action = Action::Command { parse, completes };
+    Entry {
+        name,
+        arguments,
+        about,
+        action,
+    }
+}
+
+const fn key(name: &'static str, value: &'static str, about: &'static str, set: Set) -> Entry {
+    let action = Action::Key(set);
+    Entry {
+        name,
+        arguments: value,
+        about,
+        action,
+    }
+}
+
+/// Every command and every key, in the order `help` shows them.
+pub static TABLE: &[Entry] = &[
+    Entry {
+        name: "help",
+        arguments: "[COMMAND]",
+        about: "what there is, or how one command is used",
+        action: Action::Command {
+            parse: request::help,
+            completes: Completes::Commands,
+        },
+    },
+    command("dmesg", "", "the log", alone!(Request::Dmesg)),
+    command(
+        "uptime",
+        "",
+        "time since the first instruction, and the date",
+        alone!(Request::Uptime),
+    ),
+    command("mem", "", "memory in use", alone!(Request::Mem)),
+    command(
+        "events",
+        "",
+        "event channels in use",
+        alone!(Request::Events),
+    ),
+    command(
+        "grants",
+        "",
+        "grants in use, and pages a peer still holds",
+        alone!(Request::Grants),
+    ),
+    command(
+        "trace",
+        "",
+        "the last things that happened",
+        alone!(Request::Trace),
+    ),
+    command(
+        "tasks",
+        "",
+        "what the executor runs",
+        alone!(Request::Tasks),
+    ),
+    command(
+        "xenstore ls",
+        "PATH",
+        "the names under a path",
+        request::store_list,
+    ),
+    command(
+        "xenstore read",
+        "PATH",
+        "the value at a path",
+        request::store_read,
+    ),
+    command(
+        "xenstore write",
+        "PATH VALUE",
+        "sets the value at a path",
+        request::store_write,
+    ),
+    command(
+        "geom tree",
+        "",
+        "providers, each under what it is made from",
+        alone!(Request::Geom(GraphForm::Tree)),
+    ),
+    command(
+        "geom list",
+        "",
+        "the whole graph, object by object",
+        alone!(Request::Geom(GraphForm::List)),
+    ),
+    command(
+        "geom dot",
+        "",
+        "the whole graph for graphviz",
+        alone!(Request::Geom(GraphForm::Dot)),
+    ),
+    command(
+        "geom json",
+        "",
+        "the whole graph for programs",
+        alone!(Request::Geom(GraphForm::Json)),
+    ),
+    command(
+        "disk list",
+        "",
+        "disks, and how many were created and are gone",
+        alone!(Request::DiskList),
+    ),
+    on_provider(
+        "sum",
+        "PROVIDER [OFFSET LENGTH]",
+        "SHA-256 of a provider's bytes",
+        request::sum,
+    ),
+    on_provider(
+        "hexdump",
+        "PROVIDER OFFSET LENGTH",
+        "a provider's bytes",
+        request::hexdump,
+    ),
+    on_provider(
+        "fill",
+        "PROVIDER SEED [OFFSET LENGTH]",
+        "writes the seed's pattern, flushes, reads it back",
+        request::fill,
+    ),
+    command(
+        "poweroff",
+        "",
+        "ends the domain",
+        alone!(Request::End(ShutdownReason::Poweroff)),
+    ),
+    command(
+        "reboot",
+        "",
+        "ends the domain, to be started again",
+        alone!(Request::End(ShutdownReason::Reboot)),
+    ),
+    command(
+        "crash",
+        "",
+        "ends the domain as a fault would",
+        alone!(Request::End(ShutdownReason::Crash)),
+    ),
+    key(
+        "run",
+        "\"COMMAND; COMMAND\"",
+        "commands to run once the domain is ready",
+        settings::run,
+    ),
+    key(
+        "loglevel",
+        "error|warn|info|debug",
+        "which lines the log keeps; info if not given",
+        settings::loglevel,
+    ),
+    key(
+        "watchdog",
+        "SECONDS",
+        "Xen ends the domain when its run loop stands still for so long",
+        settings::watchdog,
+    ),
+];
+
+/// The commands, without the keys.
+pub fn commands() -> impl Iterator<Item = &'static Entry> {
+    TABLE
+        .iter()
+        .filter(|entry| matches!(entry.action, Action::Command { .. }))
+}
+
+/// The keys of the kernel command line: each entry, and how it is set.
+pub fn keys() -> impl Iterator<Item = (&'static Entry, Set)> {
+    TABLE.iter().filter_map(|entry| match entry.action {
+        Action::Key(set) => Some((entry, set)),
+        Action::Command { .. } => None,
+    })
+}
+
+/// The command that `words` start with, how its arguments are read, and how many words its name
+/// takes.
+#[must_use]
+pub fn find(words: &[String]) -> Option<(&'static Entry, Parse, usize)> {
+    TABLE.iter().find_map(|entry| {
+        let Action::Command { parse, .. } = entry.action else {
+            return None;
+        };
+        let taken = entry.name.split(' ').count();
+        let named = words.len() >= taken && entry.name.split(' ').eq(&words[..taken]);
+        named.then_some((entry, parse, taken))
+    })
+}
+
+/// Whether `word` is the first word of commands that have two.
+#[must_use]
+pub fn is_group(word: &str) -> bool {
+    commands().any(|entry| {
+        entry
+            .name
+            .split_once(' ')
+            .is_some_and(|(group, _)| group == word)
+    })
+}
+
+/// A command as it is typed.
+#[must_use]
+pub fn usage(name: &str, arguments: &str) -> String {
+    if arguments.is_empty() {
+        name.into()
+    } else {
+        format!("{name} {arguments}")
+    }
+}
