@@ -1,0 +1,29 @@
+//! `event_channel.h`: event channels, 2-level ABI.
+
+pub use xen_sys::evtchn_alloc_unbound as AllocUnbound;
+pub use xen_sys::evtchn_bind_interdomain as BindInterdomain;
+pub use xen_sys::evtchn_bind_virq as BindVirq;
+pub use xen_sys::evtchn_close as Close;
+pub use xen_sys::evtchn_reset as Reset;
+pub use xen_sys::evtchn_send as Send;
+pub use xen_sys::evtchn_unmask as Unmask;
+
+/// Bind to a port that a remote domain opened ([`BindInterdomain`]).
+pub const BIND_INTERDOMAIN: u64 = xen_sys::EVTCHNOP_bind_interdomain as u64;
+/// Bind to a virtual interrupt ([`BindVirq`]).
+pub const BIND_VIRQ: u64 = xen_sys::EVTCHNOP_bind_virq as u64;
+/// Close a port ([`Close`]).
+pub const CLOSE: u64 = xen_sys::EVTCHNOP_close as u64;
+/// Raise an event at the other end ([`Send`]).
+pub const SEND: u64 = xen_sys::EVTCHNOP_send as u64;
+/// Open a port for a remote domain ([`AllocUnbound`]).
+pub const ALLOC_UNBOUND: u64 = xen_sys::EVTCHNOP_alloc_unbound as u64;
+/// Clear a port's mask bit and deliver what was pending ([`Unmask`]).
+pub const UNMASK: u64 = xen_sys::EVTCHNOP_unmask as u64;
+/// Close every port of a domain ([`Reset`]).
+pub const RESET: u64 = xen_sys::EVTCHNOP_reset as u64;
+
+/// Ports that the 2-level ABI has (`EVTCHN_2L_NR_CHANNELS`); port 0 is never valid.
+pub const PORTS: u32 = 4096;
+/// Bits in one word of the pending and mask arrays.
+pub const PORTS_PER_WORD: u32 = 64;

@@ -1,0 +1,93 @@
+use super::*;
+
+fn entry(request: &Request) -> [u8; REQUEST_SIZE] {
+    let mut entry = [0xaa; REQUEST_SIZE];
+    request.encode(&mut entry);
+    entry
+}
+
+fn segments(count: u8) -> Vec<Segment> {
+    (0..count)
+        .map(|n| Segment {
+            gref: 0x0100 + u32::from(n),
+            first_sect: n % 8,
+            last_sect: 7,
+        })
+        .collect()
+}
+
+#[test]
+fn a_direct_request_survives_encoding_with_any_number_of_segments() {
+    for count in 0..=11 {
+        let segments = segments(count);
+        let direct = Direct::new(OP_WRITE, 51712, 9, 1 << 40, &segments).unwrap();
+        assert_eq!(direct.segments(), segments);
+        let request = Request::Direct(direct);
+        assert_eq!(Request::decode(&entry(&request)), Ok(request));
+    }
+}
+
+#[test]
+fn a_direct_request_holds_eleven_segments_and_no_more() {
+    assert_eq!(Direct::new(OP_READ, 0, 0, 0, &segments(12)), None);
+}
+
+#[test]
+fn an_indirect_request_survives_encoding() {
+    let request = Request::Indirect {
+        operation: OP_READ,
+        handle: 0x1234,
+        id: u64::MAX,
+        sector: 77,
+        segments: 4096,
+        grefs: [1, 2, 3, 4, 5, 6, 7, u32::MAX],
+    };
+    let entry = entry(&request);
+    assert_eq!(Request::decode(&entry), Ok(request));
+    assert_eq!(
+        &entry[60..],
+        &[0; 52],
+        "bytes behind the last reference are zero"
+    );
+}
+
+#[test]
+fn a_discard_survives_encoding() {
+    let request = Request::Discard {
+        flag: super::super::DISCARD_SECURE,
+        handle: 1,
+        id: 2,
+        sector: 3,
+        sectors: 4,
+    };
+    assert_eq!(Request::decode(&entry(&request)), Ok(request));
+}
+
+#[test]
+fn an_unknown_operation_is_named() {
+    let mut bytes = entry(&Request::Direct(
+        Direct::new(OP_READ, 0, 5, 0, &[]).unwrap(),
+    ));
+    bytes[0] = 4;
+    assert_eq!(
+        Request::decode(&bytes),
+        Err(BadRequest::Operation {
+            id: 5,
+            operation: 4
+        })
+    );
+}
+
+#[test]
+fn twelve_segments_are_not_read() {
+    let mut bytes = entry(&Request::Direct(
+        Direct::new(OP_READ, 0, 5, 0, &[]).unwrap(),
+    ));
+    bytes[1] = 12;
+    let expected = BadRequest::Segments {
+        id: 5,
+        operation: OP_READ,
+        count: 12,
+    };
+    assert_eq!(Request::decode(&bytes), Err(expected));
+}
