@@ -1,3 +1,17 @@
-//! Safe logic over the hypervisor trait: grant table, event channels, pvclock, p2m.
+//! Safe logic over the hypervisor trait: what a domain makes of Xen's primitives.
+//!
+//! - [`domain`]: [`Pv`], the handle that every driver is given
+//! - [`event`]: [`Events`] and [`Channel`]: ports, their dispatch and their waiters
+//! - [`grant`]: [`Grants`] and [`Granted`]: pages that a peer may map, and taking them back
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod domain;
+pub mod event;
+pub mod grant;
+
+pub use domain::Pv;
+pub use event::{Channel, Events, PortUse};
+pub use grant::{GrantError, GrantRefusal, GrantUse, Granted, Grants};

@@ -1,0 +1,56 @@
+//! What every driver is given.
+
+use alloc::sync::Arc;
+
+use exec::{Executor, Log, Trace};
+use hv::Hypervisor;
+
+use crate::{Events, Grants};
+
+/// The domain as a driver sees it: the hypervisor, what is made of it, and where to run and speak.
+///
+/// It is a handle; clones speak for the same domain.
+pub struct Pv<H: Hypervisor> {
+    /// The hypervisor itself.
+    pub hv: H,
+    /// Pages that peers may map.
+    pub grants: Grants<H>,
+    /// Event channels.
+    pub events: Events<H>,
+    /// Tasks and time.
+    pub exec: Executor,
+    /// The log.
+    pub log: Log,
+    /// The trace ring.
+    pub trace: Arc<Trace>,
+}
+
+impl<H: Hypervisor> Clone for Pv<H> {
+    fn clone(&self) -> Self {
+        Self {
+            hv: self.hv.clone(),
+            grants: self.grants.clone(),
+            events: self.events.clone(),
+            exec: self.exec.clone(),
+            log: self.log.clone(),
+            trace: self.trace.clone(),
+        }
+    }
+}
+
+impl<H: Hypervisor> Pv<H> {
+    /// Takes charge of the domain that `hv` speaks for. To be called once per domain: it masks every
+    /// port.
+    pub fn new(hv: H) -> Self {
+        let exec = Executor::new();
+        let clock = hv.clone();
+        Self {
+            grants: Grants::new(hv.clone()),
+            events: Events::new(hv.clone(), exec.clone()),
+            log: Log::new(move || clock.now()),
+            trace: Arc::new(Trace::new()),
+            exec,
+            hv,
+        }
+    }
+}

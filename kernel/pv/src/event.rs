@@ -1,0 +1,316 @@
+//! Event channels: which ports are pending, and who waits for them.
+//!
+//! The two-level ABI of event_channel.h: the shared info page holds a pending and a mask bit per
+//! port, and a selector word per vCPU that says which words of the pending array to look at. The
+//! run loop calls [`Events::dispatch`]; nothing is ever called back.
+//!
+//! A port is masked from the moment its event is taken until its owner waits again, so a peer that
+//! raises events in a storm costs nothing while nobody serves it (XSA-332, XSA-391).
+
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::sync::atomic::{Ordering, fence};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use exec::Executor;
+use hv::{DomId, Errno, Hypervisor, Instant, Port, SharedMem, Virq};
+use xen_abi::shared_info::{EVTCHN_MASK, EVTCHN_PENDING, PENDING_SEL, UPCALL_PENDING, VCPU_INFO};
+
+/// Words of the pending and of the mask array.
+const WORDS: usize = 64;
+
+/// Ports of the two-level ABI on x86-64: 64 words of 64 bits.
+const PORTS: usize = WORDS * 64;
+/// Events without work that are forgiven before the port's owner has to wait.
+const FORGIVEN: u32 = 8;
+/// The longest wait that events without work can cause.
+const LONGEST_BACKOFF: Duration = Duration::from_millis(16);
+
+/// The domain's event channels; clones speak for the same ones.
+pub struct Events<H: Hypervisor> {
+    inner: Rc<Inner<H>>,
+}
+
+impl<H: Hypervisor> Clone for Events<H> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+struct Inner<H: Hypervisor> {
+    hv: H,
+    exec: Executor,
+    shared_info: H::Mapping,
+    ports: RefCell<Vec<Option<Rc<State>>>>,
+    strays: Cell<u64>,
+}
+
+struct State {
+    label: String,
+    fired: Cell<bool>,
+    waiter: RefCell<Option<Waker>>,
+    count: Cell<u64>,
+    spurious: Cell<u64>,
+    spurious_in_a_row: Cell<u32>,
+    quiet_until: Cell<Instant>,
+}
+
+/// A port as the shell shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortUse {
+    /// The port.
+    pub port: Port,
+    /// Whose it is.
+    pub label: String,
+    /// Events taken.
+    pub count: u64,
+    /// Events that brought no work.
+    pub spurious: u64,
+}
+
+impl<H: Hypervisor> Events<H> {
+    /// Takes over the domain's ports: masks all of them until somebody waits.
+    pub fn new(hv: H, exec: Executor) -> Self {
+        let shared_info = hv.shared_info();
+        for word in 0..WORDS {
+            shared_info.store_u64(EVTCHN_MASK + word * 8, u64::MAX);
+        }
+        let ports = RefCell::new(Vec::new());
+        Self {
+            inner: Rc::new(Inner {
+                hv,
+                exec,
+                shared_info,
+                ports,
+                strays: Cell::new(0),
+            }),
+        }
+    }
+
+    /// Opens a port that only `remote` may bind to.
+    ///
+    /// # Errors
+    /// Xen's: `ENOSPC` when the domain has no port left.
+    pub fn alloc_unbound(&self, remote: DomId, label: &str) -> Result<Channel<H>, Errno> {
+        Ok(self.adopt(self.inner.hv.evtchn_alloc_unbound(remote)?, label))
+    }
+
+    /// Binds to a port that `remote` opened for this domain.
+    ///
+    /// # Errors
+    /// Xen's: `EINVAL` when `port` is not open for this domain.
+    pub fn bind_interdomain(
+        &self,
+        remote: DomId,
+        port: Port,
+        label: &str,
+    ) -> Result<Channel<H>, Errno> {
+        Ok(self.adopt(self.inner.hv.evtchn_bind_interdomain(remote, port)?, label))
+    }
+
+    /// Binds a virtual interrupt.
+    ///
+    /// # Errors
+    /// Xen's: `EEXIST` when it is bound already.
+    pub fn bind_virq(&self, virq: Virq, label: &str) -> Result<Channel<H>, Errno> {
+        Ok(self.adopt(self.inner.hv.evtchn_bind_virq(virq)?, label))
+    }
+
+    /// Takes charge of a port that is open already, as start_info's are.
+    #[must_use]
+    pub fn adopt(&self, port: Port, label: &str) -> Channel<H> {
+        let state = Rc::new(State {
+            label: String::from(label),
+            fired: Cell::new(false),
+            waiter: RefCell::new(None),
+            count: Cell::new(0),
+            spurious: Cell::new(0),
+            spurious_in_a_row: Cell::new(0),
+            quiet_until: Cell::default(),
+        });
+        let index = port.0 as usize;
+        let mut ports = self.inner.ports.borrow_mut();
+        if ports.len() <= index {
+            ports.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = ports.get_mut(index) {
+            *slot = Some(state.clone());
+        }
+        drop(ports);
+        Channel {
+            events: self.clone(),
+            port,
+            state,
+        }
+    }
+
+    /// Takes every pending event and wakes its port's owner. Returns whether there was any.
+    ///
+    /// The order of the steps is event_channel.h's: the vCPU's flag is cleared before the selector
+    /// is read, and a pending bit before its owner looks for work.
+    pub fn dispatch(&self) -> bool {
+        let page = &self.inner.shared_info;
+        page.write(VCPU_INFO + UPCALL_PENDING, &[0]);
+        fence(Ordering::SeqCst);
+        let mut words = page.fetch_and_u64(VCPU_INFO + PENDING_SEL, 0);
+        let any = words != 0;
+        while words != 0 {
+            let word = words.trailing_zeros() as usize;
+            words &= words - 1;
+            let offset = word * 8;
+            let mask = page.load_u64(EVTCHN_MASK + offset);
+            let mut bits = page.load_u64(EVTCHN_PENDING + offset) & !mask;
+            while bits != 0 {
+                let bit = bits & bits.wrapping_neg();
+                bits &= !bit;
+                page.fetch_or_u64(EVTCHN_MASK + offset, bit);
+                page.fetch_and_u64(EVTCHN_PENDING + offset, !bit);
+                self.deliver(word * 64 + bit.trailing_zeros() as usize);
+            }
+        }
+        any
+    }
+
+    fn deliver(&self, index: usize) {
+        let state = self.inner.ports.borrow().get(index).cloned().flatten();
+        let Some(state) = state else {
+            self.inner.strays.set(self.inner.strays.get() + 1);
+            return;
+        };
+        state.count.set(state.count.get() + 1);
+        state.fired.set(true);
+        let waiter = state.waiter.borrow_mut().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    /// The open ports, in the order of their numbers.
+    #[must_use]
+    pub fn ports(&self) -> Vec<PortUse> {
+        let ports = self.inner.ports.borrow();
+        let live = ports.iter().enumerate().filter_map(|(index, state)| {
+            let state = state.as_ref()?;
+            Some(PortUse {
+                port: Port(u32::try_from(index).ok()?),
+                label: state.label.clone(),
+                count: state.count.get(),
+                spurious: state.spurious.get(),
+            })
+        });
+        live.collect()
+    }
+
+    /// Events taken on ports that nobody owns.
+    #[must_use]
+    pub fn strays(&self) -> u64 {
+        self.inner.strays.get()
+    }
+
+    /// Unmasks `index`; true if an event came while it was masked, which is taken at once.
+    fn unmask_and_take(&self, index: usize) -> bool {
+        let page = &self.inner.shared_info;
+        let (offset, bit) = (index / 64 * 8, 1u64 << (index % 64));
+        page.fetch_and_u64(EVTCHN_MASK + offset, !bit);
+        if page.load_u64(EVTCHN_PENDING + offset) & bit == 0 {
+            return false;
+        }
+        page.fetch_or_u64(EVTCHN_MASK + offset, bit);
+        page.fetch_and_u64(EVTCHN_PENDING + offset, !bit) & bit != 0
+    }
+
+    fn close(&self, port: Port) {
+        let index = port.0 as usize;
+        if index < PORTS {
+            let (offset, bit) = (index / 64 * 8, 1u64 << (index % 64));
+            self.inner
+                .shared_info
+                .fetch_or_u64(EVTCHN_MASK + offset, bit);
+        }
+        if let Some(slot) = self.inner.ports.borrow_mut().get_mut(index) {
+            *slot = None;
+        }
+        // Xen refuses only a port that is not open, and then there is nothing left to close.
+        let _already_closed = self.inner.hv.evtchn_close(port);
+    }
+}
+
+/// An open port. Dropping it closes the port.
+///
+/// It is for one waiting task: of two that wait at once, only the later one is woken.
+pub struct Channel<H: Hypervisor> {
+    events: Events<H>,
+    port: Port,
+    state: Rc<State>,
+}
+
+impl<H: Hypervisor> Channel<H> {
+    /// The port's number, as a frontend publishes it.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Raises an event at the other end. An error means that the other end is gone; a peer's death is
+    /// learned from xenstore, so it is not reported here.
+    pub fn notify(&self) {
+        let _peer_gone = self.events.inner.hv.evtchn_send(self.port);
+    }
+
+    /// Waits for an event that came since the last wait ended. Events may be lost neither before nor
+    /// during a wait; several of them may count as one, and one may come without a cause.
+    pub async fn wait(&self) {
+        let quiet_until = self.state.quiet_until.get();
+        if quiet_until > self.events.inner.exec.now() {
+            self.events.inner.exec.sleep_until(quiet_until).await;
+        }
+        poll_fn(|context| self.poll_wait(context)).await;
+    }
+
+    /// [`wait`](Self::wait) for a future written by hand; it does not hold back a peer that raises
+    /// events without work.
+    pub fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.state.fired.replace(false) {
+            return Poll::Ready(());
+        }
+        *self.state.waiter.borrow_mut() = Some(context.waker().clone());
+        if self.events.unmask_and_take(self.port.0 as usize) {
+            self.state.count.set(self.state.count.get() + 1);
+            self.state.waiter.borrow_mut().take();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Says that the last event brought no work. A peer that goes on like this has to wait longer and
+    /// longer, up to 16 ms, before its next event is looked at.
+    pub fn was_spurious(&self) {
+        let state = &self.state;
+        state.spurious.set(state.spurious.get() + 1);
+        let row = state.spurious_in_a_row.get().saturating_add(1);
+        state.spurious_in_a_row.set(row);
+        if let Some(excess) = row.checked_sub(FORGIVEN) {
+            let wait = Duration::from_micros(100 << excess.min(8)).min(LONGEST_BACKOFF);
+            state
+                .quiet_until
+                .set(self.events.inner.exec.now().after(wait));
+        }
+    }
+
+    /// Says that the last event brought work.
+    pub fn was_useful(&self) {
+        self.state.spurious_in_a_row.set(0);
+    }
+}
+
+impl<H: Hypervisor> Drop for Channel<H> {
+    fn drop(&mut self) {
+        self.events.close(self.port);
+    }
+}

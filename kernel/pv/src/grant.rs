@@ -1,0 +1,352 @@
+//! The grant table: pages that a peer may map.
+//!
+//! Version 1 entries of grant_table.h, 8 bytes each: flags, domain, frame. The rule that everything
+//! here serves: **a page that a peer may still map is never used again**. Ending a grant is a
+//! compare-and-swap (XSA-396); what is still mapped is parked, its page and reference with it, and
+//! tried again by [`Grants::sweep`].
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+
+use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Page, SharedMem};
+use xen_abi::grant_table::{
+    self, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
+};
+
+const ENTRIES_PER_PAGE: usize = grant_table::ENTRIES_PER_PAGE as usize;
+const RESERVED_ENTRIES: usize = grant_table::RESERVED_ENTRIES as usize;
+
+/// How often ending a grant is tried when its flags change under our feet; Xen changes them only
+/// while a peer maps or unmaps.
+const TRIES: usize = 8;
+
+/// The domain's grant table; clones speak for the same one.
+pub struct Grants<H: Hypervisor> {
+    inner: Rc<Inner<H>>,
+}
+
+impl<H: Hypervisor> Clone for Grants<H> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+struct Inner<H: Hypervisor> {
+    hv: H,
+    table: RefCell<Table<H>>,
+    granted: Cell<usize>,
+    parked_ever: Cell<u64>,
+}
+
+struct Table<H: Hypervisor> {
+    frames: Vec<H::Mapping>,
+    max_frames: u32,
+    free: Vec<u32>,
+    /// Pages whose grant has ended but which a peer still maps. Room for every entry is reserved when
+    /// the table grows, so that parking never allocates.
+    parked: Vec<(u32, H::Page)>,
+}
+
+/// Why a page could not be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantRefusal {
+    /// Every entry is in use and the table cannot grow.
+    TableFull,
+    /// Xen refused to grow the table.
+    Xen(Errno),
+    /// The page's frame number does not fit a version 1 entry (it lies above 16 TiB).
+    FrameTooHigh,
+}
+
+impl fmt::Display for GrantRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TableFull => f.write_str("the grant table is full"),
+            Self::Xen(errno) => write!(f, "the grant table cannot grow: {errno}"),
+            Self::FrameTooHigh => f.write_str("the page lies above 16 TiB"),
+        }
+    }
+}
+
+/// A page that could not be granted, and why.
+pub struct GrantError<P> {
+    /// The page, given back.
+    pub page: P,
+    /// Why.
+    pub refusal: GrantRefusal,
+}
+
+impl<P> fmt::Debug for GrantError<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GrantError({})", self.refusal)
+    }
+}
+
+/// How the grant table is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantUse {
+    /// Pages that peers may map.
+    pub granted: usize,
+    /// Pages whose grant has ended but which a peer still maps.
+    pub parked: usize,
+    /// Pages parked since the start.
+    pub parked_ever: u64,
+    /// Entries nobody uses.
+    pub free: usize,
+    /// Entries the table has now.
+    pub entries: usize,
+    /// Entries the table may grow to.
+    pub max_entries: usize,
+}
+
+impl<H: Hypervisor> Grants<H> {
+    /// The domain's grant table. No page of it is mapped before the first grant.
+    ///
+    /// A table whose limits Xen does not tell cannot grow: every grant is refused then.
+    pub fn new(hv: H) -> Self {
+        let max_frames = hv.grant_limits().map_or(0, |limits| limits.max_frames);
+        let table = Table {
+            frames: Vec::new(),
+            max_frames,
+            free: Vec::new(),
+            parked: Vec::new(),
+        };
+        let inner = Inner {
+            hv,
+            table: RefCell::new(table),
+            granted: Cell::new(0),
+            parked_ever: Cell::new(0),
+        };
+        Self {
+            inner: Rc::new(inner),
+        }
+    }
+
+    /// Lets `peer` map `page`. What the page holds, `peer` can read.
+    ///
+    /// # Errors
+    /// The page, and why it was not granted.
+    pub fn grant(
+        &self,
+        page: H::Page,
+        peer: DomId,
+        access: Access,
+    ) -> Result<Granted<H>, GrantError<H::Page>> {
+        let Ok(frame) = u32::try_from(page.mfn().0) else {
+            return Err(GrantError {
+                page,
+                refusal: GrantRefusal::FrameTooHigh,
+            });
+        };
+        let mut table = self.inner.table.borrow_mut();
+        if table.free.is_empty()
+            && let Err(refusal) = table.grow(&self.inner.hv)
+        {
+            return Err(GrantError { page, refusal });
+        }
+        let Some(reference) = table.free.pop() else {
+            return Err(GrantError {
+                page,
+                refusal: GrantRefusal::TableFull,
+            });
+        };
+        let flags = match access {
+            Access::ReadOnly => GTF_PERMIT_ACCESS | GTF_READONLY,
+            Access::ReadWrite => GTF_PERMIT_ACCESS,
+        };
+        let mut entry = [0; ENTRY_SIZE - 2];
+        entry[..2].copy_from_slice(&peer.0.to_le_bytes());
+        entry[2..].copy_from_slice(&frame.to_le_bytes());
+        let (frame, offset) = place(reference);
+        if let Some(frame) = table.frames.get(frame) {
+            frame.write(offset + 2, &entry);
+            // The flags make the entry valid, so they come last. Nobody else writes a free entry.
+            let _was_zero = frame.compare_exchange_u16(offset, 0, flags);
+        }
+        self.inner.granted.set(self.inner.granted.get() + 1);
+        Ok(Granted {
+            grants: self.clone(),
+            reference,
+            page: Some(page),
+        })
+    }
+
+    /// Tries again to take back what peers still mapped when its grant ended. Returns how many pages
+    /// came back.
+    pub fn sweep(&self) -> usize {
+        let mut table = self.inner.table.borrow_mut();
+        let table = &mut *table;
+        let before = table.parked.len();
+        let mut index = 0;
+        while let Some((reference, _)) = table.parked.get(index) {
+            let reference = *reference;
+            if table.revoke(reference) {
+                table.parked.swap_remove(index);
+                table.free.push(reference);
+            } else {
+                index += 1;
+            }
+        }
+        before - table.parked.len()
+    }
+
+    /// How the table is used.
+    #[must_use]
+    pub fn usage(&self) -> GrantUse {
+        let table = self.inner.table.borrow();
+        GrantUse {
+            granted: self.inner.granted.get(),
+            parked: table.parked.len(),
+            parked_ever: self.inner.parked_ever.get(),
+            free: table.free.len(),
+            entries: table.frames.len() * ENTRIES_PER_PAGE,
+            max_entries: table.max_frames as usize * ENTRIES_PER_PAGE,
+        }
+    }
+
+    fn end(&self, reference: u32, page: H::Page) -> Option<H::Page> {
+        let mut table = self.inner.table.borrow_mut();
+        self.inner.granted.set(self.inner.granted.get() - 1);
+        if table.revoke(reference) {
+            table.free.push(reference);
+            return Some(page);
+        }
+        table.parked.push((reference, page));
+        self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
+        None
+    }
+}
+
+impl<H: Hypervisor> Table<H> {
+    fn grow(&mut self, hv: &H) -> Result<(), GrantRefusal> {
+        let frames = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        if frames >= self.max_frames {
+            return Err(GrantRefusal::TableFull);
+        }
+        self.frames.push(
+            hv.grant_table_frame(frames + 1)
+                .map_err(GrantRefusal::Xen)?,
+        );
+        let entries = self.frames.len() * ENTRIES_PER_PAGE;
+        let (known, parked) = (self.free.len(), self.parked.len());
+        self.free.reserve(entries - known);
+        self.parked.reserve(entries - parked);
+        let first = (entries - ENTRIES_PER_PAGE).max(RESERVED_ENTRIES);
+        // Lowest reference on top: it is the next one used.
+        self.free.extend(
+            (first..entries)
+                .rev()
+                .filter_map(|entry| u32::try_from(entry).ok()),
+        );
+        Ok(())
+    }
+
+    /// Takes the permission away unless the peer maps the page; says whether it did.
+    fn revoke(&self, reference: u32) -> bool {
+        let (frame, offset) = place(reference);
+        let Some(frame) = self.frames.get(frame) else {
+            return false;
+        };
+        for _ in 0..TRIES {
+            let mut flags = [0; 2];
+            frame.read(offset, &mut flags);
+            let flags = u16::from_le_bytes(flags);
+            if flags & (GTF_READING | GTF_WRITING) != 0 {
+                return false;
+            }
+            if frame.compare_exchange_u16(offset, flags, 0).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The table page that holds an entry, and the entry's offset in it.
+fn place(reference: u32) -> (usize, usize) {
+    let reference = reference as usize;
+    (
+        reference / ENTRIES_PER_PAGE,
+        reference % ENTRIES_PER_PAGE * ENTRY_SIZE,
+    )
+}
+
+/// A page that a peer may map. It is shared memory: read it by copying.
+///
+/// Dropping it ends the grant; if the peer still maps the page, it is parked.
+pub struct Granted<H: Hypervisor> {
+    grants: Grants<H>,
+    reference: u32,
+    /// Taken only by [`end`](Self::end) and by drop.
+    page: Option<H::Page>,
+}
+
+impl<H: Hypervisor> Granted<H> {
+    /// What the peer maps the page by.
+    #[must_use]
+    pub fn reference(&self) -> GrantRef {
+        GrantRef(self.reference)
+    }
+
+    /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked until
+    /// the peer lets go.
+    pub fn end(mut self) -> Option<H::Page> {
+        let page = self.page.take()?;
+        self.grants.end(self.reference, page)
+    }
+
+    fn memory(&self) -> &H::Page {
+        match &self.page {
+            Some(page) => page,
+            None => unreachable!("the page is taken only when the grant itself is consumed"),
+        }
+    }
+}
+
+impl<H: Hypervisor> Drop for Granted<H> {
+    fn drop(&mut self) {
+        if let Some(page) = self.page.take() {
+            drop(self.grants.end(self.reference, page));
+        }
+    }
+}
+
+impl<H: Hypervisor> SharedMem for Granted<H> {
+    fn len(&self) -> usize {
+        self.memory().len()
+    }
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        self.memory().read(offset, into);
+    }
+    fn write(&self, offset: usize, from: &[u8]) {
+        self.memory().write(offset, from);
+    }
+    fn fill(&self, offset: usize, length: usize, value: u8) {
+        self.memory().fill(offset, length, value);
+    }
+    fn load_u32(&self, offset: usize) -> u32 {
+        self.memory().load_u32(offset)
+    }
+    fn store_u32(&self, offset: usize, value: u32) {
+        self.memory().store_u32(offset, value);
+    }
+    fn load_u64(&self, offset: usize) -> u64 {
+        self.memory().load_u64(offset)
+    }
+    fn store_u64(&self, offset: usize, value: u64) {
+        self.memory().store_u64(offset, value);
+    }
+    fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
+        self.memory().compare_exchange_u16(offset, current, new)
+    }
+    fn fetch_or_u64(&self, offset: usize, mask: u64) -> u64 {
+        self.memory().fetch_or_u64(offset, mask)
+    }
+    fn fetch_and_u64(&self, offset: usize, mask: u64) -> u64 {
+        self.memory().fetch_and_u64(offset, mask)
+    }
+}
