@@ -1,0 +1,104 @@
+//! What a backend offers, cut to what this frontend uses.
+
+/// The largest ring this frontend makes: 2^4 pages, as Linux.
+pub(crate) const MOST_RING_ORDER: u32 = 4;
+/// Segments of a direct request (`BLKIF_MAX_SEGMENTS_PER_REQUEST` of blkif.h).
+pub(crate) const DIRECT_SEGMENTS: usize = 11;
+/// The most segments this frontend puts into an indirect request: 256 KiB, whose descriptors fit one
+/// page.
+const MOST_INDIRECT_SEGMENTS: u64 = 64;
+
+/// The numbers in the backend's directory; `None` where there is none or where it is no number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offers {
+    pub(crate) max_ring_page_order: Option<u64>,
+    pub(crate) max_ring_pages: Option<u64>,
+    pub(crate) max_indirect_segments: Option<u64>,
+    pub(crate) flush_cache: Option<u64>,
+    pub(crate) barrier: Option<u64>,
+}
+
+/// What is used of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Features {
+    /// log2 of the ring's pages, at most [`MOST_RING_ORDER`].
+    pub(crate) ring_order: u32,
+    /// The most segments a request may have: [`DIRECT_SEGMENTS`] unless the backend takes more in
+    /// indirect requests.
+    pub(crate) segments: usize,
+    /// `BLKIF_OP_FLUSH_DISKCACHE` is understood.
+    pub(crate) flush: bool,
+    /// `BLKIF_OP_WRITE_BARRIER` is understood.
+    pub(crate) barrier: bool,
+}
+
+impl Offers {
+    /// The largest of what both sides can do. An offer that cannot be meant is taken as none.
+    pub(crate) fn accept(self) -> Features {
+        Features {
+            ring_order: self.ring_order(),
+            segments: self.segments(),
+            flush: self.flush_cache == Some(1),
+            barrier: self.barrier == Some(1),
+        }
+    }
+
+    /// Both spellings of the ring's size: where they contradict each other, the smaller ring is
+    /// certainly understood.
+    fn ring_order(self) -> u32 {
+        let most = u64::from(MOST_RING_ORDER);
+        let order = self.max_ring_page_order.map(|order| if order > 31 { 0 } else { order.min(most) });
+        let pages = self.max_ring_pages.map(|pages| match pages {
+            0 => 0,
+            pages => u64::from(pages.ilog2()).min(most),
+        });
+        let agreed = match (order, pages) {
+            (Some(order), Some(pages)) => order.min(pages),
+            (order, pages) => order.or(pages).unwrap_or(0),
+        };
+        u32::try_from(agreed).unwrap_or(0)
+    }
+
+    fn segments(self) -> usize {
+        let offered = self.max_indirect_segments.unwrap_or(0).min(MOST_INDIRECT_SEGMENTS);
+        usize::try_from(offered).unwrap_or(0).max(DIRECT_SEGMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f11_an_indirect_offer_is_clamped() {
+        let segments = |max| Offers { max_indirect_segments: max, ..Offers::default() }.segments();
+        assert_eq!(segments(None), 11);
+        assert_eq!(segments(Some(0)), 11);
+        assert_eq!(segments(Some(8)), 11, "less than a direct request has is no gain");
+        assert_eq!(segments(Some(32)), 32);
+        assert_eq!(segments(Some(u64::from(u32::MAX))), 64);
+    }
+
+    #[test]
+    fn f12_a_ring_offer_is_clamped_and_a_contradiction_settled_for_the_smaller() {
+        let order = |order, pages| {
+            let offers = Offers { max_ring_page_order: order, max_ring_pages: pages, ..Offers::default() };
+            offers.ring_order()
+        };
+        assert_eq!(order(None, None), 0);
+        assert_eq!(order(Some(3), None), 3);
+        assert_eq!(order(Some(5), None), 4);
+        assert_eq!(order(Some(u64::MAX), None), 0, "-1 is no order");
+        assert_eq!(order(None, Some(8)), 3);
+        assert_eq!(order(None, Some(7)), 2, "not a power of two: the next smaller ring");
+        assert_eq!(order(None, Some(0)), 0);
+        assert_eq!(order(Some(4), Some(2)), 1);
+    }
+
+    #[test]
+    fn a_feature_is_there_only_when_it_says_1() {
+        let flush = |value| Offers { flush_cache: value, ..Offers::default() }.accept().flush;
+        assert!(flush(Some(1)));
+        assert!(!flush(Some(0)) && !flush(Some(2)) && !flush(None));
+    }
+}
