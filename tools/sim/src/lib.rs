@@ -1,2 +1,40 @@
 //! A simulated Xen, and its honest and hostile peers.
+//!
+//! One thread, virtual time, one seed: the shipped drivers run here unchanged, because everything
+//! they ask of Xen goes through [`hv::Hypervisor`], which [`Dom`] implements. Peers speak the real
+//! bytes of the real protocols. A failing run is replayed from its seed.
+//!
+//! The simulator states Xen's ABI on its own ([`layout`]) and does not take it from `xen-abi`, so
+//! that a wrong number there is not wrong at both ends.
+//!
+//! Xen:
+//! - [`world`]: [`World`], which owns it all, and [`Xen`], the handle everyone else holds
+//! - [`schedule`]: who runs next and when; [`Actor`]
+//! - [`domain`]: what Xen knows of one domain
+//! - [`dom`]: [`Dom`], one domain's view: the hypervisor that drivers run on
+//! - [`frame`]: pages of memory, and who holds them
+//! - [`events`]: event channels, on the bits in shared_info
+//! - [`grants`]: grant tables, on the bytes of their entries
+//! - [`fault`]: hypercalls that fail by plan
+//! - [`rng`]: the one source of chance
+//! - [`layout`]: offsets and numbers of the ABI
 #![forbid(unsafe_code)]
+
+pub mod dom;
+pub mod domain;
+pub mod events;
+pub mod fault;
+pub mod frame;
+pub mod grants;
+pub mod layout;
+pub mod rng;
+pub mod schedule;
+pub mod world;
+
+pub use dom::Dom;
+pub use domain::{DomainConfig, Ended, Usage};
+pub use fault::{Call, Fault, When};
+pub use frame::{Frame, Memory};
+pub use rng::Rng;
+pub use schedule::{Actor, ActorId, Next, Stop};
+pub use world::{World, Xen};

@@ -1,0 +1,213 @@
+//! [`Dom`]: one domain's view of the simulated Xen.
+
+use std::time::Duration;
+
+use hv::{
+    Access, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor, Instant,
+    MemoryUse, Port, ShutdownReason, Virq,
+};
+
+use crate::frame::{Hold, Memory};
+use crate::{Call, Ended, Xen};
+
+/// The wall clock when the machine was started: 2026-01-01 00:00 UTC.
+const STARTED_AT: Duration = Duration::from_secs(1_767_225_600);
+
+/// The hypervisor as one domain sees it.
+#[derive(Clone)]
+pub struct Dom {
+    xen: Xen,
+    id: DomId,
+}
+
+impl Dom {
+    pub(crate) fn new(xen: Xen, id: DomId) -> Self {
+        Self { xen, id }
+    }
+
+    /// The domain's number.
+    #[must_use]
+    pub fn id(&self) -> DomId {
+        self.id
+    }
+
+    /// The Xen it runs on.
+    #[must_use]
+    pub fn xen(&self) -> &Xen {
+        &self.xen
+    }
+
+    fn fixed(&self, frame: std::rc::Rc<crate::Frame>) -> Memory {
+        Memory::new(frame, self.id, Hold::Fixed)
+    }
+}
+
+impl Hypervisor for Dom {
+    type Page = Memory;
+    type Mapping = Memory;
+
+    fn alloc_page(&self) -> Option<Memory> {
+        if self.xen.fault(self.id, Call::AllocPage).is_some() {
+            return None;
+        }
+        self.xen.with(self.id, |domain| {
+            if domain.pages_used >= domain.config.pages {
+                return None;
+            }
+            domain.pages_used += 1;
+            Some(())
+        })?;
+        let frame = self.xen.new_frame();
+        self.xen.remember_frame(&frame, self.id);
+        Some(Memory::new(frame, self.id, Hold::Own(self.xen.clone())))
+    }
+
+    fn memory_use(&self) -> MemoryUse {
+        self.xen.with(self.id, |domain| MemoryUse {
+            total: domain.config.pages,
+            free: domain.config.pages - domain.pages_used,
+            heap_size: 0,
+            heap_used: 0,
+        })
+    }
+
+    fn shared_info(&self) -> Memory {
+        self.fixed(self.xen.with(self.id, |domain| domain.shared_info.clone()))
+    }
+
+    fn xenstore_ring(&self) -> (Memory, Port) {
+        self.xen.xenstore_ring_of(self.id, self.id)
+    }
+
+    fn console_ring(&self) -> (Memory, Port) {
+        self.xen.console_ring_of(self.id, self.id)
+    }
+
+    fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno> {
+        self.xen.evtchn_alloc_unbound(self.id, remote)
+    }
+
+    fn evtchn_bind_interdomain(&self, remote: DomId, remote_port: Port) -> Result<Port, Errno> {
+        self.xen
+            .evtchn_bind_interdomain(self.id, remote, remote_port)
+    }
+
+    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno> {
+        self.xen.evtchn_bind_virq(self.id, virq)
+    }
+
+    fn evtchn_close(&self, port: Port) -> Result<(), Errno> {
+        self.xen.evtchn_close(self.id, port)
+    }
+
+    fn evtchn_send(&self, port: Port) -> Result<(), Errno> {
+        self.xen.evtchn_send(self.id, port)
+    }
+
+    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno> {
+        self.xen.evtchn_unmask(self.id, port)
+    }
+
+    fn grant_limits(&self) -> Result<GrantLimits, Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::GrantLimits) {
+            return Err(error);
+        }
+        Ok(self.xen.with(self.id, |domain| GrantLimits {
+            frames: u32::try_from(domain.grant_table.len()).expect("grant tables are small"),
+            max_frames: domain.config.grant_frames,
+        }))
+    }
+
+    fn grant_table_frame(&self, frames: u32) -> Result<Memory, Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::GrantTableFrame) {
+            return Err(error);
+        }
+        let wanted = frames as usize;
+        let (have, max) = self.xen.with(self.id, |domain| {
+            (domain.grant_table.len(), domain.config.grant_frames)
+        });
+        if frames == 0 {
+            return Err(Errno::EINVAL);
+        }
+        if frames > max {
+            return Err(Errno::ENOMEM);
+        }
+        let new: Vec<_> = (have..wanted).map(|_| self.xen.new_frame()).collect();
+        let frame = self.xen.with(self.id, |domain| {
+            domain.grant_table.extend(new);
+            domain.grant_table[wanted - 1].clone()
+        });
+        Ok(self.fixed(frame))
+    }
+
+    fn grant_map(
+        &self,
+        domain: DomId,
+        refs: &[GrantRef],
+        access: Access,
+    ) -> Vec<Result<Memory, GrantStatus>> {
+        refs.iter()
+            .map(|entry| self.xen.grant_map_one(self.id, domain, *entry, access))
+            .collect()
+    }
+
+    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>> {
+        copies
+            .iter()
+            .map(|copy| self.xen.grant_copy_one(self.id, copy))
+            .collect()
+    }
+
+    fn now(&self) -> Instant {
+        let started = self.xen.with(self.id, |domain| domain.started);
+        Instant(0).after(self.xen.now().since(started))
+    }
+
+    fn wall_clock(&self) -> Duration {
+        STARTED_AT + self.xen.now().since_start()
+    }
+
+    fn set_timer(&self, at: Option<Instant>) {
+        self.xen.with(self.id, |domain| {
+            domain.timer = at.map(|at| domain.started.after(at.since_start()));
+        });
+    }
+
+    /// Lets the others run until this domain has an event. Called by the domain's own turn, where the
+    /// scheduler waits already, it returns at once.
+    fn block(&self) {
+        if self.xen.is_running() {
+            return;
+        }
+        while !self.xen.upcall_pending(self.id) {
+            if let Err(stop) = self.xen.step() {
+                panic!("domain {} blocks: {stop}", self.id);
+            }
+        }
+    }
+
+    fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::Watchdog) {
+            return Err(error);
+        }
+        let at = self.xen.now().after(timeout);
+        self.xen.with(self.id, |domain| {
+            let slots = &mut domain.watchdogs;
+            let index = match id {
+                0 => slots
+                    .iter()
+                    .position(Option::is_none)
+                    .ok_or(Errno::ENOSPC)?,
+                id => (id - 1) as usize,
+            };
+            let slot = slots.get_mut(index).ok_or(Errno::EINVAL)?;
+            // A timeout of 0 turns it off.
+            *slot = (!timeout.is_zero()).then_some(at);
+            Ok(u32::try_from(index + 1).expect("watchdogs are few"))
+        })
+    }
+
+    fn shutdown(&self, reason: ShutdownReason) {
+        self.xen.end(self.id, Ended::Shutdown(reason));
+    }
+}

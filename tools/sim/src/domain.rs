@@ -1,0 +1,224 @@
+//! What Xen knows of one domain.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use hv::{DomId, Instant, Port, ShutdownReason};
+
+use crate::events::Channel;
+use crate::frame::{Frame, Hold, Memory};
+use crate::grants::Active;
+use crate::layout::grant;
+use crate::{ActorId, Dom, Xen};
+
+/// How a domain is made.
+#[derive(Clone, Copy, Debug)]
+pub struct DomainConfig {
+    /// Pages the domain may take.
+    pub pages: usize,
+    /// Ports the domain may have (`max_event_channels` of xl.cfg, 1023 by default).
+    pub ports: u32,
+    /// Pages its grant table may grow to (`max_grant_frames` of xl.cfg, 64 by default).
+    pub grant_frames: u32,
+}
+
+impl Default for DomainConfig {
+    /// 8 MiB, and xl's defaults.
+    fn default() -> Self {
+        Self {
+            pages: 2048,
+            ports: 1023,
+            grant_frames: 64,
+        }
+    }
+}
+
+/// How a domain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It asked to end.
+    Shutdown(ShutdownReason),
+    /// It did not feed its watchdog.
+    Watchdog,
+    /// The administrator destroyed it.
+    Destroyed,
+}
+
+/// What a domain holds of Xen; compared before and after, it shows leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Pages taken and not freed.
+    pub pages: usize,
+    /// Ports not closed.
+    pub ports: usize,
+    /// Grant entries that allow somebody something, the reserved ones apart.
+    pub grants: usize,
+    /// Its own pages that peers have mapped, the ring pages apart.
+    pub mapped_by_peers: usize,
+    /// Pages of peers that it has mapped.
+    pub mappings: usize,
+}
+
+pub(crate) struct Domain {
+    pub(crate) config: DomainConfig,
+    pub(crate) pages_used: usize,
+    pub(crate) shared_info: Rc<Frame>,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) grant_table: Vec<Rc<Frame>>,
+    pub(crate) active: BTreeMap<u32, Active>,
+    pub(crate) mappings: usize,
+    pub(crate) xenstore: (Rc<Frame>, Port),
+    pub(crate) console: (Rc<Frame>, Port),
+    pub(crate) started: Instant,
+    pub(crate) timer: Option<Instant>,
+    pub(crate) watchdogs: Vec<Option<Instant>>,
+    pub(crate) runs_as: Option<ActorId>,
+    pub(crate) ended: Option<Ended>,
+}
+
+/// The number of watchdogs a domain may have (`NR_DOMAIN_WATCHDOG_TIMERS` in Xen).
+pub(crate) const WATCHDOGS: usize = 2;
+
+impl Xen {
+    /// Creates a domain as the domain builder does: shared info, ring pages for xenstore and the
+    /// console with a port each that domain 0 may bind to, and a grant table whose first entries
+    /// name these two pages.
+    ///
+    /// # Panics
+    /// If there is such a domain already.
+    pub fn create_domain(&self, id: DomId, config: DomainConfig) -> Dom {
+        let domain = Domain {
+            config,
+            pages_used: 0,
+            shared_info: self.new_frame(),
+            channels: vec![Channel::Reserved],
+            grant_table: vec![self.new_frame()],
+            active: BTreeMap::new(),
+            mappings: 0,
+            xenstore: (self.new_frame(), Port(0)),
+            console: (self.new_frame(), Port(0)),
+            started: self.now(),
+            timer: None,
+            watchdogs: vec![None; WATCHDOGS],
+            runs_as: None,
+            ended: None,
+        };
+        let before = self.state().domains.borrow_mut().insert(id.0, domain);
+        assert!(before.is_none(), "domain {id} exists already");
+        let dom0 = DomId(0);
+        let ports = [(); 2].map(|()| {
+            self.evtchn_alloc_unbound(id, if id == dom0 { id } else { dom0 })
+                .expect("a new domain has ports")
+        });
+        self.with(id, |domain| {
+            domain.xenstore.1 = ports[0];
+            domain.console.1 = ports[1];
+            let table = &domain.grant_table[0];
+            for (entry, ring) in [
+                (grant::CONSOLE, &domain.console.0),
+                (grant::XENSTORE, &domain.xenstore.0),
+            ] {
+                let at = entry as usize * grant::ENTRY;
+                let frame = u32::try_from(ring.mfn().0).expect("frame numbers are small");
+                table.poke(at + grant::FRAME, &frame.to_le_bytes());
+                table.set_u16(at + grant::DOMID, dom0.0);
+                table.set_u16(at + grant::FLAGS, grant::PERMIT_ACCESS);
+            }
+        });
+        Dom::new(self.clone(), id)
+    }
+
+    /// Ends a domain at once, as `xl destroy` does: its ports close, its mappings go. Its own pages
+    /// stay until peers let go of them.
+    pub fn destroy_domain(&self, id: DomId) {
+        self.end(id, Ended::Destroyed);
+        let actor = self.with(id, |domain| domain.runs_as.take());
+        if let Some(actor) = actor {
+            self.dismiss(actor);
+        }
+        let ports = self.with(id, |domain| domain.channels.len());
+        for port in 1..ports {
+            let port = Port(u32::try_from(port).expect("ports are few"));
+            // A port that is free already stays free.
+            let _ = self.evtchn_close(id, port);
+        }
+    }
+
+    /// Ends a domain; it does not run any more. What it was given stays.
+    pub(crate) fn end(&self, id: DomId, how: Ended) {
+        self.with(id, |domain| {
+            if domain.ended.is_none() || how == Ended::Destroyed {
+                domain.ended = Some(how);
+            }
+            domain.timer = None;
+            domain.watchdogs.fill(None);
+        });
+    }
+
+    /// How the domain ended, if it has.
+    #[must_use]
+    pub fn ended(&self, id: DomId) -> Option<Ended> {
+        self.with(id, |domain| domain.ended)
+    }
+
+    /// Whether there is such a domain and it has not been destroyed.
+    #[must_use]
+    pub fn exists(&self, id: DomId) -> bool {
+        self.state()
+            .domains
+            .borrow()
+            .get(&id.0)
+            .is_some_and(|domain| domain.ended != Some(Ended::Destroyed))
+    }
+
+    /// What the domain holds of Xen.
+    #[must_use]
+    pub fn usage(&self, id: DomId) -> Usage {
+        self.with(id, |domain| {
+            let grants = domain
+                .grant_entries()
+                .filter(|(entry, flags, _)| *entry >= grant::RESERVED && *flags != 0)
+                .count();
+            Usage {
+                pages: domain.pages_used,
+                ports: domain.channels.iter().filter(|c| c.is_open()).count(),
+                grants,
+                mapped_by_peers: domain.active.range(grant::RESERVED..).count(),
+                mappings: domain.mappings,
+            }
+        })
+    }
+
+    /// The xenstore ring page and its port, for the daemon at the other end.
+    #[must_use]
+    pub fn xenstore_ring_of(&self, id: DomId, who: DomId) -> (Memory, Port) {
+        let (frame, port) = self.with(id, |domain| domain.xenstore.clone());
+        (Memory::new(frame, who, Hold::Fixed), port)
+    }
+
+    /// The console ring page and its port, for the daemon at the other end.
+    #[must_use]
+    pub fn console_ring_of(&self, id: DomId, who: DomId) -> (Memory, Port) {
+        let (frame, port) = self.with(id, |domain| domain.console.clone());
+        (Memory::new(frame, who, Hold::Fixed), port)
+    }
+}
+
+impl Domain {
+    /// Each entry of the grant table: its number, flags and frame.
+    pub(crate) fn grant_entries(&self) -> impl Iterator<Item = (u32, u16, u32)> + '_ {
+        self.grant_table
+            .iter()
+            .zip(0u32..)
+            .flat_map(|(page, index)| {
+                (0..grant::PER_PAGE).map(move |slot| {
+                    let at = slot as usize * grant::ENTRY;
+                    (
+                        index * grant::PER_PAGE + slot,
+                        page.u16(at + grant::FLAGS),
+                        page.u32(at + grant::FRAME),
+                    )
+                })
+            })
+    }
+}

@@ -1,0 +1,298 @@
+//! Event channels, on the bits in shared_info (2-level ABI, event_channel.h).
+
+use hv::{DomId, Errno, Port, Virq};
+
+use crate::fault::Call;
+use crate::frame::Frame;
+use crate::layout::shared_info as at;
+use crate::{ActorId, Xen};
+
+/// What a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// Port 0, which is never valid.
+    Reserved,
+    /// Not in use.
+    Free,
+    /// Open for one domain to bind to.
+    Unbound {
+        remote: DomId,
+        owner: Option<ActorId>,
+    },
+    /// One end of a pair.
+    Bound {
+        remote: DomId,
+        remote_port: Port,
+        owner: Option<ActorId>,
+    },
+    /// A virtual interrupt.
+    Virq(Virq),
+}
+
+impl Channel {
+    pub(crate) fn is_open(self) -> bool {
+        !matches!(self, Self::Reserved | Self::Free)
+    }
+
+    fn owner(self) -> Option<ActorId> {
+        match self {
+            Self::Unbound { owner, .. } | Self::Bound { owner, .. } => owner,
+            Self::Reserved | Self::Free | Self::Virq(_) => None,
+        }
+    }
+}
+
+impl Xen {
+    fn channel(&self, dom: DomId, port: Port) -> Channel {
+        self.with(dom, |domain| {
+            domain
+                .channels
+                .get(port.0 as usize)
+                .copied()
+                .unwrap_or(Channel::Reserved)
+        })
+    }
+
+    fn set_channel(&self, dom: DomId, port: Port, channel: Channel) {
+        self.with(dom, |domain| {
+            domain.channels[port.0 as usize] = channel;
+        });
+    }
+
+    fn free_port(&self, dom: DomId) -> Result<Port, Errno> {
+        self.with(dom, |domain| {
+            let channels = &mut domain.channels;
+            let index = match channels.iter().position(|c| *c == Channel::Free) {
+                Some(index) => index,
+                None if channels.len() <= domain.config.ports.min(at::PORTS - 1) as usize => {
+                    channels.push(Channel::Free);
+                    channels.len() - 1
+                }
+                None => return Err(Errno::ENOSPC),
+            };
+            Ok(Port(u32::try_from(index).expect("ports are few")))
+        })
+    }
+
+    /// `EVTCHNOP_alloc_unbound`.
+    ///
+    /// # Errors
+    /// `ENOSPC` without a free port, `ESRCH` without such a domain, or what the fault plan says.
+    pub fn evtchn_alloc_unbound(&self, dom: DomId, remote: DomId) -> Result<Port, Errno> {
+        if let Some(error) = self.fault(dom, Call::AllocUnbound) {
+            return Err(error);
+        }
+        if !self.exists(remote) {
+            return Err(Errno::ESRCH);
+        }
+        let port = self.free_port(dom)?;
+        let owner = None;
+        self.set_channel(dom, port, Channel::Unbound { remote, owner });
+        Ok(port)
+    }
+
+    /// `EVTCHNOP_bind_interdomain`. The new port is pending once, as in Xen.
+    ///
+    /// # Errors
+    /// `EINVAL` when the remote port is not open for `dom`, `ENOSPC`, `ESRCH`, or what the fault plan
+    /// says.
+    pub fn evtchn_bind_interdomain(
+        &self,
+        dom: DomId,
+        remote: DomId,
+        remote_port: Port,
+    ) -> Result<Port, Errno> {
+        if let Some(error) = self.fault(dom, Call::BindInterdomain) {
+            return Err(error);
+        }
+        if !self.exists(remote) {
+            return Err(Errno::ESRCH);
+        }
+        let Channel::Unbound {
+            remote: allowed,
+            owner,
+        } = self.channel(remote, remote_port)
+        else {
+            return Err(Errno::EINVAL);
+        };
+        if allowed != dom {
+            return Err(Errno::EINVAL);
+        }
+        let port = self.free_port(dom)?;
+        self.set_channel(
+            dom,
+            port,
+            Channel::Bound {
+                remote,
+                remote_port,
+                owner: None,
+            },
+        );
+        self.set_channel(
+            remote,
+            remote_port,
+            Channel::Bound {
+                remote: dom,
+                remote_port: port,
+                owner,
+            },
+        );
+        self.raise(dom, port);
+        Ok(port)
+    }
+
+    /// `EVTCHNOP_bind_virq`.
+    ///
+    /// # Errors
+    /// `EEXIST` (17) when it is bound already, or what the fault plan says.
+    pub fn evtchn_bind_virq(&self, dom: DomId, virq: Virq) -> Result<Port, Errno> {
+        if let Some(error) = self.fault(dom, Call::BindVirq) {
+            return Err(error);
+        }
+        if self.virq_port(dom, virq).is_some() {
+            return Err(Errno(17));
+        }
+        let port = self.free_port(dom)?;
+        self.set_channel(dom, port, Channel::Virq(virq));
+        Ok(port)
+    }
+
+    pub(crate) fn virq_port(&self, dom: DomId, virq: Virq) -> Option<Port> {
+        self.with(dom, |domain| {
+            let found = domain
+                .channels
+                .iter()
+                .position(|c| *c == Channel::Virq(virq))?;
+            Some(Port(u32::try_from(found).expect("ports are few")))
+        })
+    }
+
+    /// `EVTCHNOP_close`. The other end becomes unbound, and may be bound by this domain again.
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not open.
+    pub fn evtchn_close(&self, dom: DomId, port: Port) -> Result<(), Errno> {
+        let channel = self.channel(dom, port);
+        if !channel.is_open() {
+            return Err(Errno::EINVAL);
+        }
+        if let Channel::Bound {
+            remote,
+            remote_port,
+            ..
+        } = channel
+        {
+            let owner = self.channel(remote, remote_port).owner();
+            let unbound = Channel::Unbound { remote: dom, owner };
+            self.set_channel(remote, remote_port, unbound);
+        }
+        self.set_channel(dom, port, Channel::Free);
+        let info = self.with(dom, |domain| domain.shared_info.clone());
+        info.clear_bit(at::EVTCHN_PENDING, port.0);
+        Ok(())
+    }
+
+    /// `EVTCHNOP_send`. As in Xen, an event into an unbound port is lost without an error.
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not open or cannot be sent to, or what the fault plan says.
+    pub fn evtchn_send(&self, dom: DomId, port: Port) -> Result<(), Errno> {
+        if let Some(error) = self.fault(dom, Call::Send) {
+            return Err(error);
+        }
+        match self.channel(dom, port) {
+            Channel::Bound {
+                remote,
+                remote_port,
+                ..
+            } => {
+                self.raise(remote, remote_port);
+                Ok(())
+            }
+            Channel::Unbound { .. } => Ok(()),
+            Channel::Reserved | Channel::Free | Channel::Virq(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// `EVTCHNOP_unmask`.
+    ///
+    /// # Errors
+    /// `EINVAL` when the port is not open.
+    pub fn evtchn_unmask(&self, dom: DomId, port: Port) -> Result<(), Errno> {
+        if !self.channel(dom, port).is_open() {
+            return Err(Errno::EINVAL);
+        }
+        let info = self.with(dom, |domain| domain.shared_info.clone());
+        if info.clear_bit(at::EVTCHN_MASK, port.0) && info.bit(at::EVTCHN_PENDING, port.0) {
+            self.upcall(dom, &info, port);
+        }
+        Ok(())
+    }
+
+    /// Makes a port pending, as an event does. A test may call it for a spurious event.
+    pub fn raise(&self, dom: DomId, port: Port) {
+        let info = self.with(dom, |domain| domain.shared_info.clone());
+        if let Some(owner) = self.channel(dom, port).owner() {
+            info.set_bit(at::EVTCHN_PENDING, port.0);
+            self.wake(owner);
+            return;
+        }
+        if info.set_bit(at::EVTCHN_PENDING, port.0) || info.bit(at::EVTCHN_MASK, port.0) {
+            return;
+        }
+        self.upcall(dom, &info, port);
+    }
+
+    fn upcall(&self, dom: DomId, info: &Frame, port: Port) {
+        info.set_bit(at::PENDING_SEL, port.0 / 64);
+        info.poke(at::UPCALL_PENDING, &[1]);
+        let actor = self.with(dom, |domain| domain.runs_as);
+        if let Some(actor) = actor {
+            self.wake(actor);
+        }
+    }
+
+    /// Whether Xen would let the domain return from `SCHEDOP_block`.
+    #[must_use]
+    pub fn upcall_pending(&self, dom: DomId) -> bool {
+        self.with(dom, |domain| {
+            domain.shared_info.word::<1>(at::UPCALL_PENDING) != [0]
+        })
+    }
+
+    /// Has events on `port` wake `actor`, not the domain: for daemons that live in one domain
+    /// together.
+    pub fn own_port(&self, dom: DomId, port: Port, actor: ActorId) {
+        let mut channel = self.channel(dom, port);
+        match &mut channel {
+            Channel::Unbound { owner, .. } | Channel::Bound { owner, .. } => {
+                *owner = Some(actor);
+            }
+            Channel::Reserved | Channel::Free | Channel::Virq(_) => {
+                panic!("port {port} of domain {dom} cannot be owned")
+            }
+        }
+        self.set_channel(dom, port, channel);
+        self.wake(actor);
+    }
+
+    /// Takes a pending event off an owned port; false if there was none.
+    pub fn take_event(&self, dom: DomId, port: Port) -> bool {
+        let info = self.with(dom, |domain| domain.shared_info.clone());
+        info.clear_bit(at::EVTCHN_PENDING, port.0)
+    }
+
+    /// The open ports of a domain.
+    #[must_use]
+    pub fn open_ports(&self, dom: DomId) -> Vec<Port> {
+        self.with(dom, |domain| {
+            domain
+                .channels
+                .iter()
+                .zip(0u32..)
+                .filter(|(channel, _)| channel.is_open())
+                .map(|(_, port)| Port(port))
+                .collect()
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! Pages of memory, and who holds them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hv::{DomId, Mfn, PAGE_SIZE, SharedMem};
+
+use crate::Xen;
+use crate::grants::Pin;
+
+/// Called after a domain read from a frame: the frame, who read, the offset and the length.
+///
+/// A hostile peer uses it to change memory between two reads.
+pub type Snoop = Box<dyn FnMut(&Frame, DomId, usize, usize)>;
+
+/// One machine frame: 4 KiB that several domains may hold at once.
+///
+/// A frame number is used once: a page freed and taken again has another one, so a peer that still
+/// uses the old number is caught.
+pub struct Frame {
+    mfn: u64,
+    bytes: RefCell<Box<[u8; PAGE_SIZE]>>,
+    snoop: RefCell<Option<Snoop>>,
+    /// Mappings that other domains have of this frame.
+    pub(crate) foreign_mappings: Cell<u32>,
+}
+
+impl Frame {
+    pub(crate) fn new(mfn: u64) -> Rc<Self> {
+        Rc::new(Self {
+            mfn,
+            bytes: RefCell::new(Box::new([0; PAGE_SIZE])),
+            snoop: RefCell::new(None),
+            foreign_mappings: Cell::new(0),
+        })
+    }
+
+    /// The frame's number.
+    #[must_use]
+    pub fn mfn(&self) -> Mfn {
+        Mfn(self.mfn)
+    }
+
+    /// Has `snoop` called after each read of this frame that goes through a [`Memory`].
+    pub fn set_snoop(&self, snoop: Option<Snoop>) {
+        *self.snoop.borrow_mut() = snoop;
+    }
+
+    fn snooped(&self, reader: DomId, offset: usize, length: usize) {
+        // Taken out while it runs: it may itself read and write the frame.
+        let taken = self.snoop.borrow_mut().take();
+        if let Some(mut snoop) = taken {
+            snoop(self, reader, offset, length);
+            let mut slot = self.snoop.borrow_mut();
+            if slot.is_none() {
+                *slot = Some(snoop);
+            }
+        }
+    }
+
+    /// Copies bytes out, without anyone's noticing.
+    pub fn peek(&self, offset: usize, into: &mut [u8]) {
+        into.copy_from_slice(&self.bytes.borrow()[offset..offset + into.len()]);
+    }
+
+    /// Copies bytes in.
+    pub fn poke(&self, offset: usize, from: &[u8]) {
+        self.bytes.borrow_mut()[offset..offset + from.len()].copy_from_slice(from);
+    }
+
+    pub(crate) fn word<const N: usize>(&self, offset: usize) -> [u8; N] {
+        assert!(
+            offset.is_multiple_of(N),
+            "offset {offset} is not a multiple of {N}"
+        );
+        let mut word = [0; N];
+        self.peek(offset, &mut word);
+        word
+    }
+
+    pub(crate) fn u16(&self, offset: usize) -> u16 {
+        u16::from_le_bytes(self.word(offset))
+    }
+
+    pub(crate) fn u32(&self, offset: usize) -> u32 {
+        u32::from_le_bytes(self.word(offset))
+    }
+
+    pub(crate) fn u64(&self, offset: usize) -> u64 {
+        u64::from_le_bytes(self.word(offset))
+    }
+
+    pub(crate) fn set_u16(&self, offset: usize, value: u16) {
+        self.poke(offset, &value.to_le_bytes());
+    }
+
+    /// Sets bit `bit` of the bit field at `offset`; returns whether it was set before.
+    pub(crate) fn set_bit(&self, offset: usize, bit: u32) -> bool {
+        let (at, mask) = (offset + (bit / 8) as usize, 1 << (bit % 8));
+        let mut bytes = self.bytes.borrow_mut();
+        let before = bytes[at] & mask != 0;
+        bytes[at] |= mask;
+        before
+    }
+
+    /// Clears bit `bit` of the bit field at `offset`; returns whether it was set before.
+    pub(crate) fn clear_bit(&self, offset: usize, bit: u32) -> bool {
+        let (at, mask) = (offset + (bit / 8) as usize, 1 << (bit % 8));
+        let mut bytes = self.bytes.borrow_mut();
+        let before = bytes[at] & mask != 0;
+        bytes[at] &= !mask;
+        before
+    }
+
+    /// Whether bit `bit` of the bit field at `offset` is set.
+    pub(crate) fn bit(&self, offset: usize, bit: u32) -> bool {
+        self.bytes.borrow()[offset + (bit / 8) as usize] & (1 << (bit % 8)) != 0
+    }
+}
+
+/// Why a domain may use a frame, and what ends when it lets go.
+pub(crate) enum Hold {
+    /// The domain's own page, taken with `alloc_page`.
+    Own(Xen),
+    /// Memory that stays as long as the domain: shared info, the ring pages, the grant table.
+    Fixed,
+    /// A page that another domain granted.
+    Granted { xen: Xen, pin: Pin, writable: bool },
+}
+
+/// A domain's hold on one frame: its own page, or a mapping.
+///
+/// Dropping it frees the page or unmaps it. Freeing a page that a peer may still use is recorded as a
+/// violation (`Xen::violations`).
+pub struct Memory {
+    pub(crate) frame: Rc<Frame>,
+    who: DomId,
+    hold: Hold,
+}
+
+impl Memory {
+    pub(crate) fn new(frame: Rc<Frame>, who: DomId, hold: Hold) -> Self {
+        Self { frame, who, hold }
+    }
+
+    /// The frame itself.
+    #[must_use]
+    pub fn frame(&self) -> &Rc<Frame> {
+        &self.frame
+    }
+
+    fn check_writable(&self) {
+        if let Hold::Granted {
+            writable: false, ..
+        } = self.hold
+        {
+            panic!("page fault: write through a read-only mapping of a granted page");
+        }
+    }
+
+    fn check(&self, offset: usize, length: usize) {
+        assert!(
+            offset <= PAGE_SIZE && length <= PAGE_SIZE - offset,
+            "{length} bytes at {offset} leave the page"
+        );
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        match &self.hold {
+            Hold::Own(xen) => xen.free_page(self.who, &self.frame),
+            Hold::Fixed => {}
+            Hold::Granted { xen, pin, .. } => xen.unpin(pin),
+        }
+    }
+}
+
+impl hv::Page for Memory {
+    fn mfn(&self) -> Mfn {
+        self.frame.mfn()
+    }
+}
+
+impl SharedMem for Memory {
+    fn len(&self) -> usize {
+        PAGE_SIZE
+    }
+
+    fn read(&self, offset: usize, into: &mut [u8]) {
+        self.check(offset, into.len());
+        self.frame.peek(offset, into);
+        self.frame.snooped(self.who, offset, into.len());
+    }
+
+    fn write(&self, offset: usize, from: &[u8]) {
+        self.check(offset, from.len());
+        self.check_writable();
+        self.frame.poke(offset, from);
+    }
+
+    fn fill(&self, offset: usize, length: usize, value: u8) {
+        self.check(offset, length);
+        self.check_writable();
+        self.frame.bytes.borrow_mut()[offset..offset + length].fill(value);
+    }
+
+    fn load_u32(&self, offset: usize) -> u32 {
+        let value = self.frame.u32(offset);
+        self.frame.snooped(self.who, offset, 4);
+        value
+    }
+
+    fn store_u32(&self, offset: usize, value: u32) {
+        assert!(offset.is_multiple_of(4), "offset {offset} is not aligned");
+        self.write(offset, &value.to_le_bytes());
+    }
+
+    fn load_u64(&self, offset: usize) -> u64 {
+        let value = self.frame.u64(offset);
+        self.frame.snooped(self.who, offset, 8);
+        value
+    }
+
+    fn store_u64(&self, offset: usize, value: u64) {
+        assert!(offset.is_multiple_of(8), "offset {offset} is not aligned");
+        self.write(offset, &value.to_le_bytes());
+    }
+
+    fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
+        self.check_writable();
+        let found = self.frame.u16(offset);
+        if found != current {
+            return Err(found);
+        }
+        self.frame.set_u16(offset, new);
+        Ok(found)
+    }
+
+    fn fetch_or_u64(&self, offset: usize, mask: u64) -> u64 {
+        let before = self.frame.u64(offset);
+        self.store_u64(offset, before | mask);
+        before
+    }
+
+    fn fetch_and_u64(&self, offset: usize, mask: u64) -> u64 {
+        let before = self.frame.u64(offset);
+        self.store_u64(offset, before & mask);
+        before
+    }
+}

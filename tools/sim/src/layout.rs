@@ -1,0 +1,58 @@
+//! Offsets and numbers of Xen's ABI, as its public headers have them (Xen 4.17 and later).
+
+/// `shared_info`, x86-64 (xen.h, arch-x86/xen.h).
+pub mod shared_info {
+    /// `vcpu_info[0].evtchn_upcall_pending`, one byte.
+    pub const UPCALL_PENDING: usize = 0;
+    /// `vcpu_info[0].evtchn_upcall_mask`, one byte.
+    pub const UPCALL_MASK: usize = 1;
+    /// `vcpu_info[0].evtchn_pending_sel`, 64 bits.
+    pub const PENDING_SEL: usize = 8;
+    /// `evtchn_pending`, 64 words of 64 bits.
+    pub const EVTCHN_PENDING: usize = 2048;
+    /// `evtchn_mask`, 64 words of 64 bits.
+    pub const EVTCHN_MASK: usize = 2560;
+    /// Ports that the 2-level ABI has room for.
+    pub const PORTS: u32 = 4096;
+}
+
+/// Version 1 grant entries (grant_table.h).
+pub mod grant {
+    /// Bytes of one entry.
+    pub const ENTRY: usize = 8;
+    /// Entries in one page.
+    pub const PER_PAGE: u32 = 512;
+    /// `flags`, 16 bits.
+    pub const FLAGS: usize = 0;
+    /// `domid`, 16 bits.
+    pub const DOMID: usize = 2;
+    /// `frame`, 32 bits.
+    pub const FRAME: usize = 4;
+    /// The bits of `flags` that hold the entry's type.
+    pub const TYPE_MASK: u16 = 3;
+    /// `GTF_permit_access`.
+    pub const PERMIT_ACCESS: u16 = 1;
+    /// `GTF_readonly`.
+    pub const READONLY: u16 = 4;
+    /// `GTF_reading`: the peer has the page mapped.
+    pub const READING: u16 = 8;
+    /// `GTF_writing`: the peer has the page mapped for writing.
+    pub const WRITING: u16 = 16;
+    /// The entry of the console ring's page (`GNTTAB_RESERVED_CONSOLE`).
+    pub const CONSOLE: u32 = 0;
+    /// The entry of the xenstore ring's page (`GNTTAB_RESERVED_XENSTORE`).
+    pub const XENSTORE: u32 = 1;
+    /// Entries that are not the domain's own to hand out (`GNTTAB_NR_RESERVED_ENTRIES`).
+    pub const RESERVED: u32 = 8;
+
+    /// `GNTST_general_error`.
+    pub const GENERAL_ERROR: i16 = -1;
+    /// `GNTST_bad_domain`.
+    pub const BAD_DOMAIN: i16 = -2;
+    /// `GNTST_bad_gntref`.
+    pub const BAD_GNTREF: i16 = -3;
+    /// `GNTST_bad_page`.
+    pub const BAD_PAGE: i16 = -9;
+    /// `GNTST_bad_copy_arg`.
+    pub const BAD_COPY_ARG: i16 = -10;
+}

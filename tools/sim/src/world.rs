@@ -1,0 +1,154 @@
+//! [`World`], which owns a simulation, and [`Xen`], the handle everyone else holds.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use hv::{DomId, Instant, Mfn};
+
+use crate::domain::Domain;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::rng::Rng;
+use crate::schedule::Scheduler;
+
+/// A whole simulated machine. It ends when this is dropped: actors and handles refer to each other,
+/// and this cuts the circle.
+pub struct World {
+    xen: Xen,
+}
+
+/// The simulated Xen; clones are the same one.
+#[derive(Clone)]
+pub struct Xen(Rc<State>);
+
+pub(crate) struct State {
+    now: Cell<Instant>,
+    rng: Rng,
+    pub(crate) domains: RefCell<BTreeMap<u16, Domain>>,
+    /// Pages that domains own, and their owner.
+    frames: RefCell<HashMap<u64, (Rc<Frame>, DomId)>>,
+    next_mfn: Cell<u64>,
+    pub(crate) faults: RefCell<Vec<Fault>>,
+    pub(crate) scheduler: Scheduler,
+    violations: RefCell<Vec<String>>,
+}
+
+impl World {
+    /// A machine with domain 0 and nothing else; all chance in it follows from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let xen = Xen(Rc::new(State {
+            now: Cell::new(Instant(0)),
+            rng: Rng::new(seed),
+            domains: RefCell::new(BTreeMap::new()),
+            frames: RefCell::new(HashMap::new()),
+            next_mfn: Cell::new(0x1000),
+            faults: RefCell::new(Vec::new()),
+            scheduler: Scheduler::default(),
+            violations: RefCell::new(Vec::new()),
+        }));
+        let dom0 = crate::DomainConfig {
+            pages: 1 << 20,
+            ports: 4095,
+            grant_frames: 64,
+        };
+        // Domain 0's own ring pages are not used.
+        xen.create_domain(DomId(0), dom0);
+        Self { xen }
+    }
+
+    /// A handle that may outlive this borrow; it does not keep the actors alive.
+    #[must_use]
+    pub fn xen(&self) -> Xen {
+        self.xen.clone()
+    }
+}
+
+impl Deref for World {
+    type Target = Xen;
+
+    fn deref(&self) -> &Xen {
+        &self.xen
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.xen.dismiss_all();
+    }
+}
+
+impl Xen {
+    pub(crate) fn state(&self) -> &State {
+        &self.0
+    }
+
+    /// The time since the machine was started.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.0.now.get()
+    }
+
+    /// Lets time pass; it never goes back.
+    pub(crate) fn pass_to(&self, at: Instant) {
+        self.0.now.set(self.now().max(at));
+    }
+
+    /// The source of chance.
+    #[must_use]
+    pub fn rng(&self) -> &Rng {
+        &self.0.rng
+    }
+
+    pub(crate) fn with<T>(&self, dom: DomId, ask: impl FnOnce(&mut Domain) -> T) -> T {
+        let mut domains = self.0.domains.borrow_mut();
+        let domain = domains
+            .get_mut(&dom.0)
+            .unwrap_or_else(|| panic!("there is no domain {dom}"));
+        ask(domain)
+    }
+
+    pub(crate) fn knows(&self, dom: DomId) -> bool {
+        // A domain's state may be borrowed by the very call that drops a page: then it is there.
+        self.0
+            .domains
+            .try_borrow()
+            .map_or(true, |domains| domains.contains_key(&dom.0))
+    }
+
+    /// A frame that belongs to Xen.
+    pub(crate) fn new_frame(&self) -> Rc<Frame> {
+        let mfn = self.0.next_mfn.get();
+        self.0.next_mfn.set(mfn + 1);
+        Frame::new(mfn)
+    }
+
+    pub(crate) fn remember_frame(&self, frame: &Rc<Frame>, owner: DomId) {
+        let mut frames = self.0.frames.borrow_mut();
+        frames.insert(frame.mfn().0, (frame.clone(), owner));
+    }
+
+    pub(crate) fn forget_frame(&self, mfn: Mfn) {
+        self.0.frames.borrow_mut().remove(&mfn.0);
+    }
+
+    /// The frame of that number, if `owner` owns it.
+    pub(crate) fn find_frame(&self, mfn: Mfn, owner: DomId) -> Option<Rc<Frame>> {
+        let frames = self.0.frames.borrow();
+        let (frame, of) = frames.get(&mfn.0)?;
+        (*of == owner).then(|| frame.clone())
+    }
+
+    /// Records that a law was broken.
+    pub fn violation(&self, what: String) {
+        self.0.violations.borrow_mut().push(what);
+    }
+
+    /// The laws broken so far.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.0.violations.borrow().clone()
+    }
+}
