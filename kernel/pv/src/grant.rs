@@ -9,7 +9,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use core::time::Duration;
 
+use exec::{Executor, Notify};
 use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Page, SharedMem};
 use xen_abi::grant_table::{
     self, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
@@ -21,6 +23,14 @@ const RESERVED_ENTRIES: usize = grant_table::RESERVED_ENTRIES as usize;
 /// How often ending a grant is tried when its flags change under our feet; Xen changes them only
 /// while a peer maps or unmaps.
 const TRIES: usize = 8;
+
+/// How long a page stays parked before the first sweep.
+const FIRST_SWEEP: Duration = Duration::from_millis(10);
+/// The longest pause between two sweeps.
+const RAREST_SWEEP: Duration = Duration::from_secs(1);
+
+/// What Xen sets in an entry's flags while a peer maps the page or a copy is under way.
+const IN_USE: u16 = GTF_READING | GTF_WRITING;
 
 /// The domain's grant table; clones speak for the same one.
 pub struct Grants<H: Hypervisor> {
@@ -40,6 +50,7 @@ struct Inner<H: Hypervisor> {
     table: RefCell<Table<H>>,
     granted: Cell<usize>,
     parked_ever: Cell<u64>,
+    parked: Notify,
 }
 
 struct Table<H: Hypervisor> {
@@ -120,6 +131,7 @@ impl<H: Hypervisor> Grants<H> {
             table: RefCell::new(table),
             granted: Cell::new(0),
             parked_ever: Cell::new(0),
+            parked: Notify::new(),
         };
         Self {
             inner: Rc::new(inner),
@@ -194,6 +206,20 @@ impl<H: Hypervisor> Grants<H> {
         before - table.parked.len()
     }
 
+    /// Sweeps for ever: soon after a page was parked, then ever more rarely, and not at all while
+    /// nothing is parked. To be spawned once per domain.
+    pub async fn reclaim(self, exec: Executor) {
+        loop {
+            self.inner.parked.notified().await;
+            let mut pause = FIRST_SWEEP;
+            while !self.inner.table.borrow().parked.is_empty() {
+                exec.sleep(pause).await;
+                self.sweep();
+                pause = (pause * 2).min(RAREST_SWEEP);
+            }
+        }
+    }
+
     /// How the table is used.
     #[must_use]
     pub fn usage(&self) -> GrantUse {
@@ -217,6 +243,7 @@ impl<H: Hypervisor> Grants<H> {
         }
         table.parked.push((reference, page));
         self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
+        self.inner.parked.notify();
         None
     }
 }
@@ -245,6 +272,13 @@ impl<H: Hypervisor> Table<H> {
         Ok(())
     }
 
+    fn is_mapped(&self, reference: u32) -> bool {
+        let (frame, offset) = place(reference);
+        self.frames
+            .get(frame)
+            .is_some_and(|frame| flags(frame, offset) & IN_USE != 0)
+    }
+
     /// Takes the permission away unless the peer maps the page; says whether it did.
     fn revoke(&self, reference: u32) -> bool {
         let (frame, offset) = place(reference);
@@ -252,10 +286,8 @@ impl<H: Hypervisor> Table<H> {
             return false;
         };
         for _ in 0..TRIES {
-            let mut flags = [0; 2];
-            frame.read(offset, &mut flags);
-            let flags = u16::from_le_bytes(flags);
-            if flags & (GTF_READING | GTF_WRITING) != 0 {
+            let flags = flags(frame, offset);
+            if flags & IN_USE != 0 {
                 return false;
             }
             if frame.compare_exchange_u16(offset, flags, 0).is_ok() {
@@ -264,6 +296,12 @@ impl<H: Hypervisor> Table<H> {
         }
         false
     }
+}
+
+fn flags(frame: &impl SharedMem, offset: usize) -> u16 {
+    let mut flags = [0; 2];
+    frame.read(offset, &mut flags);
+    u16::from_le_bytes(flags)
 }
 
 /// The table page that holds an entry, and the entry's offset in it.
@@ -290,6 +328,12 @@ impl<H: Hypervisor> Granted<H> {
     #[must_use]
     pub fn reference(&self) -> GrantRef {
         GrantRef(self.reference)
+    }
+
+    /// Whether the peer maps the page now. It may map it again at any moment until the grant ends.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        self.grants.inner.table.borrow().is_mapped(self.reference)
     }
 
     /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked until

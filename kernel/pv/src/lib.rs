@@ -3,6 +3,10 @@
 //! - [`domain`]: [`Pv`], the handle that every driver is given
 //! - [`event`]: [`Events`] and [`Channel`]: ports, their dispatch and their waiters
 //! - [`grant`]: [`Grants`] and [`Granted`]: pages that a peer may map, and taking them back
+//! - [`pvclock`]: time from the page Xen shares
+//! - [`frames`]: [`FrameMap`](frames::FrameMap): which of the domain's frames are free
+//! - [`pagetable`]: where the page tables of a map of all memory go
+//! - [`symbols`]: the image's table of function names
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -10,7 +14,11 @@ extern crate alloc;
 
 pub mod domain;
 pub mod event;
+pub mod frames;
 pub mod grant;
+pub mod pagetable;
+pub mod pvclock;
+pub mod symbols;
 
 pub use domain::Pv;
 pub use event::{Channel, Events, PortUse};

@@ -1,0 +1,73 @@
+use super::*;
+
+#[test]
+fn an_entry_carries_its_frame_and_its_flags() {
+    let word = entry(0x12_3456, 0x8000_0000_0000_0003);
+    assert_eq!(word, 0x8000_0001_2345_6003);
+    assert_eq!(frame_of(word), 0x12_3456);
+}
+
+/// Builds the map as `machine` does, over a model of memory: every write to a table must go through
+/// a mapping that exists by then, and in the end every frame is mapped once, tables read-only.
+fn build(frames: u64, first: u64, mapped: u64) {
+    let plan = DirectMap::new(frames, first, mapped).unwrap();
+    let mut writable = vec![None; usize::try_from(frames).unwrap()];
+    let mut protect = |writable: &mut Vec<Option<bool>>, table: u64| {
+        let table = usize::try_from(table).unwrap();
+        if writable[table] == Some(true) {
+            writable[table] = Some(false);
+        }
+    };
+    let mut tables = vec![plan.level3_frame()];
+    tables.extend((0..plan.level2()).map(|index| plan.level2_frame(index)));
+    assert!(tables.iter().all(|table| *table < mapped));
+    for index in 0..plan.level1() {
+        let table = plan.level1_frame(index);
+        tables.push(table);
+        let reachable = table < mapped || writable[usize::try_from(table).unwrap()] == Some(true);
+        assert!(reachable, "table {index} is written before it is mapped");
+        let range = plan.mapped_by(index);
+        for pfn in range.start.0..range.end.0 {
+            let slot = &mut writable[usize::try_from(pfn).unwrap()];
+            assert_eq!(*slot, None, "{pfn} is mapped twice");
+            *slot = Some(!plan.is_table(Pfn(pfn)));
+        }
+        protect(&mut writable, table);
+    }
+    assert_eq!(tables, plan.tables().collect::<Vec<_>>());
+    for (pfn, writable) in writable.iter().enumerate() {
+        let is_table = tables.contains(&u64::try_from(pfn).unwrap());
+        assert_eq!(*writable, Some(!is_table), "{pfn}");
+    }
+}
+
+#[test]
+fn all_memory_is_mapped_once_and_tables_are_read_only() {
+    build(1024, 600, 1024);
+    build(2048, 900, 2048);
+    build(2047, 900, 2048 - 512);
+    build(16_384, 900, 1024);
+    // 1 GiB: more tables than the builder's slack.
+    build(262_144, 1400, 2048 - 512);
+    build(400_001, 900, 1024 + 128);
+}
+
+#[test]
+fn what_cannot_be_mapped_is_said_at_once() {
+    assert_eq!(
+        DirectMap::new(1024, 1022, 1024),
+        Err(NoRoom::Tables),
+        "no frames left"
+    );
+    assert_eq!(
+        DirectMap::new(4096, 1024, 1024),
+        Err(NoRoom::Tables),
+        "nothing mapped is free"
+    );
+    assert_eq!(DirectMap::new(1 << 28, 1000, 1010), Err(NoRoom::Window));
+    assert_eq!(
+        DirectMap::new(1 << 24, 1000, 1020),
+        Err(NoRoom::Tables),
+        "the first tables do not reach the later ones"
+    );
+}
