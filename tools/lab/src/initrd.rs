@@ -1,0 +1,34 @@
+//! The initrd of one nest: from the cache's busybox and modules, and this build's agent.
+
+use crate::cpio::Archive;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+
+const FIRST: &[u8] = include_bytes!("dom0/initrd.sh");
+const INIT: &[u8] = include_bytes!("dom0/init.sh");
+
+/// The bytes of an initrd for the dom0 prepared in `dom0`, that starts the program `agent`.
+pub(crate) fn initrd(dom0: &Path, agent: &Path) -> Result<Vec<u8>> {
+    let mut archive = Archive::new();
+    for directory in ["bin", "dev", "lab", "modules", "proc", "root", "sys"] {
+        archive.directory(directory);
+    }
+    archive.program("init", FIRST);
+    archive.program("lab/init", INIT);
+    archive.program("lab/agent", &read(agent)?);
+    archive.program("bin/busybox", &read(&dom0.join("busybox"))?);
+    let mut modules = fs::read_dir(dom0.join("modules"))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    modules.sort();
+    for module in modules {
+        let content = read(&dom0.join("modules").join(&module))?;
+        archive.program(&format!("modules/{module}"), &content);
+    }
+    Ok(archive.finish())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("reading {}", path.display()))
+}

@@ -1,0 +1,179 @@
+//! QEMU as a process: started with its files, and ended whatever happens to the lab.
+
+use crate::options::Options;
+use crate::{agent, initrd, prepare, qemu};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Runs "$@" as this process. A helper holds the other end of this process's input: when the lab
+/// dies, by whatever signal, the helper reads the end of it and kills what this process became.
+/// The lab tells the helper by a line that it has ended QEMU itself.
+const LEASH: &str = "exec 3<&0\n\
+                     (read -r _ <&3 || kill -9 $$) 2>/dev/null &\n\
+                     exec 3<&-\n\
+                     exec \"$@\" </dev/null";
+
+/// A running QEMU, its working directory, and the one nest's turn on this machine.
+pub(crate) struct Machine {
+    qemu: Mutex<Child>,
+    leash: Option<ChildStdin>,
+    directory: PathBuf,
+    _turn: File,
+}
+
+impl Machine {
+    /// Starts QEMU; the stream is the agent's port.
+    pub(crate) fn start(options: &Options) -> Result<(Self, UnixStream)> {
+        let dom0 = prepare::dom0(options.suite)?;
+        let program = qemu::program()?;
+        let initrd = initrd::initrd(&dom0, &agent::program()?)?;
+        let turn = take_turn()?;
+        let directory = working_directory()?;
+        for name in ["xen", "vmlinuz"] {
+            symlink(dom0.join(name), directory.join(name))?;
+        }
+        fs::write(directory.join("initrd"), initrd)?;
+        let listener = UnixListener::bind(directory.join("agent"))?;
+        listener.set_nonblocking(true)?;
+
+        let mut qemu = Command::new("/bin/sh")
+            .args(["-c", LEASH, "qemu"])
+            .args(program)
+            .args(qemu::arguments(
+                options,
+                &dom0.join("dom0.ext4"),
+                qemu::kvm(),
+            ))
+            .current_dir(&directory)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(File::create(directory.join("qemu.log"))?)
+            .spawn()
+            .context("starting QEMU")?;
+        let leash = qemu.stdin.take();
+        let machine = Self {
+            qemu: Mutex::new(qemu),
+            leash,
+            directory,
+            _turn: turn,
+        };
+        let port = machine.accept(&listener)?;
+        Ok((machine, port))
+    }
+
+    /// Waits for QEMU to connect the agent's port, which it does before it runs anything.
+    fn accept(&self, listener: &UnixListener) -> Result<UnixStream> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if let Ok((port, _)) = listener.accept() {
+                port.set_nonblocking(false)?;
+                return Ok(port);
+            }
+            if let Some(status) = self.status()? {
+                let said = fs::read_to_string(self.directory.join("qemu.log"))?;
+                bail!("QEMU ended at once: {status}\n{said}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        bail!("QEMU did not start within 30 s")
+    }
+
+    /// How QEMU ended; none while it runs.
+    pub(crate) fn status(&self) -> Result<Option<ExitStatus>> {
+        Ok(self.child().try_wait()?)
+    }
+
+    /// Ends QEMU now.
+    pub(crate) fn kill(&self) {
+        let mut qemu = self.child();
+        if let Err(error) = qemu.kill().and_then(|()| qemu.wait()) {
+            eprintln!("lab: QEMU (process {}) did not end: {error}", qemu.id());
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.qemu.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Xen's and dom0's console so far.
+    pub(crate) fn serial(&self) -> Vec<u8> {
+        // QEMU makes the file; before that nothing has been said.
+        fs::read(self.directory.join("serial.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+        if let Some(mut leash) = self.leash.take() {
+            // The helper may have been killed by somebody else.
+            let _ = leash.write_all(b"ended\n");
+        }
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            eprintln!("lab: {} is left behind: {error}", self.directory.display());
+        }
+    }
+}
+
+/// Waits until no other nest runs on this machine: two would only slow each other down.
+fn take_turn() -> Result<File> {
+    let path = std::env::temp_dir().join("xenolith-nest.lock");
+    let open = || {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+    };
+    let lock = open().with_context(|| format!("opening {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!(
+            "lab: another nest is running ({} is locked); waiting for it",
+            path.display()
+        );
+        let since = Instant::now();
+        lock.lock()?;
+        eprintln!(
+            "lab: waited {} s for the other nest",
+            since.elapsed().as_secs()
+        );
+    }
+    Ok(lock)
+}
+
+fn working_directory() -> Result<PathBuf> {
+    static NESTS: AtomicU32 = AtomicU32::new(0);
+    let number = NESTS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("xenolith-nest-{}-{number}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    sweep(&std::env::temp_dir());
+    fs::create_dir(&directory).with_context(|| format!("making {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Removes the working directories of processes that were killed.
+fn sweep(temporary: &Path) {
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name
+            .strip_prefix("xenolith-nest-")
+            .and_then(|rest| rest.split_once('-'));
+        if let Some((process, _)) = process
+            && !Path::new("/proc").join(process).exists()
+        {
+            // Another user's: theirs to remove.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
