@@ -1,0 +1,118 @@
+//! Cargo's part, then the two files it leaves.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::check::{CHECKS, Finished};
+use super::elf::Elf;
+use super::{names, strip};
+use crate::cargo;
+use crate::project;
+
+/// What the image is compiled with. Xen pushes frames right below the stack pointer, so nothing
+/// may be kept there; frame pointers make backtraces; every CPU that runs Xen today is a v2.
+const FLAGS: &str = "-Cno-redzone=yes -Cforce-frame-pointers=yes -Ctarget-cpu=x86-64-v2";
+
+/// The host's own triple, named so that the flags above do not reach build scripts.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Where things lie in the project.
+pub(crate) struct Paths {
+    /// The file that Xen loads.
+    pub image: PathBuf,
+    /// The linked file, with symbols and line tables.
+    pub debug: PathBuf,
+}
+
+/// Where the build leaves its two files.
+pub(crate) fn paths() -> Paths {
+    let folder = project::root().join("target/xenolith");
+    Paths {
+        image: folder.join("xenolith"),
+        debug: folder.join("xenolith.debug"),
+    }
+}
+
+/// Cargo with the image's flags and target directory, the subcommand yet to be named.
+pub(crate) fn cargo_for_image(subcommand: &str) -> cargo::Cargo {
+    cargo::Cargo::new(subcommand)
+        .env("CARGO_TARGET_DIR", project::root().join("target/image"))
+        .env("RUSTFLAGS", FLAGS)
+        .without_env("CARGO_ENCODED_RUSTFLAGS")
+        .args(["--target", TARGET, "--profile", "image"])
+}
+
+/// Builds the image and its debug file, without looking at them.
+pub(crate) fn build() -> Result<Paths> {
+    cargo_for_image("build").args(["--package", "boot"]).run()?;
+    let linked = project::root()
+        .join("target/image")
+        .join(TARGET)
+        .join("image/xenolith");
+    let mut bytes =
+        fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    let elf = Elf::parse(&bytes)?;
+    names::fill(&elf, &mut bytes)?;
+    let image = strip::write(&Elf::parse(&bytes)?);
+    let paths = paths();
+    for (path, content) in [(&paths.image, &image), (&paths.debug, &bytes)] {
+        write(path, content)?;
+    }
+    Ok(paths)
+}
+
+/// Writes a file whole: a reader finds the old or the new one.
+fn write(path: &PathBuf, content: &[u8]) -> Result<()> {
+    let folder = path.parent().context("no parent folder")?;
+    let fresh = path.with_extension("new");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&fresh, content))
+        .and_then(|()| fs::rename(&fresh, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What is wrong with the finished files, by check.
+pub(crate) fn check(paths: &Paths) -> Result<Vec<(&'static str, Vec<String>)>> {
+    let read = |path: &PathBuf| {
+        fs::read(path).with_context(|| {
+            format!(
+                "cannot read {}: run `cargo xtask build` first",
+                path.display()
+            )
+        })
+    };
+    let finished = Finished::parse(read(&paths.image)?, &read(&paths.debug)?)?;
+    Ok(CHECKS
+        .iter()
+        .map(|check| (check.name, (check.run)(&finished)))
+        .collect())
+}
+
+/// `cargo xtask build`: builds, checks, says what there is.
+pub(crate) fn command() -> Result<()> {
+    let paths = build()?;
+    let mut bad = 0;
+    for (name, problems) in check(&paths)? {
+        for problem in &problems {
+            eprintln!("error: {name}: {problem}");
+        }
+        bad += usize::from(!problems.is_empty());
+    }
+    if bad > 0 {
+        bail!("{bad} of {} checks of the image failed", CHECKS.len());
+    }
+    let size = fs::metadata(&paths.image)?.len();
+    println!(
+        "{}  {} KiB, {} checks passed",
+        paths.image.display(),
+        size / 1024,
+        CHECKS.len()
+    );
+    println!(
+        "{}  symbols and lines, for `cargo xtask symbolize`",
+        paths.debug.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The image is small, and stays so.
+
+use super::Finished;
+
+const LIMIT: usize = 1 << 20;
+
+pub(super) fn problems(finished: &Finished) -> Vec<String> {
+    let size = finished.bytes.len();
+    (size >= LIMIT)
+        .then(|| format!("it has {size} bytes"))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! Source lines for the addresses in an epitaph.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use addr2line::Context as Lines;
+use addr2line::gimli::{self, EndianSlice, LittleEndian};
+use anyhow::{Context, Result, bail};
+
+use super::build;
+use super::elf::Elf;
+use super::names::short;
+
+/// Bytes of a section of the debug file.
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// `cargo xtask symbolize LOG`: prints each line of the log that holds code addresses, and below
+/// it where they are.
+pub(crate) fn command(log: &Path) -> Result<()> {
+    let debug = build::paths().debug;
+    let bytes = fs::read(&debug)
+        .with_context(|| format!("cannot read {}: run `cargo xtask build`", debug.display()))?;
+    let log_bytes =
+        fs::read(log).with_context(|| format!("cannot read the log {}", log.display()))?;
+    let text = symbolize(&bytes, &String::from_utf8_lossy(&log_bytes))?;
+    if text.is_empty() {
+        bail!(
+            "{} holds no address of this image's code: is it the log of another build?",
+            log.display()
+        );
+    }
+    print!("{text}");
+    Ok(())
+}
+
+/// The log's lines that hold code addresses, each with its places.
+fn symbolize(debug: &[u8], log: &str) -> Result<String> {
+    let elf = Elf::parse(debug)?;
+    let lines = lines(&elf)?;
+    let mut text = String::new();
+    for line in log.lines() {
+        let addresses: Vec<u64> = addresses(line)
+            .into_iter()
+            .filter(|address| elf.is_code(*address))
+            .collect();
+        if addresses.is_empty() {
+            continue;
+        }
+        writeln!(text, "{}", line.trim_end())?;
+        for address in addresses {
+            // A return address is one behind its call. An instruction's own address, one less, is
+            // inside the instruction before: so only the faulting one is looked up as it is.
+            let exact = line.trim_start().contains("rip");
+            for place in places(&elf, &lines, address - u64::from(!exact))? {
+                writeln!(text, "        {place}")?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Numbers written `0x...` in a line.
+fn addresses(line: &str) -> Vec<u64> {
+    line.split("0x")
+        .skip(1)
+        .filter_map(|rest| {
+            let end = rest
+                .find(|c: char| !c.is_ascii_hexdigit())
+                .unwrap_or(rest.len());
+            u64::from_str_radix(&rest[..end], 16).ok()
+        })
+        .collect()
+}
+
+fn lines(elf: &Elf) -> Result<Lines<Slice<'_>>> {
+    let dwarf = gimli::Dwarf::load(|id| -> Result<Slice<'_>, gimli::Error> {
+        let data = elf
+            .section(id.name())
+            .map_or(&[][..], |section| &section.data);
+        Ok(EndianSlice::new(data, LittleEndian))
+    })?;
+    Lines::from_dwarf(dwarf).context("the debug file has no usable line tables")
+}
+
+/// Where an address is: the innermost inlined function first, `function  file:line` each.
+fn places(elf: &Elf, lines: &Lines<Slice<'_>>, address: u64) -> Result<Vec<String>> {
+    let mut frames = lines.find_frames(address).skip_all_loads()?;
+    let mut places = Vec::new();
+    while let Some(frame) = frames.next()? {
+        let mangled = match &frame.function {
+            Some(function) => function.raw_name()?.into_owned(),
+            None => symbol(elf, address).unwrap_or_else(|| "?".to_owned()),
+        };
+        let place = frame.location.map_or_else(String::new, |location| {
+            let line = location
+                .line
+                .map_or_else(String::new, |line| format!(":{line}"));
+            format!("  {}{line}", location.file.unwrap_or("?"))
+        });
+        places.push(format!("{}{place}", short(&mangled)));
+    }
+    if places.is_empty() {
+        places.extend(symbol(elf, address).map(|name| short(&name)));
+    }
+    Ok(places)
+}
+
+/// The function whose symbol comes last before an address.
+fn symbol(elf: &Elf, address: u64) -> Option<String> {
+    let symbols = elf.code_symbols();
+    let after = symbols.partition_point(|symbol| symbol.address <= address);
+    Some(symbols.get(after.checked_sub(1)?)?.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_out_of_a_line() {
+        let line = "  #1 0xffffffff80001234 geom::taste+0x12, called";
+        assert_eq!(addresses(line), [0xffff_ffff_8000_1234, 0x12]);
+        assert_eq!(addresses("0x 0xzz 0x11112222333344445"), Vec::<u64>::new());
+    }
+
+    /// This test program is itself an ELF file with line tables, though it runs elsewhere than it
+    /// was linked to.
+    #[test]
+    fn an_address_becomes_function_file_and_line() {
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let elf = Elf::parse(&own).unwrap();
+        let wanted = "addresses_are_read_out_of_a_line";
+        let function = elf
+            .code_symbols()
+            .into_iter()
+            .find(|symbol| short(&symbol.name).ends_with(wanted))
+            .expect("the function has a symbol");
+        let log = format!("a line\nepitaph: rip {:#x}\n", function.address);
+        let text = symbolize(&own, &log).unwrap();
+        assert!(text.starts_with("epitaph: rip 0x"), "{text}");
+        assert!(
+            text.contains(wanted) && text.contains("symbolize.rs:"),
+            "{text}"
+        );
+    }
+}
