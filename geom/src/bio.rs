@@ -1,0 +1,211 @@
+//! One piece of a request on its way to a driver, and the way back.
+//!
+//! A [`DiskBio`] is a token: the driver owns it until it completes it, and completing consumes it.
+//! One that is dropped completes with [`Errno::Io`] and is counted as a bug, which
+//! [`Geom::check`](crate::Geom::check) reports. Completions are only noted here; the next
+//! [`Geom::poll`](crate::Geom::poll) works on them.
+
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::task::Waker;
+
+use crate::errno::Errno;
+use crate::id::{DiskId, RequestId};
+use crate::memory::Buffer;
+
+/// What is asked of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Media to memory.
+    Read,
+    /// Memory to media.
+    Write,
+    /// The range's content is not needed any more: a hint.
+    Delete,
+    /// What was written before is on stable media when this completes.
+    Flush,
+}
+
+impl Command {
+    /// Whether it needs the device to be open for writing.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        self != Self::Read
+    }
+}
+
+/// A piece of a request, owned by the driver until it is completed.
+#[must_use = "a bio that is dropped completes with EIO and is counted as a bug"]
+pub struct DiskBio {
+    /// What to do.
+    pub command: Command,
+    /// First byte on the disk; a multiple of its sector size. 0 for a flush.
+    pub offset: u64,
+    /// Number of bytes, not more than the disk's `max_io`; a multiple of its sector size. 0 for a
+    /// flush.
+    pub length: u64,
+    /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
+    pub data: Buffer,
+    /// The request divides the stream. GEOM has already waited for everything before it, and sends
+    /// nothing behind it until it is done, so a driver need do nothing; one whose device has a
+    /// barrier may use it.
+    pub ordered: bool,
+    token: Token,
+}
+
+impl DiskBio {
+    pub(crate) fn new(piece: Piece, token: Token) -> Self {
+        let Piece {
+            command,
+            offset,
+            length,
+            data,
+            ordered,
+        } = piece;
+        Self {
+            command,
+            offset,
+            length,
+            data,
+            ordered,
+            token,
+        }
+    }
+
+    /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
+    /// [`Disk::strategy`](crate::disk::Disk::strategy); it never calls back and never allocates.
+    pub fn complete(mut self, result: Result<(), Errno>) {
+        self.token.deliver(result, false);
+    }
+}
+
+impl fmt::Debug for DiskBio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}+{}", self.command, self.offset, self.length)
+    }
+}
+
+/// What a [`DiskBio`] is made of, apart from its token.
+pub(crate) struct Piece {
+    pub(crate) command: Command,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) data: Buffer,
+    pub(crate) ordered: bool,
+}
+
+/// The right, and the duty, to complete one piece.
+pub(crate) struct Token {
+    pub(crate) disk: DiskId,
+    pub(crate) request: RequestId,
+    pub(crate) length: u64,
+    pub(crate) inbox: Rc<Inbox>,
+    pub(crate) delivered: bool,
+}
+
+impl Token {
+    fn deliver(&mut self, result: Result<(), Errno>, dropped: bool) {
+        if !self.delivered {
+            self.delivered = true;
+            self.inbox.push(Completion {
+                disk: self.disk,
+                request: self.request,
+                length: self.length,
+                result,
+                dropped,
+            });
+        }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.deliver(Err(Errno::Io), true);
+    }
+}
+
+/// The end of one piece.
+pub(crate) struct Completion {
+    pub(crate) disk: DiskId,
+    pub(crate) request: RequestId,
+    pub(crate) length: u64,
+    pub(crate) result: Result<(), Errno>,
+    pub(crate) dropped: bool,
+}
+
+/// Where completions wait for the next poll, and the bell that asks for one.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    completions: RefCell<VecDeque<Completion>>,
+    outstanding: Cell<usize>,
+    waker: RefCell<Option<Waker>>,
+    polling: Cell<bool>,
+    rung: Cell<bool>,
+}
+
+impl Inbox {
+    /// Makes room for one more completion, so that completing need not allocate.
+    pub(crate) fn reserve(&self) {
+        let mut completions = self.completions.borrow_mut();
+        self.outstanding.set(self.outstanding.get() + 1);
+        let wanted = self.outstanding.get();
+        if completions.capacity() < wanted {
+            let missing = wanted - completions.len();
+            completions.reserve(missing);
+        }
+    }
+
+    fn push(&self, completion: Completion) {
+        self.completions.borrow_mut().push_back(completion);
+        self.ring();
+    }
+
+    pub(crate) fn pop(&self) -> Option<Completion> {
+        let completion = self.completions.borrow_mut().pop_front()?;
+        self.outstanding.set(self.outstanding.get() - 1);
+        Some(completion)
+    }
+
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let same = self
+            .waker
+            .borrow()
+            .as_ref()
+            .is_some_and(|old| old.will_wake(waker));
+        if !same {
+            let old = self.waker.replace(Some(waker.clone()));
+            drop(old);
+        }
+        if self.rung.get() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Asks for a poll. During one, the poll itself will notice.
+    pub(crate) fn ring(&self) {
+        self.rung.set(true);
+        if self.polling.get() {
+            return;
+        }
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Enters a poll; `false` if one is running already.
+    pub(crate) fn enter(&self) -> bool {
+        !self.polling.replace(true)
+    }
+
+    pub(crate) fn leave(&self) {
+        self.polling.set(false);
+    }
+
+    /// Whether something asked for a poll since this was last called.
+    pub(crate) fn take_rung(&self) -> bool {
+        self.rung.replace(false)
+    }
+}

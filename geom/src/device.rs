@@ -1,0 +1,179 @@
+//! DEV: how an application holds a provider open.
+
+use alloc::rc::Rc;
+use alloc::string::String;
+
+use crate::access::{Access, OpenError};
+use crate::bio::Command;
+use crate::disk::Attribute;
+use crate::errno::Errno;
+use crate::id::{ConsumerId, ProviderId};
+use crate::memory::Buffer;
+use crate::mesh::Mesh;
+use crate::request::{Io, Order, ReadIo};
+
+/// An open provider. Dropping it closes it, which cannot fail: requests that are out finish, and
+/// the counts drop after the last of them.
+///
+/// Requests start when their method is called, not when the future is first polled, and go on when
+/// the future is dropped. Offsets and lengths are bytes and must be multiples of the sector size; a
+/// range that ends beyond the media is refused as a whole. When the provider is lost, requests fail
+/// with [`Errno::NoDevice`] until the device is dropped.
+pub struct Device {
+    mesh: Rc<Mesh>,
+    consumer: ConsumerId,
+    provider: ProviderId,
+    name: String,
+}
+
+impl Device {
+    pub(crate) fn new(
+        mesh: Rc<Mesh>,
+        consumer: ConsumerId,
+        provider: ProviderId,
+        name: String,
+    ) -> Self {
+        Self {
+            mesh,
+            consumer,
+            provider,
+            name,
+        }
+    }
+
+    /// The provider's name when it was opened.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The provider's id.
+    #[must_use]
+    pub fn id(&self) -> ProviderId {
+        self.provider
+    }
+
+    /// Bytes of the media.
+    #[must_use]
+    pub fn media_size(&self) -> u64 {
+        let graph = self.mesh.graph.borrow();
+        graph
+            .providers
+            .get(&self.provider)
+            .map_or(0, |provider| provider.media_size)
+    }
+
+    /// Bytes of a sector.
+    #[must_use]
+    pub fn sector_size(&self) -> u32 {
+        let graph = self.mesh.graph.borrow();
+        graph
+            .providers
+            .get(&self.provider)
+            .map_or(0, |provider| provider.sector_size)
+    }
+
+    /// Why the provider was lost; `None` while it lives.
+    #[must_use]
+    pub fn error(&self) -> Option<Errno> {
+        let graph = self.mesh.graph.borrow();
+        graph
+            .providers
+            .get(&self.provider)
+            .map_or(Some(Errno::NoDevice), |found| found.error)
+    }
+
+    /// What the disk below can do now.
+    #[must_use]
+    pub fn limits(&self) -> Option<crate::disk::DiskLimits> {
+        let graph = self.mesh.graph.borrow();
+        let base = graph.providers.get(&self.provider)?.base;
+        graph.disks.get(&base.disk).map(|disk| disk.params.limits)
+    }
+
+    /// Raised with each change of size, media, limits or attributes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        let graph = self.mesh.graph.borrow();
+        graph
+            .providers
+            .get(&self.provider)
+            .map_or(u64::MAX, |provider| provider.generation)
+    }
+
+    /// Changes what the device is open for. A device never conflicts with itself.
+    ///
+    /// # Errors
+    /// As for an open; the access stays as it was then.
+    pub fn set_access(&self, access: Access) -> Result<(), OpenError> {
+        self.mesh.set_access(self.consumer, access)
+    }
+
+    /// Reads `length` bytes at `offset` into new memory.
+    pub fn read(&self, offset: u64, length: usize) -> ReadIo {
+        let data = Buffer::zeroed(length);
+        let io = self.read_into(offset, data.clone());
+        ReadIo {
+            ticket: io.ticket,
+            data,
+        }
+    }
+
+    /// Reads as many bytes as `data` has at `offset` into it.
+    pub fn read_into(&self, offset: u64, data: Buffer) -> Io {
+        self.start(Command::Read, offset, data.len() as u64, data, false)
+    }
+
+    /// Writes `data` at `offset`.
+    pub fn write(&self, offset: u64, data: impl Into<Buffer>) -> Io {
+        let data = data.into();
+        self.start(Command::Write, offset, data.len() as u64, data, false)
+    }
+
+    /// Writes `data` at `offset`, after everything that was started on this disk before and before
+    /// everything that is started later.
+    pub fn write_ordered(&self, offset: u64, data: impl Into<Buffer>) -> Io {
+        let data = data.into();
+        self.start(Command::Write, offset, data.len() as u64, data, true)
+    }
+
+    /// Tells that `length` bytes at `offset` are not needed any more.
+    pub fn delete(&self, offset: u64, length: u64) -> Io {
+        self.start(Command::Delete, offset, length, Buffer::zeroed(0), false)
+    }
+
+    /// Completes when everything that was started on this disk before is on stable media.
+    pub fn flush(&self) -> Io {
+        self.start(Command::Flush, 0, 0, Buffer::zeroed(0), true)
+    }
+
+    fn start(&self, command: Command, offset: u64, length: u64, data: Buffer, ordered: bool) -> Io {
+        let order = Order {
+            command,
+            offset,
+            length,
+            data,
+            ordered,
+        };
+        Io {
+            ticket: self.mesh.submit(self.consumer, order),
+        }
+    }
+
+    /// An attribute by name: of the partition, of the driver, or one that GEOM knows of every disk
+    /// (`GEOM::ident`, `GEOM::descr`, `GEOM::candelete`, `GEOM::canflush`, `GEOM::fwsectors`,
+    /// `GEOM::fwheads`).
+    ///
+    /// # Errors
+    /// [`Errno::NotFound`] if nobody knows it, [`Errno::NoDevice`] if the provider is lost, or what
+    /// the driver says.
+    pub fn attribute(&self, name: &str) -> Result<Attribute, Errno> {
+        self.mesh.attribute(self.provider, name)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.mesh.close(self.consumer);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a driver implements.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+
+use crate::bio::DiskBio;
+use crate::errno::Errno;
+
+/// A driver's side of one disk. See the [module](crate::disk) for when each is called.
+pub trait Disk {
+    /// The first open. A driver that needs no preparation returns `Ok`.
+    ///
+    /// # Errors
+    /// Whatever the opener shall see; there is no close then.
+    fn open(&mut self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// The last close. No request is outstanding. It cannot fail.
+    fn close(&mut self) {}
+
+    /// Takes a request. It must not wait; completing it at once is fine.
+    fn strategy(&mut self, bio: DiskBio);
+
+    /// An attribute by name. `None` means that the driver does not know it, and GEOM answers from
+    /// [`DiskParams`](crate::disk::DiskParams) where it can.
+    fn getattr(&mut self, name: &str) -> Option<Result<Attribute, Errno>> {
+        let _ = name;
+        None
+    }
+
+    /// Nobody can reach the disk any more. The driver object leaves GEOM with this call, so nothing
+    /// can enter it again. It may call any method of a handle; it must not wait.
+    fn gone(self: Box<Self>);
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// Such as `GEOM::ident`.
+    Text(String),
+    /// Such as `GEOM::fwsectors`.
+    Number(u64),
+    /// Such as `GEOM::candelete`.
+    Flag(bool),
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(flag) => f.write_str(if *flag { "yes" } else { "no" }),
+        }
+    }
+}

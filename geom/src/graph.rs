@@ -1,0 +1,201 @@
+//! The graph: all objects, the queues between them, and how objects come and go.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use crate::access::Counts;
+use crate::class::Slice;
+use crate::disk::record::DiskRecord;
+use crate::errno::Errno;
+use crate::event::Pending;
+use crate::id::{ConsumerId, DiskId, GeomId, ProviderId, RequestId};
+use crate::node::{Consumer, Kind, Node};
+use crate::notice::Notices;
+use crate::provider::{Base, Orphan, Provider, Tasted};
+use crate::request::Request;
+use crate::taste::Taste;
+
+/// Everything GEOM knows. Drivers, wakers and applications are never called while it is borrowed.
+#[derive(Default)]
+pub(crate) struct Graph {
+    serial: u64,
+    pub(crate) geoms: BTreeMap<GeomId, Node>,
+    pub(crate) providers: BTreeMap<ProviderId, Provider>,
+    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
+    pub(crate) disks: BTreeMap<DiskId, DiskRecord>,
+    pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) tastes: BTreeMap<ProviderId, Taste>,
+    /// Lost providers whose consumers must be told. Served before all other events.
+    pub(crate) doorstep: VecDeque<ProviderId>,
+    /// Providers with [`Pending`] events.
+    pub(crate) ready: VecDeque<ProviderId>,
+    /// Geoms that may have become destroyable.
+    pub(crate) wash: VecDeque<GeomId>,
+    /// Disks whose create event was not run.
+    pub(crate) creating: VecDeque<DiskId>,
+    /// Disks whose driver must be told that they are gone.
+    pub(crate) departing: VecDeque<DiskId>,
+    /// Disks whose driver must be closed.
+    pub(crate) closing: VecDeque<DiskId>,
+    /// Disks with requests that may be sent.
+    pub(crate) sending: VecDeque<DiskId>,
+    pub(crate) created: u64,
+    pub(crate) gone: u64,
+    pub(crate) freed: u64,
+    /// Bios that drivers dropped instead of completing.
+    pub(crate) dropped_bios: u64,
+    /// Entries into drivers after they were gone.
+    pub(crate) late_entries: Rc<Cell<u64>>,
+    pub(crate) notices: Notices,
+}
+
+/// What a new provider is made of.
+pub(crate) struct NewProvider {
+    pub(crate) name: Rc<str>,
+    pub(crate) media_size: u64,
+    pub(crate) sector_size: u32,
+    pub(crate) stripe_size: u64,
+    pub(crate) base: Base,
+    pub(crate) outer: Vec<&'static str>,
+    pub(crate) slice: Option<Slice>,
+}
+
+impl Graph {
+    /// The next number of the one counter behind all ids.
+    pub(crate) fn serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub(crate) fn add_geom(&mut self, kind: Kind, name: Rc<str>, rank: u32) -> GeomId {
+        self.reserve_places();
+        let id = GeomId(self.serial());
+        let node = Node {
+            id,
+            kind,
+            name,
+            rank,
+            wither: false,
+            washing: false,
+            consumer: None,
+            providers: Vec::new(),
+        };
+        self.geoms.insert(id, node);
+        id
+    }
+
+    /// Makes a provider of `geom` and has it tasted.
+    pub(crate) fn add_provider(&mut self, geom: GeomId, new: NewProvider) -> ProviderId {
+        self.reserve_places();
+        let id = ProviderId(self.serial());
+        let provider = Provider {
+            id,
+            name: new.name,
+            geom,
+            media_size: new.media_size,
+            sector_size: new.sector_size,
+            stripe_size: new.stripe_size,
+            error: None,
+            orphan: Orphan::No,
+            counts: Counts::default(),
+            consumers: Vec::new(),
+            base: new.base,
+            outer: new.outer,
+            pending: Pending::default(),
+            tasted: Tasted::Pending,
+            generation: 0,
+            slice: new.slice,
+        };
+        self.providers.insert(id, provider);
+        if let Some(node) = self.geoms.get_mut(&geom) {
+            node.providers.push(id);
+        }
+        self.post(id, |pending| pending.taste = true);
+        id
+    }
+
+    /// Makes a geom of `kind` that is attached to `provider`, and its consumer.
+    ///
+    /// # Errors
+    /// [`Errno::NoDevice`] if the provider is lost or dead: nothing attaches to those.
+    pub(crate) fn attach(
+        &mut self,
+        kind: Kind,
+        provider: ProviderId,
+    ) -> Result<(GeomId, ConsumerId), Errno> {
+        let below = self.providers.get(&provider).ok_or(Errno::NoDevice)?;
+        if !below.is_live() {
+            return Err(Errno::NoDevice);
+        }
+        let name = below.name.clone();
+        let rank = self.geoms.get(&below.geom).map_or(0, |node| node.rank) + 1;
+        let geom = self.add_geom(kind, name, rank);
+        let id = ConsumerId(self.serial());
+        let consumer = Consumer {
+            id,
+            geom,
+            provider,
+            counts: Counts::default(),
+            in_flight: 0,
+            spoiled: false,
+            orphan: false,
+            orphan_calls: 0,
+            closing: false,
+        };
+        self.consumers.insert(id, consumer);
+        if let Some(node) = self.geoms.get_mut(&geom) {
+            node.consumer = Some(id);
+        }
+        if let Some(below) = self.providers.get_mut(&provider) {
+            below.consumers.push(id);
+        }
+        Ok((geom, id))
+    }
+
+    /// The live provider of that name; a lost one only if there is no live one.
+    pub(crate) fn find(&self, name: &str) -> Option<&Provider> {
+        let mut named = self
+            .providers
+            .values()
+            .filter(|provider| *provider.name == *name);
+        let first = named.next()?;
+        if first.is_live() {
+            Some(first)
+        } else {
+            named.find(|p| p.is_live()).or(Some(first))
+        }
+    }
+
+    /// The geom a consumer belongs to.
+    pub(crate) fn node_of(&self, consumer: ConsumerId) -> Option<&Node> {
+        self.geoms.get(&self.consumers.get(&consumer)?.geom)
+    }
+
+    /// Who a consumer is, in words, for refusals: `shell`, or `PART xbd0 (xbd0p1 held by shell)`.
+    pub(crate) fn holder(&self, consumer: ConsumerId) -> String {
+        let Some(node) = self.node_of(consumer) else {
+            return String::new();
+        };
+        if let Kind::Dev { holder } = &node.kind {
+            return holder.clone();
+        }
+        let mut text = alloc::format!("{} {}", node.class_name(), node.name);
+        let held = node
+            .providers
+            .iter()
+            .filter_map(|id| self.providers.get(id));
+        if let Some(above) = held.into_iter().find(|above| above.counts.write > 0) {
+            let writers = above.consumers.iter().copied();
+            let writer = writers
+                .filter(|id| self.consumers.get(id).is_some_and(|c| c.counts.write > 0))
+                .map(|id| self.holder(id))
+                .next()
+                .unwrap_or_default();
+            text.push_str(&alloc::format!(" ({} held by {writer})", above.name));
+        }
+        text
+    }
+}

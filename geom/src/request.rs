@@ -1,0 +1,179 @@
+//! A request from its maker to its end, and the future its maker waits on.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use crate::bio::{Command, Piece};
+use crate::errno::Errno;
+use crate::id::{ConsumerId, DiskId};
+use crate::memory::Buffer;
+
+/// What a maker wants, relative to the provider it has open.
+pub(crate) struct Order {
+    pub(crate) command: Command,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) data: Buffer,
+    pub(crate) ordered: bool,
+}
+
+/// A request that has passed the gate: one remap later, in the disk's own offsets.
+pub(crate) struct Request {
+    pub(crate) consumer: ConsumerId,
+    pub(crate) disk: DiskId,
+    pub(crate) command: Command,
+    pub(crate) ordered: bool,
+    /// Of its provider when it was made: a media with another one is not the same media.
+    pub(crate) sector_size: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    pub(crate) data: Buffer,
+    pub(crate) ticket: Rc<Ticket>,
+    /// Bytes handed to the driver so far.
+    pub(crate) issued: u64,
+    /// Everything was handed out: nothing remains, or an error ended it early.
+    pub(crate) issued_all: bool,
+    /// Pieces with the driver.
+    pub(crate) in_flight: u32,
+    /// Bytes completed without an error.
+    pub(crate) completed: u64,
+    /// The first error of any piece.
+    pub(crate) error: Option<Errno>,
+}
+
+impl Request {
+    /// The next piece of at most `max_io` bytes, cut at whole sectors. The caller has seen that
+    /// not everything is issued.
+    pub(crate) fn cut(&mut self, max_io: u64, sector_size: u32) -> Piece {
+        let sector = u64::from(sector_size);
+        let longest = (max_io / sector).max(1) * sector;
+        let length = (self.length - self.issued).min(longest);
+        let data = self.part(self.issued, length);
+        let offset = self.offset + self.issued;
+        self.issued += length;
+        self.issued_all = self.issued == self.length;
+        self.in_flight += 1;
+        Piece {
+            command: self.command,
+            offset,
+            length,
+            data,
+            ordered: self.ordered,
+        }
+    }
+
+    /// The memory of a piece: the range for reads and writes, nothing for the others.
+    fn part(&self, start: u64, length: u64) -> Buffer {
+        let range = usize::try_from(start)
+            .ok()
+            .zip(usize::try_from(start + length).ok());
+        let whole = self.data.clone();
+        match range {
+            Some((start, end)) if !whole.is_empty() => whole.part(start..end).unwrap_or(whole),
+            _ => whole,
+        }
+    }
+
+    /// Ends it early: no further piece will be issued.
+    pub(crate) fn fail(&mut self, errno: Errno) {
+        self.error.get_or_insert(errno);
+        self.issued_all = true;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.issued_all && self.in_flight == 0
+    }
+
+    pub(crate) fn result(&self) -> Result<(), Errno> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
+/// Where a request and its maker meet.
+#[derive(Default)]
+pub(crate) struct Ticket(RefCell<TicketState>);
+
+#[derive(Default)]
+struct TicketState {
+    result: Option<Result<(), Errno>>,
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    /// A ticket of a request that ended at the gate.
+    pub(crate) fn ended(result: Result<(), Errno>) -> Rc<Self> {
+        Rc::new(Self(RefCell::new(TicketState {
+            result: Some(result),
+            waker: None,
+        })))
+    }
+
+    pub(crate) fn result(&self) -> Option<Result<(), Errno>> {
+        self.0.borrow().result
+    }
+
+    /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow.
+    pub(crate) fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
+        let mut state = self.0.borrow_mut();
+        debug_assert!(state.result.is_none(), "a request ended twice");
+        state.result.get_or_insert(result);
+        state.waker.take()
+    }
+
+    fn wait(&self, waker: &Waker) -> Poll<Result<(), Errno>> {
+        let mut state = self.0.borrow_mut();
+        if let Some(result) = state.result {
+            return Poll::Ready(result);
+        }
+        let old = state.waker.replace(waker.clone());
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+/// A write, delete or flush that was started. It goes on whether or not anybody waits for it;
+/// dropping this is safe.
+#[must_use = "the result of the request is lost"]
+pub struct Io {
+    pub(crate) ticket: Rc<Ticket>,
+}
+
+impl Io {
+    /// The result, if it has ended.
+    #[must_use]
+    pub fn result(&self) -> Option<Result<(), Errno>> {
+        self.ticket.result()
+    }
+}
+
+impl Future for Io {
+    type Output = Result<(), Errno>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.ticket.wait(context.waker())
+    }
+}
+
+/// A read that was started. It goes on whether or not anybody waits for it; dropping this is safe.
+#[must_use = "the bytes that are read are lost"]
+pub struct ReadIo {
+    pub(crate) ticket: Rc<Ticket>,
+    pub(crate) data: Buffer,
+}
+
+impl Future for ReadIo {
+    type Output = Result<Vec<u8>, Errno>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = self.ticket.wait(context.waker());
+        result.map(|result| {
+            let empty = Buffer::zeroed(0);
+            result.map(|()| core::mem::replace(&mut self.data, empty).into_vec())
+        })
+    }
+}
