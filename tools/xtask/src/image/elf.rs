@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use object::LittleEndian as LE;
 use object::elf::{FileHeader64, ProgramHeader64};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolSection};
 
 /// A file that was parsed.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +173,9 @@ fn sections(file: &ElfFile64<'_, LE>) -> Result<Vec<Section>> {
 }
 
 fn symbols(file: &ElfFile64<'_, LE>) -> Result<Vec<Symbol>> {
+    // Absolute symbols are a script's constants; some happen to equal an address.
     file.symbols()
+        .filter(|symbol| symbol.section() != SymbolSection::Absolute)
         .map(|symbol| {
             Ok(Symbol {
                 name: symbol.name()?.to_owned(),
