@@ -3,10 +3,9 @@
 use core::sync::atomic::{Ordering, fence};
 
 use hv::SharedMem;
+use xen_abi::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, entries};
 
-use crate::index::{
-    REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, ahead, capacity, must_notify, offset,
-};
+use crate::index::{ahead, must_notify, offset};
 use crate::{PeerFault, RingFull};
 
 /// The backend of a request ring (`*_back_ring` in ring.h).
@@ -39,7 +38,7 @@ impl<M: SharedMem> BackRing<M> {
     /// # Panics
     /// If not even one entry fits.
     pub fn attach(memory: M, entry_size: usize) -> Result<Self, PeerFault> {
-        let capacity = capacity(memory.len(), entry_size);
+        let capacity = entries(memory.len(), entry_size);
         assert!(
             capacity != 0,
             "{} bytes are no ring of {entry_size} byte entries",

@@ -4,11 +4,10 @@ use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 
 use hv::SharedMem;
+use xen_abi::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, entries};
 
 use crate::PeerFault;
-use crate::index::{
-    HEADER, REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, ahead, capacity, must_notify, offset,
-};
+use crate::index::{ahead, must_notify, offset};
 
 /// There is no free entry: responses must be taken first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +55,13 @@ impl<M: SharedMem> FrontRing<M> {
 
     /// The same, with all indices starting at `index`.
     pub(crate) fn init_at(memory: M, entry_size: usize, index: u32) -> Self {
-        let capacity = capacity(memory.len(), entry_size);
+        let capacity = entries(memory.len(), entry_size);
         assert!(
             capacity != 0,
             "{} bytes are no ring of {entry_size} byte entries",
             memory.len()
         );
-        memory.fill(HEADER, memory.len() - HEADER, 0);
-        memory.fill(0, HEADER, 0);
+        memory.fill(0, memory.len(), 0);
         memory.store_u32(REQ_PROD, index);
         memory.store_u32(RSP_PROD, index);
         memory.store_u32(REQ_EVENT, index.wrapping_add(1));

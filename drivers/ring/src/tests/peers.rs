@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use hv::{HeapMemory, SharedMem};
+use xen_abi::io::ring::{ENTRIES, REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD};
 
 use super::interposed::Interposed;
-use crate::index::{HEADER, REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD};
 use crate::{BackRing, FrontRing, PeerFault, RingFull};
 
 const ENTRY: usize = 8;
 
 fn memory(entries: usize) -> HeapMemory {
-    HeapMemory::new(HEADER + entries * ENTRY)
+    HeapMemory::new(ENTRIES + entries * ENTRY)
 }
 
 /// Small numbers and their neighbours at the far end.
@@ -141,11 +141,11 @@ fn c03_an_entry_is_read_once() {
     let _ = back.publish();
     let mut response = [0; ENTRY];
     assert_eq!(front.take(&mut response), Ok(Some(())));
-    heap.write(HEADER, &[3; ENTRY]);
+    heap.write(ENTRIES, &[3; ENTRY]);
     assert_eq!(response, [2; ENTRY]);
     let reads = memory.reads.borrow();
-    assert_eq!(reads[HEADER..HEADER + ENTRY], [1; ENTRY]);
-    assert!(reads[HEADER + ENTRY..].iter().all(|&reads| reads == 0));
+    assert_eq!(reads[ENTRIES..ENTRIES + ENTRY], [1; ENTRY]);
+    assert!(reads[ENTRIES + ENTRY..].iter().all(|&reads| reads == 0));
 }
 
 #[test]

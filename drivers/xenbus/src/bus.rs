@@ -1,0 +1,184 @@
+//! Devices that come and go.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use exec::{Level, Notify};
+
+use crate::either::either;
+use crate::error::StoreError;
+use crate::number;
+use crate::state::{self, XenbusState};
+use crate::store::Store;
+use crate::watch::Watch;
+
+/// Devices of one kind at most: what is beyond is not announced until others leave.
+const DEVICES: usize = 1024;
+
+/// What happened to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusEvent {
+    /// It is there. It may be in any state.
+    Added(u32),
+    /// Its nodes are gone.
+    Removed(u32),
+}
+
+/// The devices of one kind below `device/KIND`.
+pub struct FrontendBus {
+    store: Store,
+    path: String,
+    watch: Watch,
+    known: BTreeMap<u32, Phase>,
+    /// Names that are no device's number, so that each is complained of once.
+    odd: BTreeSet<String>,
+    events: VecDeque<BusEvent>,
+    released: Rc<Released>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Announced,
+    /// Its driver has let go of it, and its nodes are still there.
+    Released,
+}
+
+#[derive(Default)]
+struct Released {
+    devices: RefCell<Vec<u32>>,
+    some: Notify,
+}
+
+/// Tells the bus that a device's driver is done with it.
+#[derive(Clone)]
+pub struct Release(Rc<Released>);
+
+impl Release {
+    /// The driver of `device` is done. If the toolstack makes the device anew, or has already, it is
+    /// announced again.
+    pub fn release(&self, device: u32) {
+        self.0.devices.borrow_mut().push(device);
+        self.0.some.notify();
+    }
+}
+
+impl FrontendBus {
+    /// Watches the devices of `kind`, `vbd` for example.
+    ///
+    /// # Errors
+    /// As [`Store::watch`].
+    pub async fn open(store: &Store, kind: &str) -> Result<Self, StoreError> {
+        let path = format!("device/{kind}");
+        let watch = store.watch(&path).await?;
+        Ok(Self {
+            store: store.clone(),
+            path,
+            watch,
+            known: BTreeMap::new(),
+            odd: BTreeSet::new(),
+            events: VecDeque::new(),
+            released: Rc::default(),
+        })
+    }
+
+    /// What drivers tell the bus with.
+    #[must_use]
+    pub fn release(&self) -> Release {
+        Release(self.released.clone())
+    }
+
+    /// Waits for the next device to come or go. A device that goes and comes back quickly may not be
+    /// seen to go; its driver sees it, and after [`Release::release`] it is announced again.
+    ///
+    /// # Errors
+    /// As the store has them. It may be called again after an error.
+    pub async fn next(&mut self) -> Result<BusEvent, StoreError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            either(self.watch.changed(), self.released.some.notified()).await;
+            self.watch.check()?;
+            self.look().await?;
+        }
+    }
+
+    /// The devices that are there now and what else there is to tell about them, without waiting for
+    /// a change: to be called once at boot, before [`next`](Self::next).
+    ///
+    /// # Errors
+    /// As the store has them.
+    pub async fn settle(&mut self) -> Result<Vec<BusEvent>, StoreError> {
+        self.look().await?;
+        Ok(self.events.drain(..).collect())
+    }
+
+    async fn look(&mut self) -> Result<(), StoreError> {
+        for device in self.released.devices.take() {
+            if let Some(phase) = self.known.get_mut(&device) {
+                *phase = Phase::Released;
+            }
+        }
+        let names = match self.store.list(&self.path).await {
+            Err(StoreError::NoEntry) => Vec::new(),
+            names => names?,
+        };
+        let present = self.numbers(names);
+        let events = &mut self.events;
+        self.known.retain(|device, phase| {
+            let stays = present.contains(device);
+            if !stays && *phase == Phase::Announced {
+                events.push_back(BusEvent::Removed(*device));
+            }
+            stays
+        });
+        for device in present {
+            let news = match self.known.get(&device) {
+                None => self.known.len() < DEVICES,
+                Some(Phase::Announced) => false,
+                Some(Phase::Released) => self.is_new(device).await?,
+            };
+            if news {
+                self.known.insert(device, Phase::Announced);
+                self.events.push_back(BusEvent::Added(device));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names that are a device's number; complains of the others.
+    fn numbers(&mut self, names: Vec<String>) -> BTreeSet<u32> {
+        let mut odd = BTreeSet::new();
+        let mut numbers = BTreeSet::new();
+        for name in names {
+            if let Ok(number) = number::parse(&name) {
+                numbers.insert(number);
+                continue;
+            }
+            if !self.odd.contains(&name) {
+                let text = format_args!("{}/{name}: not a device's number", self.path);
+                self.store.log().limited(Level::Warn, "xenbus", text);
+            }
+            odd.insert(name);
+        }
+        self.odd = odd;
+        numbers
+    }
+
+    /// Whether a device whose driver is done with it has been made anew.
+    async fn is_new(&self, device: u32) -> Result<bool, StoreError> {
+        match self
+            .store
+            .read(&format!("{}/{device}/state", self.path))
+            .await
+        {
+            Ok(state) => Ok(state::parse(&state) == XenbusState::Initialising),
+            Err(StoreError::NoEntry | StoreError::NotText) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

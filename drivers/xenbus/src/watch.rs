@@ -1,0 +1,122 @@
+//! Watches: "something changed there".
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use exec::Notify;
+
+use crate::client::{ANSWER_DEADLINE, Client};
+use crate::error::StoreError;
+
+/// What the daemon knows of a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing yet.
+    Wanted,
+    /// It is being told.
+    Registering,
+    /// Everything.
+    Live,
+    /// It is being told to forget it.
+    Unregistering,
+}
+
+/// A watch as handle and task share it.
+pub(crate) struct WatchState {
+    pub(crate) token: u32,
+    path: String,
+    pub(crate) phase: Cell<Phase>,
+    /// The handle is gone.
+    pub(crate) dropped: Cell<bool>,
+    /// Events since the owner last looked: one or none.
+    pub(crate) changed: Notify,
+    registered: Notify,
+    failed: Cell<Option<StoreError>>,
+}
+
+impl WatchState {
+    pub(crate) fn new(token: u32, path: &str) -> Self {
+        Self {
+            token,
+            path: String::from(path),
+            phase: Cell::new(Phase::Wanted),
+            dropped: Cell::new(false),
+            changed: Notify::new(),
+            registered: Notify::new(),
+            failed: Cell::new(None),
+        }
+    }
+
+    /// The payload of `WATCH` and of `UNWATCH`.
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        format!("{}\0{}\0", self.path, self.token).into_bytes()
+    }
+
+    pub(crate) fn registered(&self) {
+        self.phase.set(Phase::Live);
+        self.registered.notify();
+    }
+
+    pub(crate) fn fail(&self, error: StoreError) {
+        self.failed.set(Some(error));
+        self.registered.notify();
+        self.changed.notify();
+    }
+}
+
+/// A watch on a node and everything below it; made by [`Store::watch`](crate::Store::watch).
+/// Dropping it takes it back.
+///
+/// It is for one waiting task.
+pub struct Watch {
+    client: Rc<Client>,
+    state: Rc<WatchState>,
+}
+
+impl Watch {
+    pub(crate) async fn register(client: Rc<Client>, path: &str) -> Result<Self, StoreError> {
+        let state = client.add_watch(path)?;
+        // From here on a dropped future takes the watch back.
+        let watch = Self { client, state };
+        let registered = watch.state.registered.notified();
+        let in_time = watch.client.exec.timeout(ANSWER_DEADLINE, registered).await;
+        in_time.map_err(|_| StoreError::TimedOut)?;
+        watch.check().map(|()| watch)
+    }
+
+    /// The path watched.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.state.path
+    }
+
+    /// Waits until something may have changed at or below the path since the last wait ended. The
+    /// first wait ends at once: the store reports a new watch as changed. Any number of changes
+    /// between two waits count as one, so a storm of them costs no memory (XSA-349).
+    ///
+    /// # Errors
+    /// The store is lost, or refused the watch after a reconnect. Every later wait fails too.
+    pub async fn changed(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.state.changed.notified().await;
+        self.check()
+    }
+
+    /// Whether the watch still watches.
+    ///
+    /// # Errors
+    /// As [`changed`](Self::changed).
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.state.failed.get().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.state.dropped.set(true);
+        self.client.work.notify();
+    }
+}
