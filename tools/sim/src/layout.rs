@@ -56,3 +56,17 @@ pub mod grant {
     /// `GNTST_bad_copy_arg`.
     pub const BAD_COPY_ARG: i16 = -10;
 }
+
+/// A request ring's header (ring.h).
+pub mod ring {
+    /// `req_prod`.
+    pub const REQ_PROD: usize = 0;
+    /// `req_event`.
+    pub const REQ_EVENT: usize = 4;
+    /// `rsp_prod`.
+    pub const RSP_PROD: usize = 8;
+    /// `rsp_event`.
+    pub const RSP_EVENT: usize = 12;
+    /// Where the entries start.
+    pub const HEADER: usize = 64;
+}

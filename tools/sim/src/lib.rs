@@ -18,8 +18,16 @@
 //! - [`fault`]: hypercalls that fail by plan
 //! - [`rng`]: the one source of chance
 //! - [`layout`]: offsets and numbers of the ABI
+//!
+//! Peers:
+//! - [`xenstored`]: xenstore, over its real wire protocol
+//! - [`toolstack`]: makes and removes domains and devices, as libxl does
+//! - [`consoled`]: the console daemon
+//! - [`blkback`]: a block backend, honest or hostile
 #![forbid(unsafe_code)]
 
+pub mod blkback;
+pub mod consoled;
 pub mod dom;
 pub mod domain;
 pub mod events;
@@ -29,12 +37,18 @@ pub mod grants;
 pub mod layout;
 pub mod rng;
 pub mod schedule;
+pub mod toolstack;
 pub mod world;
+pub mod xenstored;
 
+pub use blkback::{Blkback, BlkbackConfig, Disk, Malice, Served, Tamper};
+pub use consoled::Consoled;
 pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
+pub use toolstack::{Detach, DetachError, Toolstack, Vbd};
 pub use world::{World, Xen};
+pub use xenstored::Xenstored;

@@ -1,0 +1,325 @@
+//! The block backend: serves a [`Disk`] to one vbd as Linux's blkback does, honestly or not.
+//!
+//! - [`disk`]: the bytes
+//! - [`request`]: requests and responses
+//! - `handshake`: xenbus states and keys
+//! - `serve`: the ring
+//! - [`malice`]: what a hostile backend does differently
+
+pub mod disk;
+mod handshake;
+pub mod malice;
+pub mod request;
+mod serve;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hv::Instant;
+
+use crate::toolstack::{Toolstack, Vbd};
+use crate::xenstored::Watching;
+use crate::{Actor, ActorId, Memory, Next, Xen, Xenstored};
+use serve::Connection;
+
+pub use disk::Disk;
+pub use malice::{Malice, Tamper};
+
+/// What a backend serves, and how.
+#[derive(Clone, Debug)]
+pub struct BlkbackConfig {
+    /// The disk's size in units of 512 bytes.
+    pub sectors: u64,
+    /// Its sector size, in bytes.
+    pub sector_size: u32,
+    /// Its physical sector size, in bytes; not published when `None`.
+    pub physical_sector_size: Option<u32>,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// Offer and do flushes.
+    pub flush: bool,
+    /// Offer and do write barriers.
+    pub barrier: bool,
+    /// Offer and do discards.
+    pub discard: bool,
+    /// The most segments of an indirect request; none are taken when `None`.
+    pub indirect_segments: Option<u32>,
+    /// log2 of the most ring pages, published as `max-ring-page-order`.
+    pub ring_order: Option<u32>,
+    /// The most ring pages, published as `max-ring-pages`.
+    pub ring_pages: Option<u32>,
+    /// The longest a request takes; each takes a random time up to it.
+    pub latency: Duration,
+    /// What it does that an honest backend does not.
+    pub malice: Malice,
+}
+
+impl Default for BlkbackConfig {
+    /// 16 MiB with 512-byte sectors, and all that Linux's blkback offers.
+    fn default() -> Self {
+        Self {
+            sectors: 32768,
+            sector_size: 512,
+            physical_sector_size: None,
+            read_only: false,
+            flush: true,
+            barrier: true,
+            discard: true,
+            indirect_segments: Some(256),
+            ring_order: Some(4),
+            ring_pages: None,
+            latency: Duration::from_micros(200),
+            malice: Malice::default(),
+        }
+    }
+}
+
+/// What a backend has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Requests taken off the ring.
+    pub requests: u64,
+    /// Responses put on it, false ones included.
+    pub responses: u64,
+    /// Reads done.
+    pub reads: u64,
+    /// Writes done.
+    pub writes: u64,
+    /// Flushes done.
+    pub flushes: u64,
+    /// Write barriers done.
+    pub barriers: u64,
+    /// Discards done.
+    pub discards: u64,
+    /// Indirect requests taken.
+    pub indirect: u64,
+    /// The most ring entries seen, so how large the ring is.
+    pub ring_entries: u32,
+    /// Requests answered with an error.
+    pub errors: u64,
+    /// The most requests pending at once.
+    pub most_pending: usize,
+}
+
+/// A running backend; clones are the same one.
+#[derive(Clone)]
+pub struct Blkback {
+    xen: Xen,
+    actor: ActorId,
+    vbd: Vbd,
+    backend: Rc<RefCell<Backend>>,
+}
+
+pub(crate) struct Backend {
+    store: Xenstored,
+    vbd: Vbd,
+    disk: Disk,
+    config: BlkbackConfig,
+    /// The state last written (XenbusState); 1 until the directory is found.
+    state: u32,
+    connection: Option<Connection>,
+    watches: Vec<Watching>,
+    actor: Option<ActorId>,
+    held: bool,
+    frozen: bool,
+    finished: bool,
+    served: Served,
+    /// States of the malice script already gone through, and when the next is due.
+    scripted: usize,
+    next_script: Instant,
+    next_storm: Instant,
+    /// Pages that a hostile backend does not let go of.
+    kept: Vec<Memory>,
+}
+
+impl Blkback {
+    /// Creates the vbd's directories and starts a backend for it.
+    #[must_use]
+    pub fn attach(
+        xen: &Xen,
+        toolstack: &Toolstack,
+        vbd: Vbd,
+        disk: &Disk,
+        config: BlkbackConfig,
+    ) -> Self {
+        toolstack.create_vbd(&vbd, config.read_only);
+        Self::start(xen, toolstack.store(), vbd, disk, config)
+    }
+
+    /// Starts a backend for a vbd whose directories are there.
+    #[must_use]
+    pub fn start(
+        xen: &Xen,
+        store: &Xenstored,
+        vbd: Vbd,
+        disk: &Disk,
+        config: BlkbackConfig,
+    ) -> Self {
+        let backend = Rc::new(RefCell::new(Backend {
+            store: store.clone(),
+            vbd,
+            disk: disk.clone(),
+            config,
+            state: handshake::INITIALISING,
+            connection: None,
+            watches: Vec::new(),
+            actor: None,
+            held: false,
+            frozen: false,
+            finished: false,
+            served: Served::default(),
+            scripted: 0,
+            next_script: xen.now(),
+            next_storm: xen.now(),
+            kept: Vec::new(),
+        }));
+        let actor = xen.spawn(format!("blkback {}", vbd.devid), backend.clone());
+        {
+            let mut backend = backend.borrow_mut();
+            backend.actor = Some(actor);
+            let front = store.watch(&format!("{}/state", vbd.frontend_path()), actor);
+            let own = store.watch(&format!("{}/online", vbd.backend_path()), actor);
+            backend.watches = vec![front, own];
+        }
+        Self {
+            xen: xen.clone(),
+            actor,
+            vbd,
+            backend,
+        }
+    }
+
+    /// The device it serves.
+    #[must_use]
+    pub fn vbd(&self) -> Vbd {
+        self.vbd
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        self.backend.borrow().served
+    }
+
+    /// The state it last wrote (XenbusState).
+    #[must_use]
+    pub fn state(&self) -> u32 {
+        self.backend.borrow().state
+    }
+
+    /// Whether it has a ring mapped.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.backend.borrow().connection.is_some()
+    }
+
+    /// Requests taken and not answered.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let backend = self.backend.borrow();
+        backend.connection.as_ref().map_or(0, Connection::pending)
+    }
+
+    /// Holds all requests back, as a suspended device-mapper device does; `false` lets them go.
+    pub fn set_held(&self, held: bool) {
+        self.backend.borrow_mut().held = held;
+        self.xen.wake(self.actor);
+    }
+
+    /// Stops doing anything at all, as a backend whose domain is paused; `false` goes on.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.backend.borrow_mut().frozen = frozen;
+        self.xen.wake(self.actor);
+    }
+
+    /// Dies: its mappings and its port go, nothing is written any more. What it wrote in xenstore
+    /// stays as it is.
+    pub fn crash(&self) {
+        let mut backend = self.backend.borrow_mut();
+        backend.drop_connection(&self.xen);
+        backend.kept.clear();
+        backend.watches.clear();
+        backend.finished = true;
+        drop(backend);
+        self.xen.dismiss(self.actor);
+    }
+
+    /// Gives the disk another size while it is in use, as `blkback` does when the device below it
+    /// grows: the new `sectors` and the state again, together.
+    pub fn resize(&self, sectors: u64) {
+        self.backend.borrow_mut().resize(sectors);
+    }
+
+    /// Changes what it does that an honest backend does not.
+    pub fn set_malice(&self, malice: Malice) {
+        self.backend.borrow_mut().config.malice = malice;
+        self.xen.wake(self.actor);
+    }
+
+    /// Changes what it serves and how; keys that are published stay as they are.
+    pub fn configure(&self, change: impl FnOnce(&mut BlkbackConfig)) {
+        change(&mut self.backend.borrow_mut().config);
+        self.xen.wake(self.actor);
+    }
+
+    /// Lets go of the pages that malice kept.
+    pub fn release_kept(&self) {
+        let kept = std::mem::take(&mut self.backend.borrow_mut().kept);
+        drop(kept);
+    }
+
+    /// Writes a key of its directory, whatever is true.
+    pub fn write_key(&self, key: &str, value: &str) {
+        let backend = self.backend.borrow();
+        let path = format!("{}/{key}", self.vbd.backend_path());
+        backend.store.write(&path, value);
+    }
+
+    /// Closes the device from this side: writes Closing and stays so until the frontend is Closed.
+    pub fn close(&self) {
+        self.backend.borrow_mut().switch(handshake::CLOSING);
+        self.xen.wake(self.actor);
+    }
+}
+
+impl Actor for Backend {
+    fn turn(&mut self, xen: &Xen) -> Next {
+        if self.frozen {
+            return Next::Wait;
+        }
+        for watch in &self.watches {
+            let _ = watch.drain();
+        }
+        let script = self.follow_script(xen);
+        let mut next = match script {
+            Some(next) => next,
+            None => {
+                self.handshake(xen);
+                Next::Wait
+            }
+        };
+        if self.finished {
+            self.watches.clear();
+            return Next::Finished;
+        }
+        if self.connection.is_some() {
+            next = sooner(next, self.serve(xen));
+            // A disconnect may have waited for the last request.
+            if script.is_none() && self.state != handshake::CONNECTED {
+                self.handshake(xen);
+            }
+        }
+        if self.finished { Next::Finished } else { next }
+    }
+}
+
+/// The one of two waits that ends first.
+fn sooner(one: Next, other: Next) -> Next {
+    match (one, other) {
+        (Next::Again, _) | (_, Next::Again) => Next::Again,
+        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
+        (Next::At(at), _) | (_, Next::At(at)) => Next::At(at),
+        _ => Next::Wait,
+    }
+}

@@ -1,0 +1,186 @@
+//! The toolstack: makes domains and devices in xenstore as libxl does, and takes devices away.
+//!
+//! - `detach`: `xl block-detach`, plain and forced, with libxl's deadlines
+
+mod detach;
+
+use hv::DomId;
+
+use crate::xenstored::Permission;
+use crate::{Dom, DomainConfig, World, Xen, Xenstored};
+
+pub use detach::{Detach, DetachError};
+
+const DOM0: DomId = DomId(0);
+
+/// What `xl` works with; clones are the same one.
+#[derive(Clone)]
+pub struct Toolstack {
+    xen: Xen,
+    store: Xenstored,
+}
+
+/// A virtual block device, as the toolstack names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vbd {
+    /// The domain that uses it.
+    pub guest: DomId,
+    /// The domain that serves it.
+    pub backend: DomId,
+    /// The device number: 51712 is `xvda`.
+    pub devid: u32,
+}
+
+impl Vbd {
+    /// The frontend's directory.
+    #[must_use]
+    pub fn frontend_path(&self) -> String {
+        format!("/local/domain/{}/device/vbd/{}", self.guest, self.devid)
+    }
+
+    /// The backend's directory.
+    #[must_use]
+    pub fn backend_path(&self) -> String {
+        let Self {
+            guest,
+            backend,
+            devid,
+        } = self;
+        format!("/local/domain/{backend}/backend/vbd/{guest}/{devid}")
+    }
+}
+
+fn only(dom: DomId, letter: char) -> Permission {
+    Permission { dom, letter }
+}
+
+impl Toolstack {
+    /// Starts xenstored and the toolstack.
+    #[must_use]
+    pub fn start(world: &World) -> Self {
+        Self {
+            xen: world.xen(),
+            store: Xenstored::start(world),
+        }
+    }
+
+    /// Xenstore, as domain 0 sees it.
+    #[must_use]
+    pub fn store(&self) -> &Xenstored {
+        &self.store
+    }
+
+    /// Creates a domain: Xen's side, its home in xenstore, its connection to xenstored.
+    pub fn create_domain(&self, id: DomId, name: &str, config: DomainConfig) -> Dom {
+        let dom = self.xen.create_domain(id, config);
+        let home = format!("/local/domain/{id}");
+        let store = &self.store;
+        store.write(&home, "");
+        store.set_permissions(&home, &[only(DOM0, 'n'), only(id, 'r')]);
+        let memory = (config.pages * 4).to_string();
+        let number = id.to_string();
+        for (key, value) in [
+            ("name", name),
+            ("domid", &number),
+            ("memory/target", &memory),
+            ("memory/static-max", &memory),
+            ("device", ""),
+            ("control", ""),
+            ("control/platform-feature-xs_reset_watches", "1"),
+        ] {
+            store.write(&format!("{home}/{key}"), value);
+        }
+        let own = [
+            "control/shutdown",
+            "control/sysrq",
+            "control/feature-poweroff",
+            "control/feature-reboot",
+            "control/feature-suspend",
+            "device/suspend/event-channel",
+            "data",
+            "drivers",
+            "feature",
+            "attr",
+            "error",
+        ];
+        for key in own {
+            let path = format!("{home}/{key}");
+            store.write(&path, "");
+            store.set_permissions(&path, &[only(id, 'n')]);
+        }
+        store.introduce(id);
+        dom
+    }
+
+    /// Ends a domain and forgets it, as `xl destroy` does; its devices' directories go with it.
+    pub fn destroy_domain(&self, id: DomId) {
+        self.xen.destroy_domain(id);
+        self.store.release(id);
+        self.store.remove(&format!("/local/domain/{id}"));
+    }
+
+    /// Creates both directories of a vbd, as `xl block-attach` does; a backend and a frontend find
+    /// them there.
+    pub fn create_vbd(&self, vbd: &Vbd, read_only: bool) {
+        let (front, back) = (vbd.frontend_path(), vbd.backend_path());
+        let store = &self.store;
+        // The directories come first, with their permissions: what is in them inherits those.
+        store.remove(&front);
+        store.remove(&back);
+        for (path, owner, reader) in [
+            (&front, vbd.guest, vbd.backend),
+            (&back, vbd.backend, vbd.guest),
+        ] {
+            store.write(path, "");
+            store.set_permissions(path, &[only(owner, 'n'), only(reader, 'r')]);
+        }
+        let (guest, backend) = (vbd.guest.to_string(), vbd.backend.to_string());
+        let number = vbd.devid.to_string();
+        let mode = if read_only { "r" } else { "w" };
+        let back_keys = [
+            ("frontend", front.as_str()),
+            ("frontend-id", &guest),
+            ("params", "/dev/vg/disk"),
+            ("script", "/etc/xen/scripts/block"),
+            ("online", "1"),
+            ("removable", "0"),
+            ("bootable", "1"),
+            ("dev", "xvda"),
+            ("type", "phy"),
+            ("mode", mode),
+            ("device-type", "disk"),
+            ("discard-enable", "1"),
+            ("specification", "xen"),
+            ("state", "1"),
+        ];
+        let front_keys = [
+            ("backend", back.as_str()),
+            ("backend-id", &backend),
+            ("virtual-device", &number),
+            ("device-type", "disk"),
+            ("trusted", "1"),
+            ("protocol", "x86_64-abi"),
+            ("state", "1"),
+        ];
+        let paths: Vec<_> = (back_keys.iter().map(|(key, value)| (&back, key, value)))
+            .chain(front_keys.iter().map(|(key, value)| (&front, key, value)))
+            .map(|(path, key, value)| (format!("{path}/{key}"), *value))
+            .collect();
+        let edits: Vec<_> = paths
+            .iter()
+            .map(|(path, value)| (path.as_str(), Some(value.as_bytes())))
+            .collect();
+        store.together(&edits);
+    }
+
+    /// Starts `xl block-detach`, or with `force` `xl block-detach --force`.
+    pub fn detach(&self, vbd: &Vbd, force: bool) -> Detach {
+        Detach::start(&self.xen, &self.store, vbd, force)
+    }
+
+    /// Asks a domain to end, as `xl shutdown` does: `poweroff`, `reboot`, `halt`, `crash`.
+    pub fn shutdown(&self, id: DomId, how: &str) {
+        self.store
+            .write(&format!("/local/domain/{id}/control/shutdown"), how);
+    }
+}

@@ -1,0 +1,121 @@
+//! `xl block-detach`, plain and forced, with libxl's deadlines (`libxl_device.c`).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hv::Instant;
+
+use super::Vbd;
+use crate::xenstored::Watching;
+use crate::{Actor, Next, Xen, Xenstored};
+
+/// How long libxl waits for the backend to be Closed (`LIBXL_DESTROY_TIMEOUT`).
+const DESTROY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a device was not detached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetachError {
+    /// The backend did not become Closed in time; everything was left as it was then.
+    Timeout,
+}
+
+/// A detach under way; clones are the same one.
+#[derive(Clone)]
+pub struct Detach(Rc<RefCell<Option<Result<Duration, DetachError>>>>);
+
+impl Detach {
+    pub(super) fn start(xen: &Xen, store: &Xenstored, vbd: &Vbd, force: bool) -> Self {
+        let outcome = Rc::new(RefCell::new(None));
+        let task = Task {
+            store: store.clone(),
+            vbd: *vbd,
+            force,
+            started: xen.now(),
+            watch: None,
+            outcome: outcome.clone(),
+        };
+        task.ask();
+        let task = Rc::new(RefCell::new(task));
+        let actor = xen.spawn(format!("detach {}", vbd.devid), task.clone());
+        let path = format!("{}/state", vbd.backend_path());
+        task.borrow_mut().watch = Some(store.watch(&path, actor));
+        Self(outcome)
+    }
+
+    /// What came of it: how long it took, or why it failed. `None` while it is under way.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<Duration, DetachError>> {
+        *self.0.borrow()
+    }
+}
+
+struct Task {
+    store: Xenstored,
+    vbd: Vbd,
+    force: bool,
+    started: Instant,
+    watch: Option<Watching>,
+    outcome: Rc<RefCell<Option<Result<Duration, DetachError>>>>,
+}
+
+impl Task {
+    fn backend_state(&self) -> Option<String> {
+        self.store
+            .read(&format!("{}/state", self.vbd.backend_path()))
+    }
+
+    /// Tells the backend to close; forced, the frontend's directory goes at the same time.
+    fn ask(&self) {
+        let back = self.vbd.backend_path();
+        let (online, state) = (format!("{back}/online"), format!("{back}/state"));
+        let front = self.vbd.frontend_path();
+        let mut edits: Vec<(&str, Option<&[u8]>)> = Vec::new();
+        if self.force {
+            edits.push((&front, None));
+        }
+        if self.backend_state().is_some_and(|state| state != "6") {
+            edits.push((&online, Some(b"0")));
+            edits.push((&state, Some(b"5")));
+        }
+        self.store.together(&edits);
+    }
+
+    /// Removes what is left of the device, and the directories above that are empty now.
+    fn clean(&self) {
+        for path in [self.vbd.frontend_path(), self.vbd.backend_path()] {
+            self.store.remove(&path);
+            let mut above = path.as_str();
+            while let Some(at) = above.rfind('/') {
+                above = &above[..at];
+                let kept = above.ends_with("/device") || above.ends_with("/backend");
+                if kept || !self.store.list(above).is_empty() {
+                    break;
+                }
+                self.store.remove(above);
+            }
+        }
+    }
+}
+
+impl Actor for Task {
+    fn turn(&mut self, xen: &Xen) -> Next {
+        if let Some(watch) = &self.watch {
+            let _ = watch.drain();
+        }
+        let took = xen.now().since(self.started);
+        let closed = self.backend_state().is_none_or(|state| state == "6");
+        let late = took >= DESTROY_TIMEOUT;
+        if !closed && !late {
+            return Next::At(self.started.after(DESTROY_TIMEOUT));
+        }
+        let outcome = if closed || self.force {
+            self.clean();
+            Ok(took)
+        } else {
+            Err(DetachError::Timeout)
+        };
+        *self.outcome.borrow_mut() = Some(outcome);
+        Next::Finished
+    }
+}
