@@ -16,6 +16,8 @@
 mod agent;
 mod cache;
 mod cpio;
+pub mod disk;
+pub mod guest;
 mod initrd;
 mod link;
 mod machine;
@@ -30,6 +32,8 @@ pub mod running;
 pub mod suite;
 mod tool;
 
+pub use disk::Disk;
+pub use guest::Guest;
 pub use nest::Nest;
 pub use options::Options;
 pub use output::Output;

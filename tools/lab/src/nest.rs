@@ -1,6 +1,7 @@
 //! A running nest.
 
-use crate::link::Link;
+use crate::guest::Guest;
+use crate::link::{Link, Request};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::output::Output;
@@ -160,6 +161,33 @@ impl Nest {
         request
             .complete(self.host_time(FILE_LIMIT))
             .with_context(|| format!("reading {path}"))
+    }
+
+    /// Starts a domain: `xl create` of `config`, with `name` in place of the name it may have.
+    /// The paths in it are dom0's.
+    ///
+    /// # Errors
+    /// What xl says.
+    pub fn create_guest(&self, name: &str, config: &str) -> Result<Guest<'_>> {
+        Guest::create(self, name, config)
+    }
+
+    /// Sends what is in a file and what is appended to it, for as long as the request lives.
+    pub(crate) fn follow(&self, path: &str) -> Result<Request> {
+        self.link.request(Kind::Follow, path.into())
+    }
+
+    /// Opens a terminal to write to, for as long as the request lives.
+    pub(crate) fn terminal(&self, path: &str) -> Result<Request> {
+        self.link.request(Kind::Terminal, path.into())
+    }
+
+    /// Xen's own log: `xl dmesg`.
+    ///
+    /// # Errors
+    /// If dom0 does not answer.
+    pub fn xen_log(&self) -> Result<String> {
+        self.check("xl dmesg")
     }
 
     /// What Xen and dom0's kernel said on the serial line so far.

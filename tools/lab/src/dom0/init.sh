@@ -6,6 +6,8 @@ for directory in /usr/lib/xen-common/bin /usr/lib/xen-4*/bin; do
     PATH=$directory:$PATH
 done
 export PATH HOME=/root TERM=linux
+# No udev: libdevmapper is to make its nodes itself.
+export DM_DISABLE_UDEV=1
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

@@ -1,0 +1,177 @@
+//! Block devices in dom0, for guests to use.
+
+use crate::nest::Nest;
+use anyhow::{Context, Result, bail};
+
+/// A disk in dom0: a sparse file, a loop device over it, and a device-mapper target over that, so
+/// that its reads and writes can be held back. It reads as zeros at first.
+///
+/// It stays until [`Disk::remove`] or the end of the nest.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    name: String,
+    bytes: u64,
+    loop_device: String,
+}
+
+/// dm's unit, and losetup's.
+const UNIT: u64 = 512;
+
+impl Disk {
+    /// Makes a disk of `bytes` bytes with logical sectors of `sector` bytes: 512 or 4096.
+    ///
+    /// # Errors
+    /// If the size is not in whole sectors, or dom0 cannot make it.
+    pub fn new(nest: &Nest, name: &str, bytes: u64, sector: u64) -> Result<Self> {
+        if !matches!(sector, 512 | 4096) || bytes == 0 || !bytes.is_multiple_of(sector) {
+            bail!("disk {name}: {bytes} bytes in sectors of {sector}");
+        }
+        let file = format!("/root/disks/{name}.img");
+        let loop_device = nest.check(&format!(
+            "mkdir -p /root/disks && rm -f {file} && truncate -s {bytes} {file} && \
+             losetup --find --show --sector-size {sector} {file}"
+        ))?;
+        let loop_device = loop_device.trim().to_owned();
+        let disk = Self {
+            name: name.to_owned(),
+            bytes,
+            loop_device,
+        };
+        nest.check(&format!(
+            "dmsetup create {name} --table '0 {} linear {} 0'",
+            bytes / UNIT,
+            disk.loop_device
+        ))?;
+        Ok(disk)
+    }
+
+    /// Its device in dom0, for a `target=` of xl.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/dev/mapper/{}", self.name)
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A disk for xl: on `vdev`, for example `xvda`, with `access` `w` or `r`.
+    #[must_use]
+    pub fn xl(&self, vdev: &str, access: &str) -> String {
+        format!(
+            "format=raw,vdev={vdev},access={access},target={}",
+            self.path()
+        )
+    }
+
+    /// Holds its requests back from now on; those under way are waited for.
+    ///
+    /// # Errors
+    /// What dmsetup says.
+    pub fn suspend(&self, nest: &Nest) -> Result<()> {
+        nest.check(&format!("dmsetup suspend --nolockfs {}", self.name))?;
+        Ok(())
+    }
+
+    /// Lets the requests held back go on.
+    ///
+    /// # Errors
+    /// What dmsetup says.
+    pub fn resume(&self, nest: &Nest) -> Result<()> {
+        nest.check(&format!("dmsetup resume {}", self.name))?;
+        Ok(())
+    }
+
+    /// From now on its requests fail, if `fail`; else they succeed again.
+    ///
+    /// # Errors
+    /// What dmsetup says.
+    pub fn set_failing(&self, nest: &Nest, fail: bool) -> Result<()> {
+        let target = if fail {
+            "error".to_owned()
+        } else {
+            format!("linear {} 0", self.loop_device)
+        };
+        self.load(nest, &target)
+    }
+
+    /// Changes its size. A guest that has it connected is told by dom0's backend when the backend
+    /// looks at it the next time.
+    ///
+    /// # Errors
+    /// What dom0 says.
+    pub fn resize(&mut self, nest: &Nest, bytes: u64) -> Result<()> {
+        nest.check(&format!(
+            "truncate -s {bytes} /root/disks/{}.img && losetup --set-capacity {}",
+            self.name, self.loop_device
+        ))?;
+        self.bytes = bytes;
+        self.load(nest, &format!("linear {} 0", self.loop_device))
+    }
+
+    /// SHA-256 of `length` bytes from `offset`, in hexadecimal, as they are on the disk now.
+    ///
+    /// # Errors
+    /// What dom0 says.
+    pub fn sha256(&self, nest: &Nest, offset: u64, length: u64) -> Result<String> {
+        sha256(nest, &self.path(), offset, length)
+    }
+
+    /// Removes it, its loop device and its file.
+    ///
+    /// # Errors
+    /// What dom0 says, for example that it is in use.
+    pub fn remove(self, nest: &Nest) -> Result<()> {
+        nest.check(&format!(
+            "dmsetup remove {name} && losetup --detach {} && \
+             rm /root/disks/{name}.img",
+            self.loop_device,
+            name = self.name
+        ))?;
+        Ok(())
+    }
+
+    fn load(&self, nest: &Nest, target: &str) -> Result<()> {
+        let (name, sectors) = (&self.name, self.bytes / UNIT);
+        nest.check(&format!(
+            "dmsetup suspend --nolockfs {name} && \
+             dmsetup load {name} --table '0 {sectors} {target}' && \
+             dmsetup resume {name}"
+        ))?;
+        Ok(())
+    }
+}
+
+/// SHA-256 of a range of the device or file `path` in dom0, in hexadecimal. What dom0 has cached of
+/// a device is dropped first: a guest's writes do not pass through that cache.
+///
+/// # Errors
+/// If the range is not all there, or dom0 cannot read it.
+pub fn sha256(nest: &Nest, path: &str, offset: u64, length: u64) -> Result<String> {
+    let line = format!(
+        "set -o pipefail; [ ! -b {path} ] || blockdev --flushbufs {path}; \
+         dd if={path} bs=1M skip={offset} count={length} iflag=skip_bytes,count_bytes,fullblock \
+         status=none | tee >(wc -c >/run/lab/length) | sha256sum; sync; cat /run/lab/length"
+    );
+    let said = nest.check(&line)?;
+    let mut words = said.split_whitespace();
+    let (sum, _, got) = (words.next(), words.next(), words.next());
+    if got.and_then(|got| got.parse().ok()) != Some(length) {
+        bail!("{path}: not {length} bytes at {offset}: {said}");
+    }
+    sum.map(str::to_owned).context("sha256sum said nothing")
+}
+
+/// Makes `count` RAM disks of `bytes` bytes each in dom0: `/dev/ram0` and so on.
+///
+/// # Errors
+/// If there are some already, or dom0 cannot make them.
+pub fn ram_disks(nest: &Nest, count: u32, bytes: u64) -> Result<()> {
+    nest.check(&format!(
+        "[ ! -b /dev/ram0 ] && modprobe brd rd_nr={count} rd_size={} max_part=0",
+        bytes / 1024
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Domains in a nest, and their consoles.
+
+use crate::link::Request;
+use crate::nest::{COMMAND_LIMIT, Nest};
+use anyhow::{Context, Result, bail};
+use dom0::wire::{Frame, Kind};
+use std::time::{Duration, Instant};
+
+mod text;
+
+pub use text::Reason;
+use text::Transcript;
+
+/// What the shell of a Xenolith guest prints when it waits for a line.
+pub const PROMPT: &str = "xenolith> ";
+
+/// Where xenconsoled writes what guests print.
+const CONSOLES: &str = "/var/log/xen/console";
+
+/// A domain that this host started. Dropped, it is destroyed.
+///
+/// Its console is read from xenconsoled's log, so nothing it ever printed is missed, and is kept
+/// here; "since" below means since what the last call returned.
+pub struct Guest<'nest> {
+    nest: &'nest Nest,
+    name: String,
+    log: Request,
+    keyboard: Option<Request>,
+    console: Transcript,
+    /// How many times it has shut down and this was reported.
+    shutdowns: usize,
+}
+
+impl<'nest> Guest<'nest> {
+    pub(crate) fn create(nest: &'nest Nest, name: &str, config: &str) -> Result<Self> {
+        let path = format!("/run/lab/{name}.cfg");
+        nest.put(&path, text::named(config, name).as_bytes())?;
+        // xenconsoled appends; a log of an earlier guest of this name is not this one's.
+        nest.check(&format!(
+            "rm -f {CONSOLES}/guest-{name}.log && xl create {path}"
+        ))?;
+        Self::attach(nest, name)
+    }
+
+    /// The domain `name`, which something else than [`Nest::create_guest`] started.
+    ///
+    /// # Errors
+    /// If the nest has ended.
+    pub fn attach(nest: &'nest Nest, name: &str) -> Result<Self> {
+        let log = nest.follow(&format!("{CONSOLES}/guest-{name}.log"))?;
+        let (console, name) = (Transcript::default(), name.to_owned());
+        Ok(Self {
+            nest,
+            name,
+            log,
+            keyboard: None,
+            console,
+            shutdowns: 0,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its present domain id; a reboot changes it.
+    ///
+    /// # Errors
+    /// If there is no such domain any more.
+    pub fn id(&self) -> Result<u32> {
+        let id = self.nest.check(&format!("xl domid {}", self.name))?;
+        id.trim()
+            .parse()
+            .with_context(|| format!("domain id {id:?}"))
+    }
+
+    /// Everything that was on its console so far.
+    ///
+    /// # Errors
+    /// If the nest ends.
+    pub fn console(&mut self) -> Result<&str> {
+        while self.read(Instant::now())? {}
+        Ok(self.console.all())
+    }
+
+    /// Waits until `text` is on the console; returns all that was printed since, up to and with it.
+    ///
+    /// # Errors
+    /// If it does not come within `limit` on the host's clock: with what came.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
+        self.take(&format!("{text:?}"), limit, |console| {
+            console.take_through(text)
+        })
+    }
+
+    /// What the console shows within `time`, since.
+    ///
+    /// # Errors
+    /// If the nest ends.
+    pub fn watch(&mut self, time: Duration) -> Result<String> {
+        let deadline = Instant::now() + time;
+        while self.read(deadline)? {}
+        Ok(self.console.take_all())
+    }
+
+    /// Types on the console. Enter is `\r`, as it is on a keyboard.
+    ///
+    /// # Errors
+    /// If there is no such domain or it has no console.
+    pub fn send(&mut self, keys: &str) -> Result<()> {
+        let keyboard = match self.keyboard.take() {
+            Some(keyboard) => keyboard,
+            None => self.open_keyboard()?,
+        };
+        keyboard.send(Kind::Data, keys.into())?;
+        self.keyboard = Some(keyboard);
+        Ok(())
+    }
+
+    /// Types a line at Xenolith's shell, which must be waiting for one; returns what it prints
+    /// until its next prompt, without the echoed line.
+    ///
+    /// # Errors
+    /// If the prompt does not come back within [`COMMAND_LIMIT`].
+    pub fn command(&mut self, line: &str) -> Result<String> {
+        self.command_for(line, COMMAND_LIMIT)
+    }
+
+    /// [`Guest::command`] with another time limit.
+    ///
+    /// # Errors
+    /// As [`Guest::command`].
+    pub fn command_for(&mut self, line: &str, limit: Duration) -> Result<String> {
+        self.console()?;
+        self.console.take_all();
+        self.send(&format!("{line}\r"))?;
+        let what = format!("end of the command {line:?}");
+        self.take(&what, limit, |console| console.take_answer(line, PROMPT))
+    }
+
+    /// After a reboot: the new domain has a new console, whose keyboard is to be opened.
+    pub fn reconnect(&mut self) {
+        self.keyboard = None;
+    }
+
+    /// Waits until the domain shuts down, however it does so, and says why. What xl then does with
+    /// it, its config says. Each shutdown is reported once.
+    ///
+    /// # Errors
+    /// If it goes on for more than `limit`.
+    pub fn wait_shutdown(&mut self, limit: Duration) -> Result<Reason> {
+        self.shutdowns += 1;
+        let log = format!("/var/log/xen/xl-{}.log", self.name);
+        let line = format!(
+            "until l=$(grep -m {n} 'has shut down, reason code' {log}) && \
+             [ $(echo \"$l\" | wc -l) = {n} ]; do sleep 0.05; done; echo \"$l\" | tail -n 1",
+            n = self.shutdowns
+        );
+        let output = self.nest.run_for(&line, limit)?;
+        if !output.success() {
+            self.shutdowns -= 1;
+            let console = self.console()?.to_owned();
+            let (name, seconds) = (&self.name, limit.as_secs());
+            bail!("{name} did not shut down within {seconds} s; its console:\n{console}");
+        }
+        Reason::parse(&output.stdout)
+            .with_context(|| format!("{}: no reason in {:?}", self.name, output.stdout))
+    }
+
+    /// Waits until there is no domain of this name any more.
+    ///
+    /// # Errors
+    /// If there is one for more than `limit`.
+    pub fn wait_gone(&self, limit: Duration) -> Result<()> {
+        let line = format!(
+            "while xl domid {} >/dev/null 2>&1; do sleep 0.05; done",
+            self.name
+        );
+        let output = self.nest.run_for(&line, limit)?;
+        if !output.success() {
+            bail!("{} is still there after {} s", self.name, limit.as_secs());
+        }
+        Ok(())
+    }
+
+    /// Destroys the domain, if there is one.
+    ///
+    /// # Errors
+    /// If it is still there afterwards.
+    pub fn destroy(self) -> Result<()> {
+        self.end()?;
+        self.wait_gone(COMMAND_LIMIT)
+    }
+
+    fn end(&self) -> Result<()> {
+        self.nest.run_for(
+            &format!("xl destroy {}", self.name),
+            Duration::from_secs(15),
+        )?;
+        Ok(())
+    }
+
+    /// Takes in the console until `taker` finds in it what it looks for.
+    fn take(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        taker: impl Fn(&mut Transcript) -> Option<String>,
+    ) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(found) = taker(&mut self.console) {
+                return Ok(found);
+            }
+            if !self.read(deadline)? {
+                let (name, rest) = (&self.name, self.console.rest());
+                bail!("{name}: no {what} on the console within {limit:?}; there was:\n{rest}");
+            }
+        }
+    }
+
+    /// Takes in more of the console; whether there was more until `deadline`.
+    fn read(&mut self, deadline: Instant) -> Result<bool> {
+        match self.log.answer(deadline)? {
+            Some(Frame {
+                kind: Kind::Data,
+                body,
+                ..
+            }) => self.console.add(&body),
+            Some(frame) => bail!("the agent answered {:?}", frame.kind),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn open_keyboard(&self) -> Result<Request> {
+        // xenconsoled makes the terminal a moment after the domain.
+        let line = format!(
+            "for i in $(seq 50); do xenstore-read /local/domain/$(xl domid {})/console/tty && \
+             break; sleep 0.1; done 2>/dev/null",
+            self.name
+        );
+        let terminal = self.nest.check(&line)?;
+        if terminal.trim().is_empty() {
+            bail!("{} has no console to type at", self.name);
+        }
+        self.nest.terminal(terminal.trim())
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        // Best effort: the domain may be gone, and so may the nest.
+        let _ = self.end();
+    }
+}
