@@ -1,0 +1,142 @@
+//! Ring entries and messages, as a C compiler fills them and as this crate does.
+
+use xen_abi::io::blkif::{self, Direct, Request, Response, Segment};
+use xen_abi::io::xs_wire;
+use xen_abi::shared_info::VcpuTime;
+
+/// A name; C statements that fill a variable `it`; this crate's bytes.
+type Entry = (&'static str, String, Vec<u8>);
+
+pub(crate) fn entries() -> Vec<Entry> {
+    vec![
+        direct(),
+        indirect(),
+        discard(),
+        response(),
+        header(),
+        time(),
+    ]
+}
+
+fn statements(kind: &str, fields: &str) -> String {
+    format!("{kind} it; memset(&it, 0, sizeof it); {fields}")
+}
+
+fn encoded(request: &Request) -> Vec<u8> {
+    let mut entry = [0xff; blkif::REQUEST_SIZE];
+    request.encode(&mut entry);
+    entry.to_vec()
+}
+
+fn direct() -> Entry {
+    let segments: Vec<Segment> = (0..11)
+        .map(|n| Segment {
+            gref: 1000 + n,
+            first_sect: 1,
+            last_sect: 6,
+        })
+        .collect();
+    let fields = "it.operation = BLKIF_OP_WRITE; it.nr_segments = 11; it.handle = 0xca10; \
+        it.id = 0x0102030405060708; it.sector_number = 0x1112131415161718; \
+        for (int n = 0; n < 11; n++) { \
+            it.seg[n].gref = 1000 + n; it.seg[n].first_sect = 1; it.seg[n].last_sect = 6; }";
+    let request = Direct::new(
+        blkif::OP_WRITE,
+        0xca10,
+        0x0102_0304_0506_0708,
+        0x1112_1314_1516_1718,
+        &segments,
+    )
+    .unwrap();
+    let bytes = encoded(&Request::Direct(request));
+    (
+        "blkif_request",
+        statements("struct blkif_request", fields),
+        bytes,
+    )
+}
+
+fn indirect() -> Entry {
+    let fields = "it.operation = BLKIF_OP_INDIRECT; it.indirect_op = BLKIF_OP_READ; \
+        it.nr_segments = 4096; it.id = 0x0102030405060708; it.sector_number = 99; \
+        it.handle = 0xca10; for (int n = 0; n < 8; n++) it.indirect_grefs[n] = 70000 + n;";
+    let request = Request::Indirect {
+        operation: blkif::OP_READ,
+        handle: 0xca10,
+        id: 0x0102_0304_0506_0708,
+        sector: 99,
+        segments: 4096,
+        grefs: std::array::from_fn(|n| 70000 + u32::try_from(n).unwrap()),
+    };
+    (
+        "blkif_request_indirect",
+        statements("struct blkif_request_indirect", fields),
+        encoded(&request),
+    )
+}
+
+fn discard() -> Entry {
+    let fields = "it.operation = BLKIF_OP_DISCARD; it.flag = BLKIF_DISCARD_SECURE; \
+        it.handle = 0xca10; it.id = 5; it.sector_number = 6; it.nr_sectors = 0x0102030405060708;";
+    let request = Request::Discard {
+        flag: blkif::DISCARD_SECURE,
+        handle: 0xca10,
+        id: 5,
+        sector: 6,
+        sectors: 0x0102_0304_0506_0708,
+    };
+    (
+        "blkif_request_discard",
+        statements("struct blkif_request_discard", fields),
+        encoded(&request),
+    )
+}
+
+fn response() -> Entry {
+    let fields = "it.id = 0x0102030405060708; it.operation = BLKIF_OP_FLUSH_DISKCACHE; \
+        it.status = BLKIF_RSP_EOPNOTSUPP;";
+    let response = Response {
+        id: 0x0102_0304_0506_0708,
+        operation: blkif::OP_FLUSH_DISKCACHE,
+        status: blkif::RSP_EOPNOTSUPP,
+    };
+    (
+        "blkif_response",
+        statements("struct blkif_response", fields),
+        response.encode().to_vec(),
+    )
+}
+
+fn header() -> Entry {
+    let fields = "it.type = XS_DIRECTORY_PART; it.req_id = 2; it.tx_id = 3; it.len = 4096;";
+    let header = xs_wire::Header {
+        kind: xs_wire::kind::DIRECTORY_PART,
+        req_id: 2,
+        tx_id: 3,
+        len: 4096,
+    };
+    (
+        "xsd_sockmsg",
+        statements("struct xsd_sockmsg", fields),
+        header.encode().to_vec(),
+    )
+}
+
+fn time() -> Entry {
+    let fields = "it.version = 2; it.tsc_timestamp = 0x0102030405060708; \
+        it.system_time = 0x1112131415161718; it.tsc_to_system_mul = 0x80000001; \
+        it.tsc_shift = -2; it.flags = 1;";
+    let time = VcpuTime {
+        version: 2,
+        tsc_timestamp: 0x0102_0304_0506_0708,
+        system_time: 0x1112_1314_1516_1718,
+        tsc_to_system_mul: 0x8000_0001,
+        tsc_shift: -2,
+        flags: 1,
+    };
+    (
+        "vcpu_time_info",
+        statements("struct vcpu_time_info", fields),
+        time.encode().to_vec(),
+    )
+}
