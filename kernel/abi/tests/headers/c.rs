@@ -45,7 +45,8 @@ pub(crate) fn run(statements: &str) -> String {
     let stem = format!("headers-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let source = folder.join(format!("{stem}.c"));
     let program = folder.join(&stem);
-    fs::write(&source, format!("{PROLOGUE}{statements}\nreturn 0; }}\n")).unwrap();
+    fs::write(&source, format!("{PROLOGUE}{statements}\nreturn 0; }}\n"))
+        .expect("the folder is writable");
     let compiled = Command::new("cc")
         .arg(&source)
         .arg("-w")
@@ -58,6 +59,6 @@ pub(crate) fn run(statements: &str) -> String {
         "{}",
         String::from_utf8_lossy(&compiled.stderr)
     );
-    let output = Command::new(&program).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let output = Command::new(&program).output().expect("the program runs");
+    String::from_utf8(output.stdout).expect("it prints digits")
 }

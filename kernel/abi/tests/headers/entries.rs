@@ -47,7 +47,7 @@ fn direct() -> Entry {
         0x1112_1314_1516_1718,
         &segments,
     )
-    .unwrap();
+    .expect("eleven segments fit");
     let bytes = encoded(&Request::Direct(request));
     (
         "blkif_request",
@@ -66,7 +66,7 @@ fn indirect() -> Entry {
         id: 0x0102_0304_0506_0708,
         sector: 99,
         segments: 4096,
-        grefs: std::array::from_fn(|n| 70000 + u32::try_from(n).unwrap()),
+        grefs: std::array::from_fn(|n| 70000 + u32::try_from(n).expect("small")),
     };
     (
         "blkif_request_indirect",

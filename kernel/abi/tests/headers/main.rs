@@ -59,7 +59,7 @@ fn differences(pairs: &[Pair]) -> Vec<String> {
     let printed = c::run(&statements);
     let values: Vec<i128> = printed
         .split_whitespace()
-        .map(|value| value.parse().unwrap())
+        .map(|value| value.parse().expect("it prints numbers"))
         .collect();
     assert_eq!(
         values.len(),
