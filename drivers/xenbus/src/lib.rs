@@ -35,6 +35,9 @@ pub mod store;
 pub mod watch;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use bus::{BusEvent, FrontendBus, Release};
 pub use client::StoreUse;
 pub use error::{ProtocolError, StoreError};

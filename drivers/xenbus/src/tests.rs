@@ -1,0 +1,9 @@
+//! The pure parts by themselves, and the client against a daemon that is scripted byte by byte.
+//! The client against a whole xenstored, and the devices, are tested in `tools/sim`.
+
+mod daemon;
+mod requests;
+mod states;
+mod text;
+mod watches;
+mod wire;
