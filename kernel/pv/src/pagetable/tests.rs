@@ -12,7 +12,7 @@ fn an_entry_carries_its_frame_and_its_flags() {
 fn build(frames: u64, first: u64, mapped: u64) {
     let plan = DirectMap::new(frames, first, mapped).unwrap();
     let mut writable = vec![None; usize::try_from(frames).unwrap()];
-    let mut protect = |writable: &mut Vec<Option<bool>>, table: u64| {
+    let protect = |writable: &mut Vec<Option<bool>>, table: u64| {
         let table = usize::try_from(table).unwrap();
         if writable[table] == Some(true) {
             writable[table] = Some(false);
@@ -36,7 +36,7 @@ fn build(frames: u64, first: u64, mapped: u64) {
     }
     assert_eq!(tables, plan.tables().collect::<Vec<_>>());
     for (pfn, writable) in writable.iter().enumerate() {
-        let is_table = tables.contains(&u64::try_from(pfn).unwrap());
+        let is_table = plan.tables().contains(&u64::try_from(pfn).unwrap());
         assert_eq!(*writable, Some(!is_table), "{pfn}");
     }
 }

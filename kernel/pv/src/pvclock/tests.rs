@@ -21,10 +21,10 @@ fn ticks_become_nanoseconds_in_both_directions() {
         4_999_900,
         "before Xen wrote it"
     );
-    // 2.5 GHz as Xen computes it: 0.8 ns a tick, shifted right.
+    // 2.5 GHz as Xen computes it: 0.4 ns a tick.
     let fast = VcpuTime {
         tsc_to_system_mul: 0xcccc_cccd,
-        tsc_shift: 0,
+        tsc_shift: -1,
         ..GIGAHERTZ
     };
     assert_eq!(nanoseconds(&fast, 1000 + 2_500_000_000), 1_005_000_000);

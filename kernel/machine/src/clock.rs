@@ -1,0 +1,68 @@
+//! Time: Xen's paravirtual clock, counted from the domain's first instruction.
+#![expect(unsafe_code, reason = "reading the time stamp counter")]
+
+use core::arch::x86_64::_rdtsc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use hv::{Instant, SharedMem};
+use pv::pvclock;
+use spin::Once;
+use xen_abi::shared_info::{CR2, VCPU_INFO};
+
+use crate::window::Mapping;
+
+static CLOCK: Once<Clock> = Once::new();
+/// The latest time anybody was told.
+static LATEST: AtomicU64 = AtomicU64::new(0);
+
+struct Clock {
+    shared_info: Mapping,
+    /// The system time at the first instruction.
+    start: u64,
+}
+
+fn tsc() -> u64 {
+    // SAFETY: every processor that Xen runs on has the counter, and Xen lets a domain read it.
+    unsafe { _rdtsc() }
+}
+
+/// Starts the clock. `entry` is what the counter read at the first instruction.
+pub(crate) fn start(shared_info: Mapping, entry: u64) {
+    CLOCK.call_once(|| {
+        let start = pvclock::system_time(&shared_info, || entry);
+        Clock { shared_info, start }
+    });
+}
+
+/// The time since the first instruction; it never goes back. 0 before the clock is started.
+pub(crate) fn now() -> Instant {
+    let Some(clock) = CLOCK.get() else {
+        return Instant(0);
+    };
+    let now = pvclock::system_time(&clock.shared_info, tsc).saturating_sub(clock.start);
+    let latest = LATEST.fetch_max(now, Ordering::Relaxed);
+    Instant(now.max(latest))
+}
+
+/// The last time anybody was told, without looking at the clock.
+pub(crate) fn latest() -> Instant {
+    Instant(LATEST.load(Ordering::Relaxed))
+}
+
+/// The system time of `at`, as hypercalls want it.
+pub(crate) fn system_time(at: Instant) -> u64 {
+    CLOCK.get().map_or(0, |clock| clock.start).saturating_add(at.0)
+}
+
+/// The time since 1970-01-01 00:00 UTC.
+pub(crate) fn wall() -> Duration {
+    CLOCK.get().map_or(Duration::ZERO, |clock| {
+        pvclock::boot_time(&clock.shared_info) + Duration::from_nanos(system_time(now()))
+    })
+}
+
+/// The address of the last page fault, from the same page; `None` before the clock is started.
+pub(crate) fn fault_address() -> Option<u64> {
+    Some(CLOCK.get()?.shared_info.load_u64(VCPU_INFO + CR2))
+}

@@ -1,0 +1,184 @@
+//! What a domain says before it ends by a panic or an exception.
+//!
+//! It is written to the console ring, whatever the console driver was doing, and drained within a
+//! second; then the domain ends with `SHUTDOWN_crash`. A tool can read it (`cargo xtask symbolize`);
+//! each line ends in CR LF:
+//!
+//! ```text
+//! --- xenolith epitaph ---
+//! cause: page fault (vector 14, error 0x2, address 0x0000000000000010)
+//! time: 1.234567
+//! rip: 0xffffffff80001234              registers, only after an exception: `name: value`
+//! ...
+//! backtrace:
+//! #0 0xffffffff80001234 blkfront::queue::take+0x14
+//! #1 0xffffffff80005678 exec::executor::Executor::turn+0x98
+//! trace:
+//! [    1.234000] blkfront request 0x1 0x2
+//! --- end of epitaph ---
+//! ```
+//!
+//! The cause of a panic is `panic at FILE:LINE: MESSAGE`. A panic inside the epitaph ends the domain
+//! at once.
+
+use alloc::boxed::Box;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use hv::{Instant, Port, SharedMem};
+use spin::Once;
+use xen_abi::io::console;
+use xen_abi::sched::REASON_CRASH;
+
+use crate::hypercall::{event, sched};
+use crate::trap::{self, Registers};
+use crate::window::Mapping;
+use crate::{backtrace, clock};
+
+/// How long the epitaph may wait for room in the console ring, and for its last bytes to be taken.
+const PATIENCE_NANOSECONDS: u64 = 1_000_000_000;
+/// The same in turns of waiting, should the clock not go on.
+const PATIENCE_TURNS: u32 = 2_000_000;
+/// The vector whose address Xen leaves in the shared info page.
+const PAGE_FAULT: u64 = 14;
+
+static CONSOLE: Once<Console> = Once::new();
+static TRACE: Once<Box<TraceSource>> = Once::new();
+static SPEAKING: AtomicBool = AtomicBool::new(false);
+
+type TraceSource = dyn Fn(&mut dyn Write) + Send + Sync;
+
+struct Console {
+    ring: Mapping,
+    port: Port,
+}
+
+/// Says which console to speak on.
+pub(crate) fn set_console(ring: Mapping, port: Port) {
+    CONSOLE.call_once(|| Console { ring, port });
+}
+
+/// Says where the last trace entries are: `source` writes a line for each. Only the first call counts.
+pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
+    TRACE.call_once(|| Box::new(source));
+}
+
+/// Ends the domain because of a panic. For the panic handler alone.
+pub fn panic(info: &PanicInfo<'_>) -> ! {
+    speak(|out| {
+        match info.location() {
+            Some(at) => writeln!(out, "cause: panic at {at}: {}", info.message())?,
+            None => writeln!(out, "cause: panic: {}", info.message())?,
+        }
+        write_time(out)?;
+        writeln!(out, "backtrace:")?;
+        backtrace::write_callers(out)
+    })
+}
+
+/// Ends the domain because of an exception.
+pub(crate) fn trap(registers: &Registers) -> ! {
+    speak(|out| {
+        let (vector, error) = (registers.vector, registers.error);
+        write!(out, "cause: {} (vector {vector}, error {error:#x}", trap::name(vector))?;
+        if vector == PAGE_FAULT
+            && let Some(address) = clock::fault_address()
+        {
+            write!(out, ", address {address:#018x}")?;
+        }
+        writeln!(out, ")")?;
+        write_time(out)?;
+        write!(out, "{registers}")?;
+        writeln!(out, "backtrace:")?;
+        backtrace::write(out, registers.rip, registers.rbp)
+    })
+}
+
+fn write_time(out: &mut dyn Write) -> fmt::Result {
+    let now = clock::now().0;
+    writeln!(out, "time: {}.{:06}", now / 1_000_000_000, now / 1000 % 1_000_000)
+}
+
+/// Writes an epitaph around what `cause` writes, and ends the domain.
+fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
+    if SPEAKING.swap(true, Ordering::Relaxed) {
+        sched::shutdown(REASON_CRASH);
+    }
+    if let Some(console) = CONSOLE.get() {
+        let mut out = Out { console, start: clock::now(), turns: 0 };
+        // Nobody is left to be told that the console takes no more.
+        let _cut_short = write_epitaph(&mut out, cause);
+        out.drain();
+    }
+    sched::shutdown(REASON_CRASH)
+}
+
+fn write_epitaph(
+    out: &mut dyn Write,
+    cause: impl FnOnce(&mut dyn Write) -> fmt::Result,
+) -> fmt::Result {
+    writeln!(out, "\n--- xenolith epitaph ---")?;
+    cause(out)?;
+    writeln!(out, "trace:")?;
+    if let Some(trace) = TRACE.get() {
+        trace(out);
+    }
+    writeln!(out, "--- end of epitaph ---")
+}
+
+/// The console ring, written until patience ends.
+struct Out<'a> {
+    console: &'a Console,
+    start: Instant,
+    turns: u32,
+}
+
+impl Out<'_> {
+    /// Asks the console daemon to read, and lets it run. False when patience has ended.
+    fn wait(&mut self) -> bool {
+        // The daemon being gone is what patience is for.
+        let _nobody_listens = event::send(self.console.port);
+        sched::yield_cpu();
+        self.turns += 1;
+        let waited = clock::now().since(self.start).as_nanos();
+        waited < u128::from(PATIENCE_NANOSECONDS) && self.turns < PATIENCE_TURNS
+    }
+
+    /// Bytes in the ring that the daemon has not taken; more than the ring has if the indices are wrong.
+    fn waiting(&self) -> u32 {
+        let ring = &self.console.ring;
+        ring.load_u32(console::OUT_PROD).wrapping_sub(ring.load_u32(console::OUT_CONS))
+    }
+
+    fn put(&mut self, byte: u8) -> fmt::Result {
+        let size = console::OUT_SIZE as u32;
+        while self.waiting() >= size {
+            if !self.wait() {
+                return Err(fmt::Error);
+            }
+        }
+        let ring = &self.console.ring;
+        let produced = ring.load_u32(console::OUT_PROD);
+        ring.write(console::OUT + (produced % size) as usize, &[byte]);
+        ring.store_u32(console::OUT_PROD, produced.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Waits until the daemon has taken everything.
+    fn drain(&mut self) {
+        while self.waiting() != 0 && self.wait() {}
+    }
+}
+
+impl Write for Out<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.put(b'\r')?;
+            }
+            self.put(byte)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `event_channel_op`: event channels.
+#![expect(unsafe_code, reason = "hypercalls")]
+
+use hv::{DomId, Errno, Port};
+use xen_abi::event_channel::{
+    ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_VIRQ, BindInterdomain, BindVirq, CLOSE,
+    Close, SEND, Send, UNMASK, Unmask,
+};
+use xen_abi::xen::{DOMID_SELF, EVENT_CHANNEL_OP};
+
+use super::{hypercall, pointer};
+
+pub(crate) fn alloc_unbound(remote: DomId) -> Result<Port, Errno> {
+    let mut argument = AllocUnbound {
+        dom: DOMID_SELF,
+        remote_dom: remote.0,
+        port: 0,
+    };
+    let arguments = [ALLOC_UNBOUND, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(Port(argument.port))
+}
+
+pub(crate) fn bind_interdomain(remote: DomId, port: Port) -> Result<Port, Errno> {
+    let mut argument = BindInterdomain {
+        remote_dom: remote.0,
+        remote_port: port.0,
+        local_port: 0,
+    };
+    let arguments = [BIND_INTERDOMAIN, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(Port(argument.local_port))
+}
+
+pub(crate) fn bind_virq(virq: u32) -> Result<Port, Errno> {
+    let mut argument = BindVirq {
+        virq,
+        vcpu: 0,
+        port: 0,
+    };
+    let arguments = [BIND_VIRQ, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(Port(argument.port))
+}
+
+pub(crate) fn close(port: Port) -> Result<(), Errno> {
+    let mut argument = Close { port: port.0 };
+    let arguments = [CLOSE, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(())
+}
+
+pub(crate) fn send(port: Port) -> Result<(), Errno> {
+    let mut argument = Send { port: port.0 };
+    let arguments = [SEND, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(())
+}
+
+pub(crate) fn unmask(port: Port) -> Result<(), Errno> {
+    let mut argument = Unmask { port: port.0 };
+    let arguments = [UNMASK, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(())
+}

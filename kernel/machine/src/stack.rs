@@ -1,0 +1,52 @@
+//! The stack, its guard pages and its high-water mark.
+//!
+//! There is one stack, since there is one run loop. Its guard pages are not mapped. Xen builds the
+//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the domain:
+//! the page fault's own frame does not fit, and Xen ends the domain. What it leaves is a line in
+//! `xl dmesg`, naming the fault's address:
+//!
+//! ```text
+//! (XEN) domain_crash called from arch/x86/pv/traps.c...
+//! (XEN) RIP:    e033:[<ffffffff8000....>]   (look it up: cargo xtask symbolize)
+//! (XEN) rsp: ffffffff800.....               (just above the low guard page)
+//! ```
+//!
+//! [`usage`] says how close it ever came.
+#![expect(unsafe_code, reason = "it looks at the whole stack")]
+
+use core::ops::Range;
+use core::ptr;
+
+use crate::image;
+
+/// What the first instructions fill the stack with.
+pub const PATTERN: u64 = 0x6b63_6174_735f_6e78;
+
+/// How much of a stack was ever used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackUse {
+    /// Whose stack.
+    pub name: &'static str,
+    /// Bytes used at most, so far.
+    pub used: usize,
+    /// Bytes it has.
+    pub size: usize,
+}
+
+/// The domain's one stack.
+#[must_use]
+pub fn usage() -> StackUse {
+    let Range { start, end } = image::stack();
+    let untouched = (start..end).step_by(8).position(|address| {
+        let word = ptr::with_exposed_provenance::<u64>(address as usize);
+        // SAFETY: the word lies in the stack, which is always mapped.
+        let value = unsafe { word.read_volatile() };
+        value != PATTERN
+    });
+    let size = (end - start) as usize;
+    StackUse {
+        name: "run loop",
+        used: size - untouched.map_or(size, |words| words * 8),
+        size,
+    }
+}

@@ -1,0 +1,102 @@
+//! From start_info to a running domain.
+#![expect(unsafe_code, reason = "it takes over what the domain builder left")]
+
+use alloc::string::String;
+use core::ptr;
+
+use hv::{Errno, Port};
+use spin::Once;
+use xen_abi::sched::REASON_CRASH;
+use xen_abi::xen::{START_INFO_MAGIC, StartInfo};
+
+use crate::hypercall::{cpu, sched};
+use crate::window::{Mapping, Slot};
+use crate::xen::Xen;
+use crate::{clock, epitaph, frame, heap, mmu, trap};
+
+/// Most vCPUs a domain has (`XEN_LEGACY_MAX_VCPUS` of xen.h: more need their own registration).
+const VCPUS_MAX: u32 = 32;
+
+static DOMAIN: Once<Domain> = Once::new();
+
+/// What the domain builder said.
+pub(crate) struct Domain {
+    /// The address that the shared info page is mapped at.
+    pub(crate) shared_info: u64,
+    /// The xenstore ring's address.
+    pub(crate) store: u64,
+    pub(crate) store_port: Port,
+    /// The console ring's address.
+    pub(crate) console: u64,
+    pub(crate) console_port: Port,
+    pub(crate) command_line: String,
+    pub(crate) vcpus: u32,
+}
+
+pub(crate) fn domain() -> &'static Domain {
+    DOMAIN.get().expect("the domain is started before anybody has a handle to it")
+}
+
+/// Takes over the domain: entry points, memory, clock. Ends it if that fails, which is a defect or a
+/// domain too small: with an epitaph as soon as there is a console.
+///
+/// # Safety
+/// To be called once, by the first instructions: with the address of start_info, the first address
+/// that the builder did not use (the top of its stack), and the time stamp counter at entry.
+pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
+    let info = ptr::with_exposed_provenance::<StartInfo>(start_info);
+    // SAFETY: Xen passed the address, and the builder mapped the page.
+    let info = unsafe { info.read() };
+    if !info.magic.starts_with(START_INFO_MAGIC) || trap::register().is_err() {
+        sched::shutdown(REASON_CRASH);
+    }
+    // SAFETY: this is the one start.
+    unsafe { heap::open_boot() };
+    // SAFETY: this is the one start, with what the builder passed.
+    unsafe { mmu::learn(&info, unused as u64) };
+    let console = mmu::builder_page(info.console_mfn);
+    let console_port = Port(info.console_evtchn);
+    epitaph::set_console(page(console), console_port);
+    // SAFETY: the frames are known, and nobody uses the spare ones yet.
+    let spare = unsafe { mmu::take_over() }.unwrap_or_else(|why| {
+        panic!("cannot map the domain's {} pages: {why:?}", info.nr_pages)
+    });
+    // SAFETY: this is the one start; the spare frames have just been mapped.
+    unsafe { frame::init(spare) };
+    heap::open_main();
+    let shared_info = map_shared_info(info.shared_info)
+        .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
+    clock::start(page(shared_info), tsc);
+    let vcpus = (0..VCPUS_MAX).take_while(|number| cpu::has_vcpu(*number)).count();
+    DOMAIN.call_once(|| Domain {
+        shared_info,
+        store: mmu::builder_page(info.store_mfn),
+        store_port: Port(info.store_evtchn),
+        console,
+        console_port,
+        command_line: command_line(&info),
+        vcpus: vcpus as u32,
+    });
+    Xen::new()
+}
+
+/// A page that stays mapped where it is.
+pub(crate) fn page(address: u64) -> Mapping {
+    // SAFETY: only called with pages that the builder or `map_shared_info` mapped for good.
+    unsafe { Mapping::fixed(address) }
+}
+
+/// Maps the shared info page, and returns its address.
+fn map_shared_info(machine_address: u64) -> Result<u64, Errno> {
+    let slot = Slot::take().ok_or(Errno::ENOMEM)?;
+    let address = slot.address();
+    // SAFETY: Xen shares this page with the domain for as long as it runs.
+    unsafe { slot.map_shared(machine_address / hv::PAGE_SIZE as u64) }?;
+    Ok(address)
+}
+
+/// The command line as text; bytes that are none are replaced.
+fn command_line(info: &StartInfo) -> String {
+    let bytes = info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from(String::from_utf8_lossy(bytes).trim())
+}

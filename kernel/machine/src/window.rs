@@ -1,0 +1,171 @@
+//! Room for foreign pages, and the mappings in it.
+#![expect(unsafe_code, reason = "it maps pages of others")]
+
+use alloc::vec::Vec;
+
+use hv::{Errno, Pfn};
+use pv::pagetable::ENTRIES;
+use spin::Mutex;
+use x86_64::VirtAddr;
+use xen_abi::grant_table::{GNTST_OKAY, UnmapGrantRef};
+
+use crate::frame::Page;
+use crate::hypercall::grant;
+use crate::mmu::{self, WINDOW_BASE};
+use crate::span::{Span, shared_by_span};
+
+const PAGE: u64 = hv::PAGE_SIZE as u64;
+
+static WINDOW: Mutex<Window> = Mutex::new(Window { free: Vec::new(), level2: None, tables: 0 });
+
+/// Addresses that foreign pages can be mapped at: at most what one level-2 table covers, 262144 pages,
+/// which is as many as Xen tracks for a domain by default.
+struct Window {
+    /// Pages, counted from the window's start, that nothing is mapped at.
+    free: Vec<u64>,
+    level2: Option<Pfn>,
+    /// Level-1 tables so far.
+    tables: u16,
+}
+
+impl Window {
+    fn take(&mut self) -> Option<u64> {
+        if self.free.is_empty() {
+            self.grow()?;
+        }
+        self.free.pop()
+    }
+
+    /// Adds a level-1 table. The list of free pages gets its room now, so that giving an address back
+    /// never needs memory.
+    fn grow(&mut self) -> Option<()> {
+        if u64::from(self.tables) == ENTRIES {
+            return None;
+        }
+        let first = u64::from(self.tables) * ENTRIES;
+        let total = usize::try_from(first + ENTRIES).ok()?;
+        self.free.try_reserve_exact(total.saturating_sub(self.free.len())).ok()?;
+        let level2 = match self.level2 {
+            Some(level2) => level2,
+            None => Self::root()?,
+        };
+        self.level2 = Some(level2);
+        let table = Page::take()?.leak();
+        // SAFETY: the page was taken for this, and the entry is empty.
+        unsafe { mmu::add_table(Some(level2), self.tables, table) }.ok()?;
+        self.tables += 1;
+        self.free.extend((first..first + ENTRIES).rev());
+        Some(())
+    }
+
+    /// Makes the window's level-3 and level-2 tables.
+    fn root() -> Option<Pfn> {
+        let start = VirtAddr::new(WINDOW_BASE);
+        let level3 = Page::take()?.leak();
+        // SAFETY: the page was taken for this, and nothing else is mapped in this slot.
+        unsafe { mmu::add_table(None, u16::from(start.p4_index()), level3) }.ok()?;
+        let level2 = Page::take()?.leak();
+        // SAFETY: as before.
+        unsafe { mmu::add_table(Some(level3), u16::from(start.p3_index()), level2) }.ok()?;
+        Some(level2)
+    }
+}
+
+/// The address of one page in the window, with nothing mapped there. Dropping it makes the address
+/// available again.
+pub(crate) struct Slot {
+    page: u64,
+}
+
+impl Slot {
+    /// Takes an address; `None` when there is no memory or no room left.
+    pub(crate) fn take() -> Option<Self> {
+        let page = WINDOW.lock().take()?;
+        Some(Self { page })
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        WINDOW_BASE + self.page * PAGE
+    }
+
+    /// Maps Xen's machine frame `mfn` here for good.
+    ///
+    /// # Errors
+    /// Xen's; the address is available again then.
+    ///
+    /// # Safety
+    /// Xen shares the frame with this domain for as long as it runs.
+    pub(crate) unsafe fn map_shared(self, mfn: u64) -> Result<Mapping, Errno> {
+        let address = self.address();
+        // SAFETY: the slot is ours and empty; the frame is the caller's promise.
+        unsafe { mmu::map_foreign(address, mfn) }?;
+        core::mem::forget(self);
+        // SAFETY: the frame stays mapped, since the slot is never given back.
+        Ok(unsafe { Mapping::fixed(address) })
+    }
+
+    /// The mapping of the page that Xen has mapped here by grant.
+    ///
+    /// # Safety
+    /// Xen returned `handle` when it mapped a granted page at this slot's address.
+    pub(crate) unsafe fn granted(self, handle: u32) -> Mapping {
+        // SAFETY: the page is mapped until `Mapping::drop` unmaps it.
+        let span = unsafe { Span::new(self.address(), hv::PAGE_SIZE) };
+        let grant = Some(Granted { slot: Some(self), handle });
+        Mapping { span, grant }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        WINDOW.lock().free.push(self.page);
+    }
+}
+
+struct Granted {
+    slot: Option<Slot>,
+    handle: u32,
+}
+
+/// A page that Xen or another domain owns. Dropping a granted page unmaps it; a page that Xen shares
+/// stays mapped.
+pub struct Mapping {
+    span: Span,
+    grant: Option<Granted>,
+}
+
+impl Mapping {
+    /// A page that stays mapped at `address`.
+    ///
+    /// # Safety
+    /// It does stay mapped, and nobody has a reference into it.
+    pub(crate) unsafe fn fixed(address: u64) -> Self {
+        // SAFETY: the caller's promise.
+        let span = unsafe { Span::new(address, hv::PAGE_SIZE) };
+        Self { span, grant: None }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let Some(grant) = &mut self.grant else {
+            return;
+        };
+        let Some(slot) = grant.slot.take() else {
+            return;
+        };
+        let mut unmap = UnmapGrantRef {
+            host_addr: slot.address(),
+            handle: grant.handle,
+            ..UnmapGrantRef::default()
+        };
+        // SAFETY: the mapping is being dropped, so nobody uses it.
+        let done = unsafe { grant::unmap(&mut unmap) };
+        if done.is_err() || unmap.status != GNTST_OKAY {
+            // Something is still mapped there: the address must not be used again.
+            core::mem::forget(slot);
+        }
+    }
+}
+
+shared_by_span!(Mapping);

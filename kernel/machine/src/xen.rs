@@ -1,0 +1,234 @@
+//! The handle to the real hypervisor.
+#![expect(unsafe_code, reason = "grants are mapped and copied")]
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use hv::{
+    Access, CopyEnd, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor,
+    Instant, MemoryUse, Port, SharedMem, ShutdownReason, Virq,
+};
+use xen_abi::grant_table::{
+    Copy, CopyPtr, GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTMAP_HOST_MAP, GNTMAP_READONLY,
+    GNTST_OKAY, MapGrantRef,
+};
+use xen_abi::sched::{REASON_CRASH, REASON_POWEROFF, REASON_REBOOT};
+use xen_abi::shared_info::{UPCALL_MASK, VCPU_INFO};
+use xen_abi::xen::{DOMID_SELF, VIRQ_DEBUG, VIRQ_TIMER};
+
+use crate::frame::{self, Page};
+use crate::hypercall::{event, grant, sched};
+use crate::start::{domain, page};
+use crate::window::{Mapping, Slot};
+use crate::{clock, heap};
+
+/// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
+const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
+/// There is no address left to map a page at (`GNTST_no_device_space`).
+const NO_SPACE: GrantStatus = GrantStatus(-7);
+/// The farthest a timer is set ahead; Xen takes much farther ones for a mistake (`do_set_timer_op`).
+const TIMER_HORIZON: Duration = Duration::from_secs(86_400);
+
+/// The real hypervisor. [`start`](crate::start()) makes the only one; clones speak for the same
+/// domain.
+#[derive(Clone, Debug)]
+pub struct Xen(());
+
+impl Xen {
+    /// Only for a domain that has been taken over.
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+
+    /// The command line from the domain's configuration.
+    #[must_use]
+    pub fn command_line(&self) -> &'static str {
+        &domain().command_line
+    }
+
+    /// How many vCPUs the domain has. The kernel runs on the first; the others are never started.
+    #[must_use]
+    pub fn vcpus(&self) -> u32 {
+        domain().vcpus
+    }
+}
+
+/// What Xen says of one element of a batch.
+fn verdict(status: i16) -> Result<(), GrantStatus> {
+    if status == GNTST_OKAY { Ok(()) } else { Err(GrantStatus(status)) }
+}
+
+fn copy_end(end: CopyEnd, offset: u16) -> CopyPtr {
+    let (domid, frame) = match end {
+        CopyEnd::Local(mfn) => (DOMID_SELF, mfn.0),
+        CopyEnd::Foreign(domain, reference) => (domain.0, u64::from(reference.0)),
+    };
+    CopyPtr { frame, domid, offset }
+}
+
+fn copy_argument(copy: &CopyGrant) -> Copy {
+    let flag = |end, flag| if matches!(end, CopyEnd::Foreign(..)) { flag } else { 0 };
+    Copy {
+        source: copy_end(copy.source, copy.source_offset),
+        dest: copy_end(copy.destination, copy.destination_offset),
+        len: copy.length,
+        flags: flag(copy.source, GNTCOPY_SOURCE_GREF) | flag(copy.destination, GNTCOPY_DEST_GREF),
+        status: GENERAL_ERROR.0,
+    }
+}
+
+impl Hypervisor for Xen {
+    type Page = Page;
+    type Mapping = Mapping;
+
+    fn alloc_page(&self) -> Option<Page> {
+        Page::take()
+    }
+
+    fn memory_use(&self) -> MemoryUse {
+        let (frames, heap) = (frame::usage(), heap::usage());
+        MemoryUse {
+            total: frames.total,
+            free: frames.free,
+            heap_size: heap.size,
+            heap_used: heap.used,
+        }
+    }
+
+    fn shared_info(&self) -> Mapping {
+        page(domain().shared_info)
+    }
+
+    fn xenstore_ring(&self) -> (Mapping, Port) {
+        (page(domain().store), domain().store_port)
+    }
+
+    fn console_ring(&self) -> (Mapping, Port) {
+        (page(domain().console), domain().console_port)
+    }
+
+    fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno> {
+        event::alloc_unbound(remote)
+    }
+
+    fn evtchn_bind_interdomain(&self, remote: DomId, remote_port: Port) -> Result<Port, Errno> {
+        event::bind_interdomain(remote, remote_port)
+    }
+
+    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno> {
+        event::bind_virq(match virq {
+            Virq::Timer => VIRQ_TIMER,
+            Virq::Debug => VIRQ_DEBUG,
+        })
+    }
+
+    fn evtchn_close(&self, port: Port) -> Result<(), Errno> {
+        event::close(port)
+    }
+
+    fn evtchn_send(&self, port: Port) -> Result<(), Errno> {
+        event::send(port)
+    }
+
+    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno> {
+        event::unmask(port)
+    }
+
+    fn grant_limits(&self) -> Result<GrantLimits, Errno> {
+        let size = grant::query_size()?;
+        verdict(size.status).map_err(|_| Errno::EINVAL)?;
+        Ok(GrantLimits { frames: size.nr_frames, max_frames: size.max_nr_frames })
+    }
+
+    fn grant_table_frame(&self, frames: u32) -> Result<Mapping, Errno> {
+        let slot = Slot::take().ok_or(Errno::ENOMEM)?;
+        let mut list = vec![0; frames as usize];
+        let status = grant::setup_table(&mut list)?;
+        verdict(status).map_err(|_| Errno::ENOMEM)?;
+        let last = list.last().ok_or(Errno::EINVAL)?;
+        // SAFETY: the grant table's pages are Xen's, shared with this domain as long as it runs.
+        unsafe { slot.map_shared(*last) }
+    }
+
+    fn grant_map(
+        &self,
+        domain: DomId,
+        refs: &[GrantRef],
+        access: Access,
+    ) -> Vec<Result<Mapping, GrantStatus>> {
+        let slots: Vec<_> = refs.iter().map_while(|_| Slot::take()).collect();
+        let read_only = if access == Access::ReadOnly { GNTMAP_READONLY } else { 0 };
+        let mut batch: Vec<_> = slots
+            .iter()
+            .zip(refs)
+            .map(|(slot, reference)| MapGrantRef {
+                host_addr: slot.address(),
+                flags: GNTMAP_HOST_MAP | read_only,
+                gref: reference.0,
+                dom: domain.0,
+                status: GENERAL_ERROR.0,
+                ..MapGrantRef::default()
+            })
+            .collect();
+        // SAFETY: each address is a slot's own, and nothing is mapped there.
+        let done = unsafe { grant::map(&mut batch) };
+        let mut results: Vec<_> = slots
+            .into_iter()
+            .zip(batch)
+            .map(|(slot, element)| {
+                done.map_err(|_| GENERAL_ERROR)?;
+                verdict(element.status)?;
+                // SAFETY: Xen has mapped the page at this slot's address, and this is its handle.
+                Ok(unsafe { slot.granted(element.handle) })
+            })
+            .collect();
+        results.resize_with(refs.len(), || Err(NO_SPACE));
+        results
+    }
+
+    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>> {
+        let mut batch: Vec<_> = copies.iter().map(copy_argument).collect();
+        // SAFETY: local frames are named by `Page::mfn`, and pages are only accessed as shared memory.
+        let done = unsafe { grant::copy(&mut batch) };
+        let results = batch.iter().map(|element| {
+            done.map_err(|_| GENERAL_ERROR)?;
+            verdict(element.status)
+        });
+        results.collect()
+    }
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn wall_clock(&self) -> Duration {
+        clock::wall()
+    }
+
+    fn set_timer(&self, at: Option<Instant>) {
+        let horizon = clock::latest().after(TIMER_HORIZON);
+        // 0 would mean no timer.
+        sched::set_timer(at.map_or(0, |at| clock::system_time(at.min(horizon)).max(1)));
+    }
+
+    fn block(&self) {
+        sched::block();
+        // The upcall leaves events masked. Without one (the domain was paused, say) they are not.
+        page(domain().shared_info).write(VCPU_INFO + UPCALL_MASK, &[1]);
+    }
+
+    fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno> {
+        let seconds = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
+        let new = sched::watchdog(id, seconds)?;
+        Ok(if id == 0 { u32::try_from(new).unwrap_or(0) } else { id })
+    }
+
+    fn shutdown(&self, reason: ShutdownReason) {
+        sched::shutdown(match reason {
+            ShutdownReason::Poweroff => REASON_POWEROFF,
+            ShutdownReason::Reboot => REASON_REBOOT,
+            ShutdownReason::Crash => REASON_CRASH,
+        })
+    }
+}
