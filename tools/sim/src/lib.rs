@@ -24,6 +24,9 @@
 //! - [`toolstack`]: makes and removes domains and devices, as libxl does
 //! - [`consoled`]: the console daemon
 //! - [`blkback`]: a block backend, honest or hostile
+//!
+//! Guests:
+//! - [`guest`]: the shipped `pv` and xenstore client in a domain
 #![forbid(unsafe_code)]
 
 pub mod blkback;
@@ -34,6 +37,7 @@ pub mod events;
 pub mod fault;
 pub mod frame;
 pub mod grants;
+pub mod guest;
 pub mod layout;
 pub mod rng;
 pub mod schedule;
@@ -47,6 +51,7 @@ pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
+pub use guest::Guest;
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use toolstack::{Detach, DetachError, Toolstack, Vbd};

@@ -110,6 +110,13 @@ impl Xen {
         self.with(id, |domain| domain.runs_as = Some(actor));
     }
 
+    /// Lets a domain run soon, though it has no event: somebody outside gave it work.
+    pub fn wake_domain(&self, dom: DomId) {
+        if let Some(actor) = self.with(dom, |domain| domain.runs_as) {
+            self.wake(actor);
+        }
+    }
+
     /// Lets an actor run soon.
     pub fn wake(&self, actor: ActorId) {
         let mut actors = self.state().scheduler.actors.borrow_mut();
