@@ -47,7 +47,9 @@ impl Offers {
     /// certainly understood.
     fn ring_order(self) -> u32 {
         let most = u64::from(MOST_RING_ORDER);
-        let order = self.max_ring_page_order.map(|order| if order > 31 { 0 } else { order.min(most) });
+        let order = self
+            .max_ring_page_order
+            .map(|order| if order > 31 { 0 } else { order.min(most) });
         let pages = self.max_ring_pages.map(|pages| match pages {
             0 => 0,
             pages => u64::from(pages.ilog2()).min(most),
@@ -60,7 +62,10 @@ impl Offers {
     }
 
     fn segments(self) -> usize {
-        let offered = self.max_indirect_segments.unwrap_or(0).min(MOST_INDIRECT_SEGMENTS);
+        let offered = self
+            .max_indirect_segments
+            .unwrap_or(0)
+            .min(MOST_INDIRECT_SEGMENTS);
         usize::try_from(offered).unwrap_or(0).max(DIRECT_SEGMENTS)
     }
 }
@@ -71,10 +76,20 @@ mod tests {
 
     #[test]
     fn f11_an_indirect_offer_is_clamped() {
-        let segments = |max| Offers { max_indirect_segments: max, ..Offers::default() }.segments();
+        let segments = |max| {
+            Offers {
+                max_indirect_segments: max,
+                ..Offers::default()
+            }
+            .segments()
+        };
         assert_eq!(segments(None), 11);
         assert_eq!(segments(Some(0)), 11);
-        assert_eq!(segments(Some(8)), 11, "less than a direct request has is no gain");
+        assert_eq!(
+            segments(Some(8)),
+            11,
+            "less than a direct request has is no gain"
+        );
         assert_eq!(segments(Some(32)), 32);
         assert_eq!(segments(Some(u64::from(u32::MAX))), 64);
     }
@@ -82,7 +97,11 @@ mod tests {
     #[test]
     fn f12_a_ring_offer_is_clamped_and_a_contradiction_settled_for_the_smaller() {
         let order = |order, pages| {
-            let offers = Offers { max_ring_page_order: order, max_ring_pages: pages, ..Offers::default() };
+            let offers = Offers {
+                max_ring_page_order: order,
+                max_ring_pages: pages,
+                ..Offers::default()
+            };
             offers.ring_order()
         };
         assert_eq!(order(None, None), 0);
@@ -90,14 +109,25 @@ mod tests {
         assert_eq!(order(Some(5), None), 4);
         assert_eq!(order(Some(u64::MAX), None), 0, "-1 is no order");
         assert_eq!(order(None, Some(8)), 3);
-        assert_eq!(order(None, Some(7)), 2, "not a power of two: the next smaller ring");
+        assert_eq!(
+            order(None, Some(7)),
+            2,
+            "not a power of two: the next smaller ring"
+        );
         assert_eq!(order(None, Some(0)), 0);
         assert_eq!(order(Some(4), Some(2)), 1);
     }
 
     #[test]
     fn a_feature_is_there_only_when_it_says_1() {
-        let flush = |value| Offers { flush_cache: value, ..Offers::default() }.accept().flush;
+        let flush = |value| {
+            Offers {
+                flush_cache: value,
+                ..Offers::default()
+            }
+            .accept()
+            .flush
+        };
         assert!(flush(Some(1)));
         assert!(!flush(Some(0)) && !flush(Some(2)) && !flush(None));
     }

@@ -1,8 +1,32 @@
-//! Block frontend: a Xen vbd as a GEOM disk.
+//! Block frontend: a Xen vbd as a GEOM disk (io/blkif.h).
+//!
+//! The backend is not trusted: every value of its is copied once, checked and bounded, and a lie ends
+//! that one device. A vbd may leave at any moment; what happens then stands in [`device`].
+//!
+//! - [`bus`]: [`Blkfront`], all vbds of the domain
+//! - [`unit`], [`vdev`]: which name a device gets
+//! - `device`: one vbd from its appearance to its removal
+//! - `feature`, `medium`: what a backend offers and says of its disk, checked; pure
+//! - `link`: a connection: ring, port, and the disk made of it
+//! - `queue`: requests on their way to the backend, and the answers
+//! - `pool`: the pages that all data passes through
+//! - `disk`: the disk that GEOM sees
+//! - `failure`: why a device cannot go on
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
 extern crate alloc;
+
+pub mod bus;
+mod device;
+mod disk;
+mod failure;
 mod feature;
+mod link;
 mod medium;
-mod unit;
+mod pool;
+mod queue;
+pub mod unit;
 pub mod vdev;
+
+pub use bus::Blkfront;

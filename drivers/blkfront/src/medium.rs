@@ -59,10 +59,19 @@ impl fmt::Display for BadMedium {
                 write!(f, "{sectors} sectors are more than any disk has")
             }
             Self::SectorSize(size) => {
-                write!(f, "a sector size of {size} is not a power of two from 512 to 4096")
+                write!(
+                    f,
+                    "a sector size of {size} is not a power of two from 512 to 4096"
+                )
             }
-            Self::Unaligned { sectors, sector_size } => {
-                write!(f, "{sectors} sectors of 512 bytes are no multiple of {sector_size} bytes")
+            Self::Unaligned {
+                sectors,
+                sector_size,
+            } => {
+                write!(
+                    f,
+                    "{sectors} sectors of 512 bytes are no multiple of {sector_size} bytes"
+                )
             }
         }
     }
@@ -84,7 +93,10 @@ impl Claims {
             .ok_or(BadMedium::SectorSize(claimed))?;
         let size = sectors * SECTOR;
         if !size.is_multiple_of(u64::from(sector_size)) {
-            return Err(BadMedium::Unaligned { sectors, sector_size });
+            return Err(BadMedium::Unaligned {
+                sectors,
+                sector_size,
+            });
         }
         let physical_sector_size = self
             .physical_sector_size
@@ -107,20 +119,39 @@ mod tests {
     use super::*;
 
     fn claims(sectors: u64, sector_size: u64) -> Claims {
-        Claims { sectors: Some(sectors), sector_size: Some(sector_size), ..Claims::default() }
+        Claims {
+            sectors: Some(sectors),
+            sector_size: Some(sector_size),
+            ..Claims::default()
+        }
     }
 
     #[test]
     fn s54_sectors_count_512_bytes_whatever_the_sector_size() {
         let medium = claims(2048, 4096).check().unwrap();
         assert_eq!((medium.size, medium.sector_size), (1 << 20, 4096));
-        assert_eq!(Claims { sectors: Some(1), ..Claims::default() }.check().unwrap().size, 512);
+        assert_eq!(
+            Claims {
+                sectors: Some(1),
+                ..Claims::default()
+            }
+            .check()
+            .unwrap()
+            .size,
+            512
+        );
     }
 
     #[test]
     fn f08_absurd_sector_counts_are_refused_and_zero_is_an_empty_drive() {
-        assert_eq!(claims(u64::MAX, 512).check(), Err(BadMedium::TooManySectors(u64::MAX)));
-        assert_eq!(claims(1 << 54, 512).check(), Err(BadMedium::TooManySectors(1 << 54)));
+        assert_eq!(
+            claims(u64::MAX, 512).check(),
+            Err(BadMedium::TooManySectors(u64::MAX))
+        );
+        assert_eq!(
+            claims(1 << 54, 512).check(),
+            Err(BadMedium::TooManySectors(1 << 54))
+        );
         assert_eq!(claims(0, 512).check().unwrap().size, 0);
         assert_eq!(Claims::default().check(), Err(BadMedium::NoSectors));
     }
@@ -130,22 +161,35 @@ mod tests {
         for size in [0, 1, 3, 256, 511, 513, 6144, 8192, 1 << 31, u64::MAX] {
             assert_eq!(claims(2048, size).check(), Err(BadMedium::SectorSize(size)));
         }
-        let odd = BadMedium::Unaligned { sectors: 2049, sector_size: 4096 };
+        let odd = BadMedium::Unaligned {
+            sectors: 2049,
+            sector_size: 4096,
+        };
         assert_eq!(claims(2049, 4096).check(), Err(odd));
     }
 
     #[test]
     fn f10_a_physical_sector_size_that_cannot_be_is_not_believed() {
         for (physical, believed) in [(4096, 4096), (512, 1024), (1536, 1024), (0, 1024)] {
-            let medium = Claims { physical_sector_size: Some(physical), ..claims(2048, 1024) };
+            let medium = Claims {
+                physical_sector_size: Some(physical),
+                ..claims(2048, 1024)
+            };
             assert_eq!(medium.check().unwrap().physical_sector_size, believed);
         }
     }
 
     #[test]
     fn f16_unknown_info_bits_mean_nothing() {
-        let of = |info| Claims { info: Some(info), ..claims(8, 512) }.check().unwrap();
-        assert!(!of(u64::MAX & !7).read_only);
+        let of = |info| {
+            Claims {
+                info: Some(info),
+                ..claims(8, 512)
+            }
+            .check()
+            .unwrap()
+        };
+        assert!(!of(!7).read_only);
         assert!(of(4).read_only && !of(4).removable);
         assert!(of(1).removable && of(2).removable);
     }

@@ -47,7 +47,9 @@ impl Units {
 
     /// The lowest unit that no device has or had.
     fn lowest_free(&self) -> u32 {
-        (0..).find(|unit| self.known.values().all(|(taken, _)| taken != unit)).unwrap_or(u32::MAX)
+        (0..)
+            .find(|unit| self.known.values().all(|(taken, _)| taken != unit))
+            .unwrap_or(u32::MAX)
     }
 }
 

@@ -20,10 +20,16 @@ impl Vdev {
     #[must_use]
     pub fn from_number(number: u32) -> Self {
         if number >> 28 == 1 {
-            return Self::Xvd { disk: number >> 8 & 0xf_ffff, partition: number & 0xff };
+            return Self::Xvd {
+                disk: number >> 8 & 0xf_ffff,
+                partition: number & 0xff,
+            };
         }
         if number >> 8 == 202 {
-            return Self::Xvd { disk: number >> 4 & 0xf, partition: number & 0xf };
+            return Self::Xvd {
+                disk: number >> 4 & 0xf,
+                partition: number & 0xf,
+            };
         }
         Self::Other(number)
     }
@@ -48,13 +54,28 @@ mod tests {
         assert_eq!(Vdev::from_number(51712).unit(), Some(0), "xvda");
         assert_eq!(Vdev::from_number(51728).unit(), Some(1), "xvdb");
         assert_eq!(Vdev::from_number(51712 + 15 * 16).unit(), Some(15), "xvdp");
-        assert_eq!(Vdev::from_number(1 << 28 | 16 << 8).unit(), Some(16), "xvdq");
-        assert_eq!(Vdev::from_number(1 << 28 | 536 << 8).unit(), Some(536), "xvdtq");
+        assert_eq!(
+            Vdev::from_number(1 << 28 | 16 << 8).unit(),
+            Some(16),
+            "xvdq"
+        );
+        assert_eq!(
+            Vdev::from_number(1 << 28 | 536 << 8).unit(),
+            Some(536),
+            "xvdtq"
+        );
     }
 
     #[test]
     fn partitions_and_emulated_disks_have_no_unit_of_their_own() {
-        assert_eq!(Vdev::from_number(51713), Vdev::Xvd { disk: 0, partition: 1 }, "xvda1");
+        assert_eq!(
+            Vdev::from_number(51713),
+            Vdev::Xvd {
+                disk: 0,
+                partition: 1
+            },
+            "xvda1"
+        );
         assert_eq!(Vdev::from_number(51713).unit(), None);
         assert_eq!(Vdev::from_number(8 << 8), Vdev::Other(2048), "sda");
         assert_eq!(Vdev::from_number(3 << 8), Vdev::Other(768), "hda");

@@ -1,0 +1,156 @@
+//! All vbds of the domain.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use exec::{Notify, error};
+use geom::Geom;
+use hv::Hypervisor;
+use pv::Pv;
+use xenbus::{BusEvent, FrontendBus, Release, Store, StoreError};
+
+use crate::device::{Device, Signals};
+use crate::link::Identity;
+use crate::unit::Units;
+
+/// The block frontend: one task for the bus and one for each device. A handle; clones speak for the
+/// same one.
+pub struct Blkfront<H: Hypervisor> {
+    inner: Rc<Inner<H>>,
+}
+
+impl<H: Hypervisor> Clone for Blkfront<H> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+struct Inner<H: Hypervisor> {
+    pv: Pv<H>,
+    store: Store,
+    geom: Geom,
+    units: RefCell<Units>,
+    devices: RefCell<BTreeMap<u32, Rc<Signals>>>,
+    listed: Cell<bool>,
+    listing: Notify,
+    late_answers: Rc<Cell<u64>>,
+}
+
+impl<H: Hypervisor> Blkfront<H> {
+    /// Starts serving every vbd there is and every one that comes. To be called once per domain.
+    pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom) -> Self {
+        let inner = Inner {
+            pv: pv.clone(),
+            store: store.clone(),
+            geom: geom.clone(),
+            units: RefCell::default(),
+            devices: RefCell::default(),
+            listed: Cell::new(false),
+            listing: Notify::new(),
+            late_answers: Rc::default(),
+        };
+        let this = Self {
+            inner: Rc::new(inner),
+        };
+        let bus = this.clone();
+        pv.exec.spawn("blkfront", async move {
+            if let Err(failure) = bus.run().await {
+                error!(bus.inner.pv.log, "blkfront", "no more devices: {failure}");
+            }
+            bus.inner.set_listed();
+        });
+        this
+    }
+
+    /// Waits until every vbd that was there at boot is connected, or known not to be for now. For one
+    /// waiting task.
+    pub async fn settled(&self) {
+        while !self.inner.listed.get() {
+            self.inner.listing.notified().await;
+        }
+        let devices: Vec<_> = self.inner.devices.borrow().values().cloned().collect();
+        for device in devices {
+            device.settled().await;
+        }
+    }
+
+    /// Answers that came after their request had been failed. They were dropped.
+    #[must_use]
+    pub fn late_answers(&self) -> u64 {
+        self.inner.late_answers.get()
+    }
+
+    async fn run(&self) -> Result<(), StoreError> {
+        let mut bus = FrontendBus::open(&self.inner.store, "vbd").await?;
+        let release = bus.release();
+        for event in bus.settle().await? {
+            self.take(event, &release);
+        }
+        self.inner.set_listed();
+        loop {
+            let event = bus.next().await?;
+            self.take(event, &release);
+        }
+    }
+
+    fn take(&self, event: BusEvent, release: &Release) {
+        match event {
+            BusEvent::Added(number) => self.add(number, release.clone()),
+            BusEvent::Removed(number) => {
+                if let Some(device) = self.inner.devices.borrow().get(&number) {
+                    device.remove();
+                }
+            }
+        }
+    }
+
+    fn add(&self, number: u32, release: Release) {
+        let inner = &self.inner;
+        // The bus announces a device again only when its task has released it, so there is none with
+        // this number but one that is leaving.
+        let signals = Rc::new(Signals::default());
+        inner.devices.borrow_mut().insert(number, signals.clone());
+        let unit = inner.units.borrow_mut().take(number);
+        let device = Device {
+            pv: inner.pv.clone(),
+            geom: inner.geom.clone(),
+            identity: Identity {
+                name: format!("xbd{unit}"),
+                unit,
+                number,
+            },
+            signals: signals.clone(),
+            late_answers: inner.late_answers.clone(),
+        };
+        let bus = self.clone();
+        inner.pv.exec.spawn("vbd", async move {
+            device.run(&bus.inner.store).await;
+            bus.inner.forget(number, &signals);
+            release.release(number);
+        });
+    }
+}
+
+impl<H: Hypervisor> Inner<H> {
+    fn set_listed(&self) {
+        self.listed.set(true);
+        self.listing.notify();
+    }
+
+    /// Forgets a device, unless another one with the same number is there already.
+    fn forget(&self, number: u32, signals: &Rc<Signals>) {
+        let mut devices = self.devices.borrow_mut();
+        if devices
+            .get(&number)
+            .is_some_and(|known| Rc::ptr_eq(known, signals))
+        {
+            devices.remove(&number);
+            self.units.borrow_mut().release(number);
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! One vbd from its appearance to its removal.
+//!
+//! What to do next follows from both ends' xenbus states alone ([`xenbus::state::next_step`]); this
+//! task does it. It never waits without also looking at the backend's state and at whether the
+//! toolstack has taken the device away.
+
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use core::cell::Cell;
+use core::future::pending;
+use core::pin::pin;
+use core::time::Duration;
+
+use exec::{Level, Notify};
+use futures_util::{FutureExt, select_biased};
+use geom::Geom;
+use hv::{Hypervisor, Instant};
+use pv::Pv;
+use xenbus::state::{Step, XenbusState, next_step};
+use xenbus::{BackendWatch, Frontend, KeyError, KeyFault, StoreError};
+
+use crate::failure::Failure;
+use crate::feature::Offers;
+use crate::link::{Identity, Link};
+use crate::medium::{Claims, Medium};
+use crate::queue::Remnant;
+
+/// How long outstanding answers are awaited once the backend is Closing. libxl gives up at 10 s.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long a backend may take for its part of a handshake before it is complained of.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// How long a backend that serves a former life of this domain may take to let go of it.
+const RESET: Duration = Duration::from_secs(5);
+/// How long late answers are counted.
+const LATE: Duration = Duration::from_secs(60);
+/// The pause before the second connection in a row that did not last; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that lasted this long was a good one.
+const LASTED: Duration = Duration::from_secs(30);
+/// The share of the domain's memory that may be parked before no new connection is made.
+const PARKED_SHARE: usize = 8;
+
+/// What the bus tells a device's task, and the task the bus.
+#[derive(Default)]
+pub(crate) struct Signals {
+    removed: Cell<bool>,
+    removal: Notify,
+    settled: Cell<bool>,
+    settling: Notify,
+}
+
+impl Signals {
+    /// The device's nodes are gone.
+    pub(crate) fn remove(&self) {
+        self.removed.set(true);
+        self.removal.notify();
+    }
+
+    fn settle(&self) {
+        self.settled.set(true);
+        self.settling.notify();
+    }
+
+    /// Waits until the device is connected, or known not to be for now.
+    pub(crate) async fn settled(&self) {
+        while !self.settled.get() {
+            self.settling.notified().await;
+        }
+    }
+}
+
+/// One vbd.
+pub(crate) struct Device<H: Hypervisor> {
+    pub(crate) pv: Pv<H>,
+    pub(crate) geom: Geom,
+    pub(crate) identity: Identity,
+    pub(crate) signals: Rc<Signals>,
+    pub(crate) late_answers: Rc<Cell<u64>>,
+}
+
+/// What ended a wait.
+enum Seen {
+    Backend(Option<XenbusState>),
+    Removed,
+    Drained,
+    Deadline,
+}
+
+/// What a device's task knows besides the store.
+struct Course<H: Hypervisor> {
+    frontend: Frontend,
+    watch: BackendWatch,
+    link: Option<Link<H>>,
+    backend: Option<XenbusState>,
+    deadline: Option<Instant>,
+    connected_at: Option<Instant>,
+    pause: Duration,
+    /// It failed for a reason that a new connection would not mend.
+    failed: bool,
+    /// The backend was complained of for not connecting.
+    complained: bool,
+}
+
+impl<H: Hypervisor> Device<H> {
+    /// Serves the device until the toolstack has taken it away.
+    pub(crate) async fn run(&self, store: &xenbus::Store) {
+        match self.open(store).await {
+            Ok(mut course) => {
+                let end = self.follow(&mut course).await;
+                self.leave(&mut course);
+                if !self.signals.removed.get() {
+                    // The backend's nodes are gone; our own may follow at any moment.
+                    let _may_be_gone = course.frontend.set_state(XenbusState::Closed).await;
+                }
+                if let Err(failure) = end
+                    && !failure.is_removal()
+                {
+                    exec::error!(self.pv.log, &self.identity.name, "{failure}");
+                }
+            }
+            Err(failure) if failure.is_removal() => {}
+            Err(failure) => {
+                exec::error!(self.pv.log, &self.identity.name, "{failure}");
+                self.signals.settle();
+                self.wait_for_removal().await;
+            }
+        }
+        self.signals.settle();
+    }
+
+    async fn wait_for_removal(&self) {
+        while !self.signals.removed.get() {
+            self.signals.removal.notified().await;
+        }
+    }
+
+    async fn open(&self, store: &xenbus::Store) -> Result<Course<H>, Failure> {
+        let frontend = Frontend::open(store, "vbd", self.identity.number)
+            .await
+            .map_err(Failure::Key)?;
+        let watch = frontend.watch_backend().await.map_err(Failure::Store)?;
+        Ok(Course {
+            frontend,
+            watch,
+            link: None,
+            backend: None,
+            deadline: None,
+            connected_at: None,
+            pause: Duration::ZERO,
+            failed: false,
+            complained: false,
+        })
+    }
+
+    /// Follows the two states until the device is removed.
+    async fn follow(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        if !matches!(
+            course.frontend.state(),
+            XenbusState::Initialising | XenbusState::Closing | XenbusState::Closed
+        ) {
+            self.reset(course).await?;
+        }
+        loop {
+            if self.signals.removed.get() {
+                return Ok(());
+            }
+            // Read anew each time: a wait that ended for another reason may have swallowed a change.
+            course.backend = course
+                .frontend
+                .backend_state()
+                .await
+                .map_err(Failure::Store)?;
+            let online = course.frontend.backend_online().await;
+            let step = next_step(course.frontend.state(), course.backend, online);
+            self.pv.trace.record(
+                self.pv.hv.now(),
+                "blkfront state",
+                u64::from(course.frontend.state().number()),
+                course
+                    .backend
+                    .map_or(u64::MAX, |state| u64::from(state.number())),
+            );
+            if step == Step::Vanished {
+                return Ok(());
+            }
+            match self.take(course, step).await {
+                Ok(()) => {}
+                Err(failure) if failure.is_removal() => return Ok(()),
+                Err(Failure::Store(error)) => return Err(Failure::Store(error)),
+                Err(failure) => self.fail(course, &failure).await?,
+            }
+        }
+    }
+
+    async fn take(&self, course: &mut Course<H>, step: Step) -> Result<(), Failure> {
+        match step {
+            Step::Publish if !course.failed => self.publish(course).await?,
+            Step::GoLive => self.go_live(course).await?,
+            Step::Reread => {
+                self.reread(course).await?;
+                self.wait(course).await?;
+            }
+            Step::Drain => self.drain(course).await?,
+            Step::Abandon => self.close(course).await?,
+            Step::Reset => self.reset(course).await?,
+            Step::Restart if !course.failed => self.restart(course).await?,
+            Step::Publish | Step::Restart | Step::Wait | Step::Vanished => {
+                self.wait(course).await?
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the backend, and serves requests meanwhile.
+    async fn wait(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let own = course.frontend.state();
+        if matches!(own, XenbusState::Initialising | XenbusState::Initialised) {
+            let limit = self.pv.exec.now().after(HANDSHAKE);
+            if !course.complained {
+                course.deadline.get_or_insert(limit);
+            }
+        }
+        match self.serve(course, false).await? {
+            Seen::Backend(state) => course.backend = state,
+            Seen::Deadline if own == XenbusState::Closing => self.close(course).await?,
+            Seen::Deadline => {
+                let state = course.backend.unwrap_or(XenbusState::Unknown);
+                let text = format_args!("the backend does not connect: it is {state}");
+                self.pv.log.limited(Level::Warn, &self.identity.name, text);
+                course.deadline = None;
+                course.complained = true;
+                self.signals.settle();
+            }
+            Seen::Removed | Seen::Drained => {}
+        }
+        Ok(())
+    }
+
+    /// Serves requests until the backend's state may have changed, the device is removed, the
+    /// deadline comes, or (if `draining`) no answer is outstanding.
+    async fn serve(&self, course: &mut Course<H>, draining: bool) -> Result<Seen, Failure> {
+        let Course {
+            watch,
+            link,
+            deadline,
+            ..
+        } = course;
+        let mut backend = pin!(watch.next().fuse());
+        let mut sleep = pin!(self.sleep_until(*deadline).fuse());
+        let mut rang = false;
+        loop {
+            if self.signals.removed.get() {
+                return Ok(Seen::Removed);
+            }
+            if let Some(link) = link {
+                let answered = link.turn()?;
+                match (rang, answered) {
+                    (false, _) => {}
+                    (true, 0) => link.channel.was_spurious(),
+                    (true, _) => link.channel.was_useful(),
+                }
+            }
+            if draining
+                && link
+                    .as_ref()
+                    .is_none_or(|link| link.queue.outstanding() == 0)
+            {
+                return Ok(Seen::Drained);
+            }
+            let mut event = pin!(event(link.as_ref()).fuse());
+            let mut work = pin!(work(link.as_ref()).fuse());
+            let mut removal = pin!(self.signals.removal.notified().fuse());
+            select_biased! {
+                () = removal => return Ok(Seen::Removed),
+                state = backend => return state.map(Seen::Backend).map_err(Failure::Store),
+                () = event => rang = true,
+                () = work => rang = false,
+                () = sleep => return Ok(Seen::Deadline),
+            }
+        }
+    }
+
+    async fn sleep_until(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.pv.exec.sleep_until(deadline).await,
+            None => pending().await,
+        }
+    }
+
+    /// Tells the backend where the ring is.
+    async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let parked = self.pv.grants.usage().parked;
+        if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
+            return Err(Failure::Parked(parked));
+        }
+        let features = offers(&course.frontend).await?.accept();
+        // A device that does not say is trusted (blkif.h).
+        let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
+        let (link, keys) = Link::new(
+            &self.pv,
+            &course.frontend,
+            &self.identity,
+            features,
+            trusted,
+        )?;
+        course
+            .frontend
+            .publish(&keys, XenbusState::Initialised)
+            .await
+            .map_err(Failure::Store)?;
+        course.link = Some(link);
+        course.deadline = None;
+        Ok(())
+    }
+
+    /// The backend serves the ring: GEOM gets its disk.
+    async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let medium = medium(&course.frontend).await?;
+        course
+            .frontend
+            .set_state(XenbusState::Connected)
+            .await
+            .map_err(Failure::Store)?;
+        if let Some(link) = &mut course.link {
+            link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
+        }
+        course.deadline = None;
+        course.connected_at = Some(self.pv.exec.now());
+        self.signals.settle();
+        Ok(())
+    }
+
+    /// The backend may have changed its capacity.
+    async fn reread(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let medium = medium(&course.frontend).await?;
+        match &mut course.link {
+            Some(link) => link.set_medium(&self.pv, &self.geom, &self.identity, medium),
+            None => Ok(()),
+        }
+    }
+
+    /// The backend wants to go: waits for what it still answers, then lets it.
+    async fn drain(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        if let Some(link) = &mut course.link {
+            link.refuse();
+        }
+        course.deadline = Some(self.pv.exec.now().after(DRAIN));
+        while course.backend == Some(XenbusState::Closing) {
+            match self.serve(course, true).await? {
+                Seen::Backend(state) => course.backend = state,
+                Seen::Drained | Seen::Deadline | Seen::Removed => break,
+            }
+        }
+        self.close(course).await
+    }
+
+    /// Lets go of the connection and says so.
+    async fn close(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        self.leave(course);
+        course.deadline = None;
+        if self.signals.removed.get() {
+            return Ok(());
+        }
+        course
+            .frontend
+            .set_state(XenbusState::Closed)
+            .await
+            .map_err(Failure::Store)?;
+        self.signals.settle();
+        Ok(())
+    }
+
+    /// The backend serves a former life of this domain: it is told that that life is over.
+    async fn reset(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        course.deadline = Some(self.pv.exec.now().after(RESET));
+        course
+            .frontend
+            .set_state(XenbusState::Closing)
+            .await
+            .map_err(Failure::Store)
+    }
+
+    /// Begins a new connection; not at once if the last ones did not last, so that a backend that
+    /// opens and closes for ever costs little.
+    async fn restart(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let now = self.pv.exec.now();
+        let lasted = course
+            .connected_at
+            .take()
+            .is_some_and(|since| now.since(since) >= LASTED);
+        let pause = if lasted { Duration::ZERO } else { course.pause };
+        course.pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        course.deadline = Some(now.after(pause));
+        while !pause.is_zero() {
+            match self.serve(course, false).await? {
+                Seen::Backend(state) => course.backend = state,
+                Seen::Deadline | Seen::Drained => break,
+                Seen::Removed => return Ok(()),
+            }
+        }
+        course.deadline = None;
+        course
+            .frontend
+            .set_state(XenbusState::Initialising)
+            .await
+            .map_err(Failure::Store)
+    }
+
+    /// Ends the device for good, until the toolstack makes it anew.
+    async fn fail(&self, course: &mut Course<H>, failure: &Failure) -> Result<(), Failure> {
+        course.failed = true;
+        self.leave(course);
+        course
+            .frontend
+            .fatal(&self.identity.name, &failure.to_string())
+            .await;
+        course.deadline = Some(self.pv.exec.now().after(RESET));
+        self.signals.settle();
+        Ok(())
+    }
+
+    /// Fails what is outstanding, gives GEOM's disk up and lets go of ring and port.
+    fn leave(&self, course: &mut Course<H>) {
+        if let Some(link) = course.link.take() {
+            let remnant = link.leave();
+            let (pv, count) = (self.pv.clone(), self.late_answers.clone());
+            let name = self.identity.name.clone();
+            self.pv
+                .exec
+                .spawn("late answers", count_late(pv, remnant, count, name));
+        }
+    }
+}
+
+/// An event of the backend's; never, if there is no ring.
+async fn event<H: Hypervisor>(link: Option<&Link<H>>) {
+    match link {
+        Some(link) => link.channel.wait().await,
+        None => pending().await,
+    }
+}
+
+/// A request from GEOM; never, if there is no ring.
+async fn work<H: Hypervisor>(link: Option<&Link<H>>) {
+    match link {
+        Some(link) => link.door.work().notified().await,
+        None => pending().await,
+    }
+}
+
+/// A key that is no number is as good as none: the backend offers nothing that way.
+async fn offers(frontend: &Frontend) -> Result<Offers, Failure> {
+    Ok(Offers {
+        max_ring_page_order: claim(frontend, "max-ring-page-order").await?,
+        max_ring_pages: claim(frontend, "max-ring-pages").await?,
+        max_indirect_segments: claim(frontend, "feature-max-indirect-segments").await?,
+        flush_cache: claim(frontend, "feature-flush-cache").await?,
+        barrier: claim(frontend, "feature-barrier").await?,
+    })
+}
+
+/// What the backend says of its disk. Here a key that is no number is a lie: it decides where data
+/// goes.
+async fn medium(frontend: &Frontend) -> Result<Medium, Failure> {
+    let mut claims = Claims::default();
+    for (key, claim) in [
+        ("sectors", &mut claims.sectors),
+        ("sector-size", &mut claims.sector_size),
+        ("info", &mut claims.info),
+    ] {
+        *claim = match frontend.read_backend(key).await {
+            Ok(value) => Some(value),
+            Err(KeyError {
+                fault: KeyFault::Store(StoreError::NoEntry),
+                ..
+            }) => None,
+            Err(error) => return Err(Failure::Key(error)),
+        };
+    }
+    claims.physical_sector_size = claim(frontend, "physical-sector-size").await?;
+    claims.check().map_err(Failure::Medium)
+}
+
+async fn claim(frontend: &Frontend, key: &str) -> Result<Option<u64>, Failure> {
+    match frontend.read_backend(key).await {
+        Ok(value) => Ok(Some(value)),
+        Err(KeyError {
+            fault: KeyFault::Store(StoreError::NoEntry),
+            ..
+        }) => Ok(None),
+        Err(KeyError {
+            fault: KeyFault::Store(error),
+            ..
+        }) if error != StoreError::NotText => Err(Failure::Store(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Looks at a ring whose requests have been failed, until the backend lets go of it.
+async fn count_late<H: Hypervisor>(
+    pv: Pv<H>,
+    mut remnant: Remnant<H>,
+    count: Rc<Cell<u64>>,
+    name: String,
+) {
+    let until = pv.exec.now().after(LATE);
+    let mut late = 0;
+    let mut pause = Duration::from_millis(10);
+    while remnant.is_mapped() && pv.exec.now() < until {
+        pv.exec.sleep(pause).await;
+        late += remnant.late();
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+    late += remnant.late();
+    count.set(count.get() + late);
+    if late != 0 {
+        exec::info!(
+            pv.log,
+            &name,
+            "{late} answers came too late and were dropped"
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! A ring shared with the backend, its event channel, and the disk made of it.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use exec::{Level, info};
+use geom::disk::{DISK_VERSION, DiskHandle, DiskLimits, DiskParams};
+use geom::{Errno, Geom};
+use hv::{Hypervisor, PAGE_SIZE};
+use pv::{Channel, Pv};
+use ring::{FrontRing, Pages};
+use xen_abi::io::blkif::REQUEST_SIZE;
+use xenbus::Frontend;
+
+use crate::disk::{Door, Vbd};
+use crate::failure::Failure;
+use crate::feature::Features;
+use crate::medium::Medium;
+use crate::pool::{Pool, granted_page};
+use crate::queue::{Queue, Remnant};
+
+/// A request costs up to 64 pages of data, so the pool of a disk is bounded by a share of the
+/// domain's memory.
+const POOL_SHARE: usize = 16;
+
+/// From the publishing of the ring to the leaving of the disk.
+pub(crate) struct Link<H: Hypervisor> {
+    pub(crate) channel: Channel<H>,
+    pub(crate) queue: Queue<H>,
+    pub(crate) door: Rc<Door>,
+    /// From Connected on, and only if there is a medium.
+    disk: Option<(DiskHandle, Medium)>,
+}
+
+/// Nodes to be published, by key.
+pub(crate) type Keys = Vec<(&'static str, String)>;
+
+/// Who a link is for.
+pub(crate) struct Identity {
+    /// `xbd0`.
+    pub(crate) name: String,
+    pub(crate) unit: u32,
+    /// The device's number.
+    pub(crate) number: u32,
+}
+
+/// Features cut to what GEOM is told.
+fn limits(features: Features) -> DiskLimits {
+    DiskLimits {
+        max_io: (features.segments * PAGE_SIZE) as u64,
+        can_delete: false,
+        can_flush: features.flush || features.barrier,
+    }
+}
+
+impl<H: Hypervisor> Link<H> {
+    /// Takes the pages and the port that a connection needs, and returns the nodes that tell the
+    /// backend of them.
+    pub(crate) fn new(
+        pv: &Pv<H>,
+        frontend: &Frontend,
+        identity: &Identity,
+        features: Features,
+        trusted: bool,
+    ) -> Result<(Self, Keys), Failure> {
+        let peer = frontend.backend_domain();
+        let pages: Vec<_> = (0..1usize << features.ring_order)
+            .map(|_| granted_page(pv, peer))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::Ring)?;
+        let mut keys = Vec::new();
+        let references: Vec<_> = pages
+            .iter()
+            .map(|page| page.reference().to_string())
+            .collect();
+        if let [reference] = references.as_slice() {
+            keys.push(("ring-ref", reference.clone()));
+        } else {
+            keys.push(("ring-page-order", features.ring_order.to_string()));
+            keys.push(("num-ring-pages", references.len().to_string()));
+            keys.extend(RING_REFS.iter().copied().zip(references));
+        }
+        let channel = pv
+            .events
+            .alloc_unbound(peer, &identity.name)
+            .map_err(Failure::Port)?;
+        keys.push(("event-channel", channel.port().to_string()));
+        keys.push(("protocol", String::from("x86_64-abi")));
+
+        let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
+        let least = features.segments + 1;
+        let share = pv.hv.memory_use().total / POOL_SHARE;
+        let most = share.min(ring.capacity() as usize * least);
+        let pool = Pool::new(pv, peer, least, most, !trusted).map_err(Failure::Pool)?;
+        let handle = u16::try_from(identity.number & 0xffff).unwrap_or(0);
+        let queue = Queue::new(ring, pool, handle, features);
+        Ok((
+            Self {
+                channel,
+                queue,
+                door: Rc::default(),
+                disk: None,
+            },
+            keys,
+        ))
+    }
+
+    /// Makes GEOM's disk over a ring that the backend serves, or changes the one there is.
+    pub(crate) fn set_medium(
+        &mut self,
+        pv: &Pv<H>,
+        geom: &Geom,
+        identity: &Identity,
+        medium: Medium,
+    ) -> Result<(), Failure> {
+        let name = &identity.name;
+        let Some((disk, known)) = &mut self.disk else {
+            if medium.size == 0 {
+                info!(pv.log, name, "no medium: the backend has 0 sectors");
+                return Ok(());
+            }
+            let disk = self.create(pv, geom, identity, medium)?;
+            self.disk = Some((disk, medium));
+            return Ok(());
+        };
+        if *known == medium {
+            return Ok(());
+        }
+        if known.sector_size == medium.sector_size {
+            disk.resize(medium.size)
+        } else {
+            disk.replace_media(medium.size, medium.sector_size)
+        }
+        .map_err(Failure::Disk)?;
+        info!(
+            pv.log,
+            name, "now {} bytes, {}-byte sectors", medium.size, medium.sector_size
+        );
+        if known.read_only != medium.read_only {
+            let text = format_args!("write permission changed; it is taken at the next connection");
+            pv.log.limited(Level::Warn, name, text);
+        }
+        *known = Medium {
+            read_only: known.read_only,
+            ..medium
+        };
+        Ok(())
+    }
+
+    fn create(
+        &self,
+        pv: &Pv<H>,
+        geom: &Geom,
+        identity: &Identity,
+        medium: Medium,
+    ) -> Result<DiskHandle, Failure> {
+        let features = self.queue.features();
+        let params = DiskParams {
+            version: DISK_VERSION,
+            sector_size: medium.sector_size,
+            stripe_size: u64::from(medium.physical_sector_size),
+            limits: limits(features),
+            read_only: medium.read_only,
+            ident: format!("vbd-{}", identity.number),
+            description: String::from(if medium.removable {
+                "Xen vbd, removable"
+            } else {
+                "Xen vbd"
+            }),
+            ..DiskParams::new("xbd", identity.unit, medium.size)
+        };
+        let vbd = Vbd::new(identity.name.clone(), self.door.clone(), pv.log.clone());
+        let disk = geom
+            .disk_create(params, Box::new(vbd))
+            .map_err(Failure::Disk)?;
+        info!(
+            pv.log,
+            &identity.name,
+            "vbd {}: {} bytes, {}-byte sectors{}, ring of {} pages, {} segments a request{}",
+            identity.number,
+            medium.size,
+            medium.sector_size,
+            if medium.read_only { ", read-only" } else { "" },
+            1u32 << features.ring_order,
+            features.segments,
+            if features.flush || features.barrier {
+                ", flush"
+            } else {
+                ", no flush"
+            },
+        );
+        Ok(disk)
+    }
+
+    /// Takes the answers there are and sends what waits. Returns how many answers there were.
+    pub(crate) fn turn(&mut self) -> Result<usize, Failure> {
+        let mut waiting = self.door.waiting().borrow_mut();
+        let answers = self
+            .queue
+            .finish(&mut waiting)
+            .map_err(Failure::Misbehaviour)?;
+        if self.queue.start(&mut waiting) {
+            self.channel.notify();
+        }
+        drop(waiting);
+        if answers.withdrew
+            && let Some((disk, _)) = &self.disk
+        {
+            // A disk that is gone already has no use for limits.
+            let _gone = disk.set_limits(limits(self.queue.features()));
+        }
+        Ok(answers.count)
+    }
+
+    /// Refuses new requests and tells GEOM that the disk must go.
+    pub(crate) fn refuse(&mut self) {
+        self.door.close();
+        if let Some((disk, _)) = &self.disk {
+            disk.gone();
+        }
+    }
+
+    /// Fails what has no answer and lets go of everything; the pages that the backend still maps are
+    /// parked.
+    pub(crate) fn leave(mut self) -> Remnant<H> {
+        self.refuse();
+        self.queue.abandon(Errno::NoDevice)
+    }
+}
+
+/// The keys of a ring of more than one page.
+const RING_REFS: [&str; 16] = [
+    "ring-ref0",
+    "ring-ref1",
+    "ring-ref2",
+    "ring-ref3",
+    "ring-ref4",
+    "ring-ref5",
+    "ring-ref6",
+    "ring-ref7",
+    "ring-ref8",
+    "ring-ref9",
+    "ring-ref10",
+    "ring-ref11",
+    "ring-ref12",
+    "ring-ref13",
+    "ring-ref14",
+    "ring-ref15",
+];

@@ -1,0 +1,108 @@
+//! Pages that stay granted to the backend, and that all data passes through.
+//!
+//! The backend only ever sees pages of this pool: what it writes after an answer cannot change what
+//! a reader was given, and nothing but this disk's data is ever shown to it.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use hv::{Access, DomId, Hypervisor, PAGE_SIZE, SharedMem};
+use pv::{GrantRefusal, Granted, Pv};
+
+/// Granted pages that no request uses, and the means to make more.
+pub(crate) struct Pool<H: Hypervisor> {
+    pv: Pv<H>,
+    peer: DomId,
+    free: Vec<Granted<H>>,
+    made: usize,
+    most: usize,
+    /// The administrator does not trust the backend (`trusted=0`): it may see the bytes of the
+    /// request a page is used for, and not those of an earlier one.
+    zeroed: bool,
+}
+
+/// Why a pool has no page to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPage {
+    Memory,
+    Grant(GrantRefusal),
+}
+
+impl fmt::Display for NoPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("out of memory"),
+            Self::Grant(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+/// Takes a zeroed page and grants it for reading and writing.
+pub(crate) fn granted_page<H: Hypervisor>(pv: &Pv<H>, peer: DomId) -> Result<Granted<H>, NoPage> {
+    let page = pv.hv.alloc_page().ok_or(NoPage::Memory)?;
+    let granted = pv.grants.grant(page, peer, Access::ReadWrite);
+    granted.map_err(|error| NoPage::Grant(error.refusal))
+}
+
+impl<H: Hypervisor> Pool<H> {
+    /// A pool of `least` pages, made now, that may grow to `most`.
+    ///
+    /// With `least` pages at hand a request of that many can always be made, whatever the rest of the
+    /// domain uses: the disk goes on, slowly, when memory or grants run out.
+    pub(crate) fn new(
+        pv: &Pv<H>,
+        peer: DomId,
+        least: usize,
+        most: usize,
+        zeroed: bool,
+    ) -> Result<Self, NoPage> {
+        let most = most.max(least);
+        let free = Vec::with_capacity(most);
+        let mut pool = Self {
+            pv: pv.clone(),
+            peer,
+            free,
+            made: 0,
+            most,
+            zeroed,
+        };
+        pool.grow(least)?;
+        Ok(pool)
+    }
+
+    fn grow(&mut self, wanted: usize) -> Result<(), NoPage> {
+        while self.free.len() < wanted {
+            let page = granted_page(&self.pv, self.peer)?;
+            self.made += 1;
+            self.free.push(page);
+        }
+        Ok(())
+    }
+
+    /// Moves `count` pages to `into`, which must have room for them; all or none. `false` means: ask
+    /// again when pages have come back.
+    pub(crate) fn take(&mut self, count: usize, into: &mut Vec<Granted<H>>) -> bool {
+        let missing = count.saturating_sub(self.free.len());
+        if missing != 0 && (self.made + missing > self.most || self.grow(count).is_err()) {
+            return false;
+        }
+        into.extend(self.free.drain(self.free.len() - count..));
+        true
+    }
+
+    /// Takes back the pages in `from`.
+    pub(crate) fn give(&mut self, from: &mut Vec<Granted<H>>) {
+        if self.zeroed {
+            from.iter().for_each(|page| page.fill(0, PAGE_SIZE, 0));
+        }
+        self.free.append(from);
+    }
+
+    /// Takes back one page.
+    pub(crate) fn give_one(&mut self, page: Granted<H>) {
+        if self.zeroed {
+            page.fill(0, PAGE_SIZE, 0);
+        }
+        self.free.push(page);
+    }
+}
