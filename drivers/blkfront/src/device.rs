@@ -17,12 +17,11 @@ use geom::Geom;
 use hv::{Hypervisor, Instant};
 use pv::Pv;
 use xenbus::state::{Step, XenbusState, next_step};
-use xenbus::{BackendWatch, Frontend, KeyError, KeyFault, StoreError};
+use xenbus::{BackendWatch, Frontend};
 
 use crate::failure::Failure;
-use crate::feature::Offers;
+use crate::keys::{medium, offers};
 use crate::link::{Identity, Link};
-use crate::medium::{Claims, Medium};
 use crate::queue::Remnant;
 
 /// How long outstanding answers are awaited once the backend is Closing. libxl gives up at 10 s.
@@ -447,54 +446,6 @@ async fn work<H: Hypervisor>(link: Option<&Link<H>>) {
     match link {
         Some(link) => link.door.work().notified().await,
         None => pending().await,
-    }
-}
-
-/// A key that is no number is as good as none: the backend offers nothing that way.
-async fn offers(frontend: &Frontend) -> Result<Offers, Failure> {
-    Ok(Offers {
-        max_ring_page_order: claim(frontend, "max-ring-page-order").await?,
-        max_ring_pages: claim(frontend, "max-ring-pages").await?,
-        max_indirect_segments: claim(frontend, "feature-max-indirect-segments").await?,
-        flush_cache: claim(frontend, "feature-flush-cache").await?,
-        barrier: claim(frontend, "feature-barrier").await?,
-    })
-}
-
-/// What the backend says of its disk. Here a key that is no number is a lie: it decides where data
-/// goes.
-async fn medium(frontend: &Frontend) -> Result<Medium, Failure> {
-    let mut claims = Claims::default();
-    for (key, claim) in [
-        ("sectors", &mut claims.sectors),
-        ("sector-size", &mut claims.sector_size),
-        ("info", &mut claims.info),
-    ] {
-        *claim = match frontend.read_backend(key).await {
-            Ok(value) => Some(value),
-            Err(KeyError {
-                fault: KeyFault::Store(StoreError::NoEntry),
-                ..
-            }) => None,
-            Err(error) => return Err(Failure::Key(error)),
-        };
-    }
-    claims.physical_sector_size = claim(frontend, "physical-sector-size").await?;
-    claims.check().map_err(Failure::Medium)
-}
-
-async fn claim(frontend: &Frontend, key: &str) -> Result<Option<u64>, Failure> {
-    match frontend.read_backend(key).await {
-        Ok(value) => Ok(Some(value)),
-        Err(KeyError {
-            fault: KeyFault::Store(StoreError::NoEntry),
-            ..
-        }) => Ok(None),
-        Err(KeyError {
-            fault: KeyFault::Store(error),
-            ..
-        }) if error != StoreError::NotText => Err(Failure::Store(error)),
-        Err(_) => Ok(None),
     }
 }
 

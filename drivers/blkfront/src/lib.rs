@@ -7,6 +7,7 @@
 //! - [`unit`], [`vdev`]: which name a device gets
 //! - `device`: one vbd from its appearance to its removal
 //! - `feature`, `medium`: what a backend offers and says of its disk, checked; pure
+//! - `keys`: the backend's nodes, read
 //! - `link`: a connection: ring, port, and the disk made of it
 //! - `queue`: requests on their way to the backend, and the answers
 //! - `pool`: the pages that all data passes through
@@ -22,6 +23,7 @@ mod device;
 mod disk;
 mod failure;
 mod feature;
+mod keys;
 mod link;
 mod medium;
 mod pool;
