@@ -303,10 +303,12 @@ impl Actor for Backend {
             self.watches.clear();
             return Next::Finished;
         }
-        if self.connection.is_some() {
+        if let Some(connection) = &self.connection {
+            let before = connection.pending();
             next = sooner(next, self.serve(xen));
-            // A disconnect may have waited for the last request.
-            if script.is_none() && self.state != handshake::CONNECTED {
+            let idle = self.connection.as_ref().is_some_and(|c| c.pending() == 0);
+            if script.is_none() && before != 0 && idle {
+                // A disconnect may have waited for the last request.
                 self.handshake(xen);
             }
         }

@@ -130,9 +130,10 @@ impl Backend {
                 self.finish(xen, &mut connection, job);
                 ready = connection.ready(now);
             }
-            if let Some(due) = connection.jobs.iter().map(|job| job.due).min() {
-                let at = if due > now { Next::At(due) } else { Next::Wait };
-                next = sooner(next, at);
+            // A job that is due already waits for one before it.
+            let due = connection.jobs.iter().map(|job| job.due);
+            if let Some(due) = due.filter(|due| *due > now).min() {
+                next = sooner(next, Next::At(due));
             }
         }
         self.connection = Some(connection);
