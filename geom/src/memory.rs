@@ -155,12 +155,11 @@ impl Buffer {
     #[must_use]
     pub fn into_vec(self) -> Vec<u8> {
         let whole = self.start == 0 && self.length == self.memory.len();
-        if whole && Rc::strong_count(&self.memory) == 1 {
-            if let Some(heap) = self.memory.as_any().downcast_ref::<Heap>() {
-                return heap.0.take();
-            }
+        let alone = Rc::strong_count(&self.memory) == 1;
+        match self.memory.as_any().downcast_ref::<Heap>() {
+            Some(heap) if whole && alone => heap.0.take(),
+            _ => self.to_vec(),
         }
-        self.to_vec()
     }
 
     /// The memory this is a range of, and where in it the range starts: for a driver that can do

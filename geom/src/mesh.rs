@@ -95,6 +95,26 @@ impl Geom {
         mesh.now.set(now.max(mesh.now.get()));
         let more = (0..STEPS).all(|_| mesh.step());
         mesh.inbox.leave();
+        self.ring_if(more);
+    }
+
+    /// Does one piece of the work of a [`poll`](Self::poll), and tells whether there was any: for
+    /// tests and simulators that want to be in between.
+    pub fn step(&self, now: Duration) -> bool {
+        let mesh = &self.0;
+        if !mesh.inbox.enter() {
+            return false;
+        }
+        mesh.now.set(now.max(mesh.now.get()));
+        let more = mesh.step();
+        mesh.inbox.leave();
+        self.ring_if(more);
+        more
+    }
+
+    /// Asks for another poll if work is left, or could not be done inside a driver's own call.
+    fn ring_if(&self, more: bool) {
+        let mesh = &self.0;
         let graph = mesh.graph.borrow();
         let postponed = more || !graph.departing.is_empty() || !graph.closing.is_empty();
         drop(graph);

@@ -160,7 +160,8 @@ impl Mesh {
     /// Closes the drivers whose last holder is gone. Those that are busy are closed later.
     pub(crate) fn serve_closes(&self) -> bool {
         let mut any = false;
-        for _ in 0..self.graph.borrow().closing.len() {
+        let waiting = self.graph.borrow().closing.len();
+        for _ in 0..waiting {
             any |= self.close_next();
         }
         any
