@@ -1,3 +1,14 @@
-//! control/shutdown and its relatives.
+//! `control/shutdown` and its relatives (docs/misc/xenstore-paths.pandoc): what the administrator
+//! asks of the domain.
+//!
+//! - [`word`]: what the nodes may hold, and what it means; pure
+//! - [`control`]: [`Control`], the task that watches them
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod control;
+pub mod word;
+
+pub use control::Control;

@@ -227,18 +227,22 @@ pub(crate) async fn run<H: Hypervisor>(
     channel: Channel<H>,
     client: Rc<Client>,
 ) {
+    let mut event = false;
     loop {
         match connection.pump() {
             Ok(progress) => {
                 if progress.moved {
                     channel.notify();
                     channel.was_useful();
+                } else if event {
+                    channel.was_spurious();
                 }
                 if progress.more {
                     client.exec.yield_now().await;
+                    event = false;
                     continue;
                 }
-                either(channel.wait(), client.work.notified()).await;
+                (event, _) = either(channel.wait(), client.work.notified()).await;
             }
             Err(error) => {
                 client

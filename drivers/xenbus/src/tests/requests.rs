@@ -382,13 +382,14 @@ fn a_long_list_is_fetched_in_parts_and_again_if_it_changes() {
 #[test]
 fn f24_a_list_that_never_ends_is_given_up() {
     // Always the same part; a part without names; a list that always changes.
-    let endless: [(&dyn Fn(usize) -> Vec<u8>, StoreError); 3] = [
+    type Script = fn(usize) -> Vec<u8>;
+    let endless: [(Script, StoreError); 3] = [
         (
-            &|_| [&b"1\0"[..], &[b'x'; 4000], b"\0"].concat(),
+            |_| [&b"1\0"[..], &[b'x'; 4000], b"\0"].concat(),
             StoreError::TooLong,
         ),
-        (&|_| b"1\0".to_vec(), StoreError::BadReply),
-        (&|n| format!("{n}\0x\0").into_bytes(), StoreError::Again),
+        (|_| b"1\0".to_vec(), StoreError::BadReply),
+        (|n| format!("{n}\0x\0").into_bytes(), StoreError::Again),
     ];
     for (part, error) in endless {
         let mut rig = Rig::new();

@@ -1,0 +1,196 @@
+//! The task that watches the control nodes.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
+
+use exec::{Level, Notify, info, warn};
+use hv::{Hypervisor, ShutdownReason};
+use pv::Pv;
+use xenbus::{Store, StoreError, Watch};
+
+use crate::word::{Shutdown, Sysrq};
+
+const PART: &str = "control";
+const SHUTDOWN: &str = "control/shutdown";
+const SYSRQ: &str = "control/sysrq";
+/// What the domain tells the toolstack it can do. `feature-suspend` is not among it: it cannot.
+const FEATURES: [&str; 2] = ["control/feature-poweroff", "control/feature-reboot"];
+/// Lines of the trace that sysrq `t` logs at most.
+const TRACE_LINES: usize = 32;
+
+/// What the administrator has asked for.
+#[derive(Clone)]
+pub struct Control {
+    asked: Rc<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// The latest wish wins: `xl destroy` aside, there is only one end.
+    reason: Cell<Option<ShutdownReason>>,
+    some: Notify,
+}
+
+impl Control {
+    /// Publishes what the domain can do and watches what it is asked to. To be called once per
+    /// domain.
+    pub fn start<H: Hypervisor>(pv: &Pv<H>, store: &Store) -> Self {
+        let asked = Rc::<Asked>::default();
+        let task = Task {
+            pv: pv.clone(),
+            store: store.clone(),
+            asked: asked.clone(),
+        };
+        pv.exec.spawn("control", task.run());
+        Self { asked }
+    }
+
+    /// Waits until the administrator asks for the domain's end. The wish has been acknowledged: the
+    /// toolstack, which gives a guest 60 seconds to do so, knows that it was heard. For one waiter.
+    pub async fn asked_to_end(&self) -> ShutdownReason {
+        loop {
+            if let Some(reason) = self.asked.reason.take() {
+                return reason;
+            }
+            self.asked.some.notified().await;
+        }
+    }
+}
+
+struct Task<H: Hypervisor> {
+    pv: Pv<H>,
+    store: Store,
+    asked: Rc<Asked>,
+}
+
+impl<H: Hypervisor> Task<H> {
+    async fn run(self) {
+        for node in FEATURES {
+            if let Err(error) = self.store.write(node, "1").await {
+                warn!(self.pv.log, PART, "{node}: {error}");
+            }
+        }
+        if let Err(error) = self.watch().await {
+            warn!(
+                self.pv.log,
+                PART, "shutdown requests are not heard any more: {error}"
+            );
+        }
+    }
+
+    async fn watch(&self) -> Result<(), StoreError> {
+        let shutdown = self.store.watch(SHUTDOWN).await?;
+        let sysrq = self.store.watch(SYSRQ).await?;
+        loop {
+            let (shutdown_changed, sysrq_changed) = changed(&shutdown, &sysrq).await?;
+            if shutdown_changed {
+                self.shutdown(&self.take(SHUTDOWN).await?);
+            }
+            if sysrq_changed {
+                self.sysrq(&self.take(SYSRQ).await?);
+            }
+        }
+    }
+
+    /// Reads a node and empties it, which acknowledges its value. What is written meanwhile is not
+    /// lost: it conflicts, or comes with an event of its own.
+    async fn take(&self, node: &str) -> Result<Vec<u8>, StoreError> {
+        let taken = self
+            .store
+            .transaction(async |store: &Store| {
+                let value = store.read_bytes(node).await?;
+                if !value.is_empty() {
+                    store.write(node, "").await?;
+                }
+                Ok(value)
+            })
+            .await;
+        match taken {
+            Ok(value) => Ok(value),
+            Err(StoreError::NoEntry) => Ok(Vec::new()),
+            Err(error @ (StoreError::Lost(_) | StoreError::TimedOut)) => Err(error),
+            Err(error) => {
+                // Better heard without an acknowledgement than not at all.
+                let text = format_args!("{node} cannot be acknowledged: {error}");
+                self.pv.log.limited(Level::Warn, PART, text);
+                Ok(self.store.read_bytes(node).await.unwrap_or_default())
+            }
+        }
+    }
+
+    fn shutdown(&self, value: &[u8]) {
+        let log = &self.pv.log;
+        match Shutdown::parse(value) {
+            Shutdown::Nothing => {}
+            Shutdown::End(reason) => self.end(reason, SHUTDOWN),
+            Shutdown::Suspend => {
+                let text = format_args!("suspend refused: this domain cannot be saved or migrated");
+                log.limited(Level::Warn, PART, text);
+            }
+            Shutdown::Unknown(word) => {
+                log.limited(
+                    Level::Warn,
+                    PART,
+                    format_args!("{SHUTDOWN}: {word:?} is not known"),
+                );
+            }
+        }
+    }
+
+    fn sysrq(&self, value: &[u8]) {
+        let log = &self.pv.log;
+        match Sysrq::parse(value) {
+            Sysrq::Nothing => {}
+            Sysrq::End(reason) => self.end(reason, SYSRQ),
+            Sysrq::Tasks => self.log_tasks(),
+            Sysrq::Unknown(word) => {
+                let text = format_args!("{SYSRQ}: {word:?} is none of b, c, o and t");
+                log.limited(Level::Warn, PART, text);
+            }
+        }
+    }
+
+    fn end(&self, reason: ShutdownReason, node: &str) {
+        info!(self.pv.log, PART, "{reason:?} asked for by {node}");
+        self.asked.reason.set(Some(reason));
+        self.asked.some.notify();
+    }
+
+    fn log_tasks(&self) {
+        let log = &self.pv.log;
+        for task in self.pv.exec.tasks() {
+            let state = if task.ready { "ready" } else { "waiting" };
+            info!(log, PART, "task {} is {state}", task.name);
+        }
+        let mut entries = Vec::new();
+        self.pv.trace.try_for_each(|entry| entries.push(*entry));
+        for entry in entries
+            .iter()
+            .skip(entries.len().saturating_sub(TRACE_LINES))
+        {
+            info!(log, PART, "{entry}");
+        }
+    }
+}
+
+/// Waits for either watch; says which have fired.
+async fn changed(one: &Watch, other: &Watch) -> Result<(bool, bool), StoreError> {
+    let (mut first, mut second) = (pin!(one.changed()), pin!(other.changed()));
+    let fired = poll_fn(|context| {
+        let first = first.as_mut().poll(context).is_ready();
+        let second = second.as_mut().poll(context).is_ready();
+        if first || second {
+            Poll::Ready((first, second))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    one.check()?;
+    other.check()?;
+    Ok(fired)
+}
