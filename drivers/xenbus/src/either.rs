@@ -16,5 +16,5 @@ pub(crate) async fn either(one: impl Future, other: impl Future) -> (bool, bool)
             Poll::Pending
         }
     })
-    .await;
+    .await
 }
