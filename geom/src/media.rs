@@ -146,28 +146,26 @@ impl Media {
     /// The outer error is what the core must read first; the inner one says that these bytes will
     /// never come.
     pub fn read(&self, offset: u64, length: u64) -> Result<Result<Vec<u8>, Unreadable>, Need> {
-        let Some((first, count)) = self.sectors(offset, length) else {
-            return Ok(Err(Unreadable::OutOfRange));
+        let (first, count) = match self.fetch(offset, length)? {
+            Ok(sectors) => sectors,
+            Err(why) => return Ok(Err(why)),
         };
-        if count > BUDGET / u64::from(self.sector_size) {
-            return Ok(Err(Unreadable::OverBudget));
-        }
-        if self
-            .slots
-            .range(first..first + count)
-            .any(|(_, slot)| matches!(slot, Slot::Failed))
-        {
-            return Ok(Err(Unreadable::Failed));
-        }
-        let mut bytes = Vec::new();
-        for sector in first..first + count {
-            match self.slots.get(&sector) {
-                Some(Slot::Data(data)) => bytes.extend_from_slice(data),
-                Some(_) => return Err(self.need(sector, 1)),
-                None => return self.ask(sector, first + count),
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        for (_, slot) in self.slots.range(first..first + count) {
+            if let Slot::Data(data) = slot {
+                bytes.extend_from_slice(data);
             }
         }
         Ok(Ok(bytes))
+    }
+
+    /// As [`read`](Self::read) without the bytes: has a range read in one go, so that the small
+    /// reads after it find it there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_ahead(&self, offset: u64, length: u64) -> Result<Result<(), Unreadable>, Need> {
+        Ok(self.fetch(offset, length)?.map(|_| ()))
     }
 
     /// As [`read`](Self::read), for one sector by its number (LBA).
@@ -229,6 +227,36 @@ impl Media {
         }
     }
 
+    /// Finds out whether all sectors of a range are there, and returns their numbers: the first one
+    /// and how many.
+    fn fetch(&self, offset: u64, length: u64) -> Result<Result<(u64, u64), Unreadable>, Need> {
+        let Some((first, count)) = self.sectors(offset, length) else {
+            return Ok(Err(Unreadable::OutOfRange));
+        };
+        if count > BUDGET / u64::from(self.sector_size) {
+            return Ok(Err(Unreadable::OverBudget));
+        }
+        let known = || self.slots.range(first..first + count);
+        if known().any(|(_, slot)| matches!(slot, Slot::Failed)) {
+            return Ok(Err(Unreadable::Failed));
+        }
+        let mut next = first;
+        for (sector, slot) in known() {
+            if *sector != next {
+                break;
+            }
+            if matches!(slot, Slot::Suspect) {
+                return Err(self.need(next, 1));
+            }
+            next += 1;
+        }
+        if next == first + count {
+            Ok(Ok((first, count)))
+        } else {
+            self.ask(next, first + count)
+        }
+    }
+
     /// The first sector and the number of sectors of a range, if it is made of whole ones inside
     /// the media and not empty.
     fn sectors(&self, offset: u64, length: u64) -> Option<(u64, u64)> {
@@ -252,7 +280,7 @@ impl Media {
     }
 
     /// Asks for the unknown sectors from `sector` up to the next known one, or to `end`.
-    fn ask(&self, sector: u64, end: u64) -> Result<Result<Vec<u8>, Unreadable>, Need> {
+    fn ask<T>(&self, sector: u64, end: u64) -> Result<Result<T, Unreadable>, Need> {
         let run_end = self
             .slots
             .range(sector..end)

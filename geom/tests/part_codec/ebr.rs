@@ -196,6 +196,18 @@ fn logical_partitions_overlap() {
     assert_broken(&disk, &[], &[line, other]);
 }
 
+/// Found by the fuzzer: the chain breaks at a sector inside a partition, whose owner could put a record
+/// there and so make partitions appear.
+#[test]
+fn broken_link_into_a_logical_partition() {
+    let mut disk = disk_with(&[0, 20]);
+    disk.clear(1020);
+    let line = "MBR: extended partition 2: no boot record at LBA 1020";
+    let other = "MBR: logical partition 5 overlaps the records of its chain, \
+                 extended partition 2 is not used";
+    assert_broken(&disk, &[], &[line, other]);
+}
+
 #[test]
 fn logical_partition_over_its_own_record() {
     let mut disk = disk_with(&[0]);

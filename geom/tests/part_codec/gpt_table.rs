@@ -466,3 +466,18 @@ fn protective_entry_beside_others_without_gpt_is_an_mbr() {
     let table = disk.table();
     assert_eq!(places(&disk, &table), [(1, 100, 199), (2, 1, 99)]);
 }
+
+/// Found by the fuzzer: with an MBR that has partitions beside its protective entry, the owner of one
+/// that covers sector 1 or the last sector could write a GPT there, and so divide the whole disk anew.
+#[test]
+fn gpt_inside_an_mbr_partition_is_not_believed() {
+    for (start, size) in [(1, 100), (2000, 2096)] {
+        let mut disk = Disk::with_gpt();
+        disk.poke(0, 446, &[0; 64]);
+        disk.mbr_entry(0, 0, 0, 0x83, start, size);
+        disk.mbr_entry(0, 1, 0, 0xee, 1500, 1);
+        disk.clear(if start == 1 { 4095 } else { 1 });
+        let table = disk.table();
+        assert_eq!((table.scheme(), table.partitions().len()), (Scheme::Mbr, 2));
+    }
+}

@@ -1,2 +1,38 @@
-//! Fuzz harnesses that replay under cargo test.
+//! Fuzz harnesses that replay under `cargo test`.
+//!
+//! Whatever reads bytes that somebody else wrote has a harness here: a function from bytes to
+//! nothing that panics when its oracle is broken. Each opens by stating that oracle, which is always
+//! more than "did not panic".
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`gpt`] | GUID partition tables |
+//! | [`mbr`] | master boot records and chains of extended ones |
+//! | [`image`] | how those two turn an input into a disk |
+//! | [`judge`] | an independent reading of both, to compare with |
+//! | [`laws`] | what holds for every accepted table |
+//! | [`mutate`] | seeded changes to inputs, for all harnesses |
+//! | [`replay`] | corpus and seeded inputs under `cargo test` |
+//! | [`random`] | the one source of chance |
+//!
+//! # A new harness
+//!
+//! One file `src/NAME.rs` with `pub fn NAME(data: &[u8])`, some inputs in `corpus/NAME/`, one line
+//! in `tests/replay.rs`. `cargo test -p fuzz` then runs the corpus and 5,000 seeded inputs;
+//! `XENOLITH_LONG=1` makes it 100,000. A failure prints its seed and keeps the input as a file; put
+//! that file into `corpus/NAME/` and the bug has its test.
+//!
+//! # With coverage
+//!
+//! `shim/` is a libFuzzer binary around the same functions. No gate builds it: it is a package of
+//! its own, and its README has the one command that runs it.
 #![forbid(unsafe_code)]
+
+pub mod gpt;
+pub mod image;
+pub mod judge;
+pub mod laws;
+pub mod mbr;
+pub mod mutate;
+pub mod random;
+pub mod replay;

@@ -70,17 +70,17 @@ impl Walk<'_> {
         if self.records.len() == RECORDS_MAX {
             return Ok(Err(ChainFault::TooLong));
         }
+        self.records.push(lba); // whether or not there is one: a link makes the sector the table's
         let sector = match media.read_sector(lba)? {
             Ok(sector) => sector,
             Err(why) => return Ok(Err(ChainFault::Unreadable(lba, why))),
         };
-        if self.records.is_empty() && sector.iter().all(|byte| *byte == 0) {
+        if self.records.len() == 1 && sector.iter().all(|byte| *byte == 0) {
             return Ok(Ok(None)); // made, but never given a logical partition
         }
         let Some(record) = Record::decode(&sector).filter(Record::has_valid_flags) else {
             return Ok(Err(ChainFault::NoRecord(lba)));
         };
-        self.records.push(lba);
         Ok(Ok(self.take(&record, lba, index)))
     }
 

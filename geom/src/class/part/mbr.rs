@@ -115,9 +115,21 @@ impl Record {
     /// Whether an entry describes anything other than the protection of a GPT.
     #[must_use]
     pub fn has_partitions(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.is_used() && entry.kind != PROTECTIVE)
+        self.partitions().next().is_some()
+    }
+
+    /// Whether a sector belongs to one of its partitions, and not to the protection of a GPT.
+    #[must_use]
+    pub fn covers(&self, lba: u64) -> bool {
+        self.partitions().any(|entry| {
+            let first = u64::from(entry.start);
+            (first..first + u64::from(entry.size)).contains(&lba)
+        })
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = Entry> {
+        let used = |entry: &Entry| entry.is_used() && entry.kind != PROTECTIVE;
+        self.entries.into_iter().filter(used)
     }
 }
 

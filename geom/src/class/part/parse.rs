@@ -15,8 +15,12 @@ const USUAL_ENTRIES: u64 = 16 << 10;
 ///
 /// FreeBSD's order: a GPT whose MBR protects it; a plain MBR, because it was written later by
 /// something that did not know of the GPT beside it; a GPT with no MBR. No MBR inside an MBR: that is
-/// what extended partitions are for. One difference: an MBR that does nothing but protect a GPT is
-/// never taken for an MBR with one useless partition, it is a GPT that lost both its copies.
+/// what extended partitions are for.
+///
+/// Two differences. An MBR that does nothing but protect a GPT is never taken for an MBR with one
+/// useless partition: it is a GPT that lost both its copies. And in an MBR that protects a GPT and
+/// has partitions too, what lies in those is not taken for a GPT header: whoever may write a
+/// partition must not be able to write the table.
 ///
 /// Run it again from the start after each [`Need`] was met or failed; it ends after a bounded number
 /// of them, because each concerns sectors that were not known before.
@@ -35,6 +39,7 @@ pub fn parse(media: &Media, within: Option<Scheme>) -> Result<Option<Table>, Nee
     let protective = boot.is_some_and(|boot| boot.is_protective());
     let room = media.sector_count() >= gpt::SECTORS_MIN;
     let primary = room && has_signature(media, 1)?;
+    let free = |lba| !plain.is_some_and(|record| record.covers(lba));
     if let Some(record) = plain.filter(|_| !protective) {
         let table = mbr::parse(media, &record)?;
         return Ok(Some(if primary {
@@ -47,7 +52,8 @@ pub fn parse(media: &Media, within: Option<Scheme>) -> Result<Option<Table>, Nee
         let tail = sector_size + USUAL_ENTRIES;
         read_ahead(media, media.size().saturating_sub(tail), tail)?;
     }
-    let seen = primary || room && has_signature(media, media.sector_count() - 1)?;
+    let last = media.sector_count().saturating_sub(1);
+    let seen = primary && free(1) || room && free(last) && has_signature(media, last)?;
     match plain {
         _ if seen => gpt::parse(media).map(Some),
         Some(record) if record.has_partitions() || !room => mbr::parse(media, &record).map(Some),
@@ -56,11 +62,12 @@ pub fn parse(media: &Media, within: Option<Scheme>) -> Result<Option<Table>, Nee
     }
 }
 
-/// Has a range read in one go, so that the small reads after it find it there. Whether that worked
-/// does not matter here.
+/// Whether reading ahead works does not matter; who needs the bytes will see.
 fn read_ahead(media: &Media, offset: u64, length: u64) -> Result<(), Need> {
     let end = media.size().min(offset.saturating_add(length));
-    media.read(offset, end.saturating_sub(offset)).map(|_| ())
+    media
+        .read_ahead(offset, end.saturating_sub(offset))
+        .map(|_| ())
 }
 
 fn has_signature(media: &Media, lba: u64) -> Result<bool, Need> {
