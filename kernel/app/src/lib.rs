@@ -1,3 +1,15 @@
-//! What a running domain is made of, and the API applications are written against.
+//! What a running domain is made of: the same in the image and in the simulator.
+//!
+//! - [`domain`]: [`Domain`]: the parts, put together and run
+//! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
+//! - `ready`: when everything that was there at boot is settled
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod domain;
+mod ready;
+mod service;
+
+pub use domain::{Domain, Next};

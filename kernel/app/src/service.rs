@@ -1,0 +1,77 @@
+//! The tasks that only keep things going.
+
+use alloc::rc::Rc;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+
+use exec::{Notify, error, info, warn};
+use futures_util::future::select;
+use geom::Geom;
+use hv::{Hypervisor, Instant, Virq};
+use pv::Pv;
+
+/// Takes the timer's events. Its work is done by then: the run loop looks at deadlines each turn; but
+/// a port whose event nobody takes stays masked, and would not end the next sleep.
+pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>) {
+    match pv.events.bind_virq(Virq::Timer, "timer") {
+        Ok(channel) => loop {
+            channel.wait().await;
+        },
+        Err(error) => error!(pv.log, "timer", "cannot be bound: {error}"),
+    }
+}
+
+/// Polls GEOM when it has work or a deadline has come, and logs what it notices. Tells
+/// `polled` after each poll.
+pub(crate) async fn geom<H: Hypervisor>(pv: Pv<H>, geom: Geom, polled: Rc<Notify>) {
+    loop {
+        let work = pin!(work(&geom));
+        let deadline = geom.next_deadline().map(|at| Instant::default().after(at));
+        if let Some(deadline) = deadline {
+            let sleep = pv.exec.sleep_until(deadline);
+            select(work, sleep).await;
+        } else {
+            work.await;
+        }
+        geom.poll(pv.exec.now().since_start());
+        while let Some(notice) = geom.take_notice() {
+            info!(pv.log, "geom", "{notice}");
+        }
+        polled.notify();
+    }
+}
+
+/// Waits until GEOM asks for a poll.
+async fn work(geom: &Geom) {
+    let mut asked = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        geom.set_waker(context.waker());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Arms Xen's watchdog and feeds it as long as the run loop comes round.
+pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
+    let mut id = 0;
+    info!(
+        pv.log,
+        "watchdog",
+        "Xen ends this domain if it stands still for {} s",
+        limit.as_secs()
+    );
+    loop {
+        match pv.hv.watchdog(id, limit) {
+            // Feeding returns no id of its own: 0 is success there.
+            Ok(0) => {}
+            Ok(armed) => id = armed,
+            Err(error) => return warn!(pv.log, "watchdog", "cannot be armed: {error}"),
+        }
+        pv.exec.sleep(limit / 3).await;
+    }
+}
