@@ -108,6 +108,11 @@ impl Change {
         self.read > 0 || self.write > 0 || self.exclusive > 0
     }
 
+    /// Whether it gives something up.
+    pub(crate) fn closes(self) -> bool {
+        self.read < 0 || self.write < 0 || self.exclusive < 0
+    }
+
     /// What a slicer asks of its provider when it is asked for `self`.
     pub(crate) fn below_slicer(self) -> Self {
         Self {

@@ -22,6 +22,9 @@ impl Mesh {
         }
         let disk_id = provider.base.disk;
         let disk = graph.disks.get(&disk_id).ok_or(Errno::NoDevice)?;
+        if !disk.is_live() {
+            return Err(Errno::NoDevice);
+        }
         let door = disk.door.clone();
         drop(graph);
         let answer = door.getattr(name);

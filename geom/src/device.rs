@@ -6,10 +6,12 @@ use alloc::string::String;
 use crate::access::{Access, OpenError};
 use crate::bio::Command;
 use crate::disk::Attribute;
+use crate::disk::record::DiskRecord;
 use crate::errno::Errno;
 use crate::id::{ConsumerId, ProviderId};
 use crate::memory::Buffer;
 use crate::mesh::Mesh;
+use crate::open::plain;
 use crate::request::{Io, Order, ReadIo};
 
 /// An open provider. Dropping it closes it, which cannot fail: requests that are out finish, and
@@ -77,10 +79,12 @@ impl Device {
     #[must_use]
     pub fn error(&self) -> Option<Errno> {
         let graph = self.mesh.graph.borrow();
-        graph
-            .providers
-            .get(&self.provider)
-            .map_or(Some(Errno::NoDevice), |found| found.error)
+        let Some(provider) = graph.providers.get(&self.provider) else {
+            return Some(Errno::NoDevice);
+        };
+        let disk = graph.disks.get(&provider.base.disk);
+        let live = disk.is_some_and(DiskRecord::is_live);
+        provider.error.or((!live).then_some(Errno::NoDevice))
     }
 
     /// What the disk below can do now.
@@ -104,8 +108,12 @@ impl Device {
     /// Changes what the device is open for. A device never conflicts with itself.
     ///
     /// # Errors
-    /// As for an open; the access stays as it was then.
+    /// As for an open, and [`Errno::Busy`] if something would be given up while requests are out.
+    /// The access stays as it was then.
     pub fn set_access(&self, access: Access) -> Result<(), OpenError> {
+        if access == Access::default() {
+            return Err(plain(Errno::Invalid, &self.name));
+        }
         self.mesh.set_access(self.consumer, access)
     }
 

@@ -345,6 +345,10 @@ impl Mesh {
         let gone = || plain(Errno::NoDevice, "?");
         let consumer = graph.consumers.get(&id).ok_or_else(gone)?;
         let change = consumer.counts.change_to(access.counts());
+        if change.closes() && consumer.in_flight > 0 {
+            let name = graph.provider_of(id).map(|provider| provider.name.clone());
+            return Err(plain(Errno::Busy, name.as_deref().unwrap_or("?")));
+        }
         graph.check_access(id, change)?;
         let provider = graph.provider_of(id).ok_or_else(gone)?;
         let (disk_id, name) = (provider.base.disk, provider.name.clone());
