@@ -30,7 +30,7 @@ pub enum Request {
     Tasks,
     /// A value in xenstore.
     StoreRead(String),
-    /// The names under a path in xenstore.
+    /// The nodes under a path in xenstore.
     StoreList(String),
     /// Sets a value in xenstore: path, value.
     StoreWrite(String, String),

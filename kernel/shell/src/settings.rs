@@ -23,6 +23,8 @@ pub struct Settings {
     pub loglevel: Level,
     /// How long the run loop may stand still before Xen ends the domain; whole seconds.
     pub watchdog: Option<Duration>,
+    /// How long GEOM waits for a disk's first reads before it goes on without them; whole seconds.
+    pub taste_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             run: None,
             loglevel: Level::Info,
             watchdog: None,
+            taste_timeout: None,
         }
     }
 }
@@ -126,9 +129,23 @@ pub(crate) fn loglevel(settings: &mut Settings, value: &str) -> Option<()> {
 
 /// `SCHEDOP_watchdog` takes 32 bits of seconds, and 0 arms nothing (sched.h).
 pub(crate) fn watchdog(settings: &mut Settings, value: &str) -> Option<()> {
-    let seconds: u32 = value.parse().ok().filter(|&seconds| seconds > 0)?;
-    settings.watchdog = Some(Duration::from_secs(seconds.into()));
+    settings.watchdog = Some(seconds(value)?);
     Some(())
+}
+
+pub(crate) fn taste_timeout(settings: &mut Settings, value: &str) -> Option<()> {
+    settings.taste_timeout = Some(seconds(value)?);
+    Some(())
+}
+
+/// Whole seconds, at least one.
+fn seconds(value: &str) -> Option<Duration> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u32 = value
+        .parse()
+        .ok()
+        .filter(|&seconds| digits && seconds > 0)?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ pub static TABLE: &[Entry] = &[
     command(
         "xenstore ls",
         "PATH",
-        "the names under a path",
+        "the nodes under a path, with their values",
         request::store_list,
     ),
     command(
@@ -235,6 +235,12 @@ pub static TABLE: &[Entry] = &[
         "SECONDS",
         "Xen ends the domain when its run loop stands still for so long",
         settings::watchdog,
+    ),
+    key(
+        "taste_timeout",
+        "SECONDS",
+        "how long a disk may hold back its first reads; 10 if not given",
+        settings::taste_timeout,
     ),
 ];
 

@@ -15,14 +15,16 @@ fn an_empty_line_gives_the_defaults() {
 
 #[test]
 fn every_key_is_read() {
-    let (settings, oddities) =
-        Settings::parse(r#"run="geom tree; sum xbd0p1; poweroff" loglevel=debug watchdog=30"#);
+    let (settings, oddities) = Settings::parse(
+        r#"run="geom tree; sum xbd0p1; poweroff" loglevel=debug watchdog=30 taste_timeout=2"#,
+    );
     assert_eq!(
         settings.run.as_deref(),
         Some("geom tree; sum xbd0p1; poweroff")
     );
     assert_eq!(settings.loglevel, Level::Debug);
     assert_eq!(settings.watchdog, Some(Duration::from_secs(30)));
+    assert_eq!(settings.taste_timeout, Some(Duration::from_secs(2)));
     assert_eq!(oddities, []);
 }
 
@@ -46,6 +48,8 @@ fn bad_values_leave_the_key_alone_and_are_told() {
         ("loglevel=", "loglevel=: takes error|warn|info|debug"),
         ("watchdog=0", "watchdog=0: takes SECONDS"),
         ("watchdog=-1", "watchdog=-1: takes SECONDS"),
+        ("watchdog=+1", "watchdog=+1: takes SECONDS"),
+        ("taste_timeout=", "taste_timeout=: takes SECONDS"),
         ("watchdog=4294967296", "watchdog=4294967296: takes SECONDS"),
         ("watchdog=5s", "watchdog=5s: takes SECONDS"),
     ] {

@@ -1,0 +1,125 @@
+//! What each command does.
+//!
+//! A command is a future: it waits for the domain's parts and never holds them up, and dropping it
+//! (^C) ends it.
+
+mod disk;
+mod fill;
+mod hexdump;
+mod reader;
+mod status;
+mod store;
+mod sum;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use geom::Geom;
+use hv::{Hypervisor, ShutdownReason};
+use pv::Pv;
+use xenbus::Store;
+
+use crate::help;
+use crate::output::Output;
+use crate::request::Request;
+use target::Disks;
+
+/// The parts of a domain that commands speak to.
+pub struct Parts<H: Hypervisor> {
+    /// Memory, grants, events, tasks, log, trace.
+    pub pv: Pv<H>,
+    /// Xenstore.
+    pub store: Store,
+    /// Disks and what they are made into.
+    pub geom: Geom,
+}
+
+/// What is left to do after a command that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next command.
+    Next,
+    /// The domain's end.
+    End(ShutdownReason),
+}
+
+impl<H: Hypervisor> Parts<H> {
+    /// Does what `request` asks for.
+    ///
+    /// # Errors
+    /// What went wrong, as a line for the console.
+    pub async fn execute(&self, request: Request, out: &Output) -> Result<After, String> {
+        match request {
+            Request::Help(name) => out.write(&help_on(name)?),
+            Request::Dmesg => self.dmesg(out).await,
+            Request::Uptime => {
+                out.write(&status::uptime(self.pv.hv.now(), self.pv.hv.wall_clock()))
+            }
+            Request::Mem => out.write(&status::memory(self.pv.hv.memory_use())),
+            Request::Events => {
+                out.write(&status::events(
+                    &self.pv.events.ports(),
+                    self.pv.events.strays(),
+                ));
+            }
+            Request::Grants => out.write(&status::grants(self.pv.grants.usage())),
+            Request::Trace => self
+                .pv
+                .trace
+                .try_for_each(|entry| out.line(format_args!("{entry}"))),
+            Request::Tasks => out.write(&status::tasks(&self.pv.exec.tasks())),
+            Request::StoreRead(path) => store::read(&self.store, &path, out).await?,
+            Request::StoreList(path) => store::list(&self.store, &path, out).await?,
+            Request::StoreWrite(path, value) => store::write(&self.store, &path, &value).await?,
+            Request::Geom(form) => disk::graph(&self.geom, form, out),
+            Request::DiskList => disk::list(&self.geom, out),
+            Request::Sum(provider, range) => sum::run(&self.disks(), &provider, range, out).await?,
+            Request::Hexdump(provider, range) => {
+                hexdump::run(&self.disks(), &provider, range, out).await?;
+            }
+            Request::Fill(provider, seed, range) => {
+                fill::run(&self.disks(), &provider, seed, range, out).await?;
+            }
+            Request::End(reason) => return Ok(After::End(reason)),
+        }
+        Ok(After::Next)
+    }
+
+    /// The names of the providers that can be opened.
+    pub(crate) fn provider_names(&self) -> Vec<String> {
+        let providers = self.geom.providers().into_iter();
+        providers
+            .filter(|provider| provider.error.is_none())
+            .map(|provider| provider.name)
+            .collect()
+    }
+
+    fn disks(&self) -> Disks<'_> {
+        Disks {
+            geom: &self.geom,
+            exec: &self.pv.exec,
+        }
+    }
+
+    async fn dmesg(&self, out: &Output) {
+        let mut next = 0;
+        while let Some(line) = self.pv.log.line_from(next) {
+            next = line.number + 1;
+            out.line(format_args!("{line}"));
+            out.room().await;
+        }
+    }
+}
+
+fn help_on(name: Option<String>) -> Result<String, String> {
+    match name {
+        None => Ok(help::all()),
+        Some(name) => {
+            help::of(&name).ok_or_else(|| format!("help: {}: no such command", name.escape_debug()))
+        }
+    }
+}
