@@ -196,6 +196,11 @@ impl Nest {
         String::from_utf8_lossy(&self.machine.serial()).into_owned()
     }
 
+    /// Ends the nest now. Whatever waits for something in it gets an error.
+    pub fn end(&self) {
+        self.machine.kill();
+    }
+
     /// Keeps the serial log in `target/lab`; returns its end and the file's name.
     fn last_words(&self) -> String {
         let log = self.serial_log();

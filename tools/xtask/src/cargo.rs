@@ -73,6 +73,16 @@ impl Cargo {
         Ok(())
     }
 
+    /// Runs it and returns its standard output.
+    pub(crate) fn standard_output(mut self) -> Result<String> {
+        let output = self.command.output().context("cannot start cargo")?;
+        if !output.status.success() {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            bail!("`cargo {}` failed: {}", self.subcommand, reason.trim());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Runs it and collects what it prints.
     pub(crate) fn output(mut self) -> Result<Output> {
         let output = self.command.output().context("cannot start cargo")?;

@@ -1,45 +1,25 @@
-//! The gate.
+//! The gate: everything that can be checked, in parts.
+//!
+//! - [`options`]: how it is run
+//! - [`gate`]: the parts, in order
+//! - [`report`]: what each part found, and the last line
+//! - [`tools`]: formatting, clippy, documentation
+//! - [`host`]: the tests that run here; [`libtest`] reads what their programs print
+//! - [`image`]: the image's build and the checks of the finished file
+//! - [`nested`]: the tests that run in nested Xen
+//! - [`program`]: running a program with a time limit
+//! - [`need`]: what must be installed
 
-use std::process::ExitCode;
+mod gate;
+mod host;
+mod image;
+mod libtest;
+mod need;
+mod nested;
+mod options;
+mod program;
+mod report;
+mod tools;
 
-use anyhow::Result;
-use lexopt::Parser;
-use lexopt::prelude::{Long, Short, ValueExt as _};
-
-/// How the gate is run.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Options {
-    /// Also what takes long.
-    pub long: bool,
-    /// Nothing that needs the nest.
-    pub host_only: bool,
-    /// Only tests whose name contains this.
-    pub filter: Option<String>,
-}
-
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-cargo xtask test [--long] [--host-only] [--filter TEXT]
-";
-
-impl Options {
-    /// Reads the options; `None` if help is wanted.
-    pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
-        let mut options = Self::default();
-        while let Some(argument) = parser.next()? {
-            match argument {
-                Short('h') | Long("help") => return Ok(None),
-                Long("long") => options.long = true,
-                Long("host-only") => options.host_only = true,
-                Long("filter") => options.filter = Some(parser.value()?.string()?),
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        Ok(Some(options))
-    }
-}
-
-/// `cargo xtask test`.
-pub(crate) fn command(_options: &Options) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
-}
+pub(crate) use gate::command;
+pub(crate) use options::{HELP, Options};

@@ -1,0 +1,62 @@
+//! The parts, in order: what is quick and finds much comes first.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::report::{Found, Report, seconds};
+use super::{Options, host, image, need, nested, tools};
+use crate::structure;
+
+/// `cargo xtask test`.
+pub(crate) fn command(options: &Options) -> Result<ExitCode> {
+    need::ensure()?;
+    let start = Instant::now();
+    let mut report = Report::default();
+    if options.filter.is_none() {
+        report.part("format", tools::format);
+        report.part("structure", structure_rules);
+        report.part("clippy", tools::clippy);
+        report.part("clippy for the image", tools::clippy_for_image);
+        report.part("documentation", tools::documentation);
+    }
+    report.part("tests on the host", || host::run(options));
+    let nested_wanted = nested::wanted(options);
+    if options.filter.is_none() || (!nested_wanted.is_empty() && !options.host_only) {
+        report.part("image", image::run);
+    }
+    if options.host_only {
+        leave_out(&mut report, &nested_wanted);
+    } else if !nested_wanted.is_empty() {
+        report.part("tests in nested Xen", || nested::run(options));
+    }
+    println!("\nall parts took {}", seconds(start.elapsed()));
+    Ok(if report.end(options.host_only) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Says loudly what does not run.
+fn leave_out(report: &mut Report, tests: &[String]) {
+    report.part("tests in nested Xen", || {
+        println!(
+            "   !! --host-only: {} tests in nested Xen are LEFT OUT !!",
+            tests.len()
+        );
+        Ok(Found {
+            skipped: tests.to_vec(),
+            ..Found::default()
+        })
+    });
+}
+
+fn structure_rules() -> Result<Found> {
+    let mut found = Found::new();
+    for (name, problems) in structure::check()? {
+        found.note(name, &problems);
+    }
+    Ok(found)
+}

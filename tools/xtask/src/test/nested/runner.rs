@@ -1,0 +1,220 @@
+//! Booting the nests, running the tests, ending the ones that hang.
+
+use std::fs;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Error, Result};
+use lab::Nest;
+
+use super::list::{GROUPS, Group, Test};
+use crate::image::build;
+use crate::project;
+use crate::test::Options;
+use crate::test::report::{Found, seconds};
+
+/// The names of the tests that are asked for.
+pub(crate) fn wanted(options: &Options) -> Vec<String> {
+    GROUPS
+        .iter()
+        .flat_map(|group| tests(group, options))
+        .map(|test| test.name.to_owned())
+        .collect()
+}
+
+fn tests<'a>(group: &'a Group, options: &'a Options) -> impl Iterator<Item = &'a Test> {
+    group
+        .tests
+        .iter()
+        .filter(|test| (options.long || !test.long) && options.wants(test.name))
+}
+
+/// Runs them, nest by nest.
+pub(crate) fn run(options: &Options) -> Result<Found> {
+    let mut total = Found::new();
+    for group in GROUPS {
+        let tests: Vec<&Test> = tests(group, options).collect();
+        total.add(run_group(group, &tests, boot, run_one));
+    }
+    Ok(total)
+}
+
+/// Boots a nest and puts the image and the configs into its dom0.
+fn boot(group: &Group) -> Result<Nest> {
+    let nest = Nest::boot(&(group.options)())?;
+    let image = build::paths().image;
+    let bytes = fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
+    nest.put("/root/xenolith", &bytes)?;
+    nest.check("mkdir -p /root/xl-configs")?;
+    let configs = project::root().join("xl-configs");
+    for entry in fs::read_dir(&configs).context("cannot list xl-configs")? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        nest.put(&format!("/root/xl-configs/{name}"), &fs::read(&path)?)?;
+    }
+    Ok(nest)
+}
+
+/// How a test ended.
+enum Verdict {
+    Passed,
+    /// It failed; the nest is good for more.
+    Failed(Error),
+    /// The nest is gone with it.
+    Lost(Error),
+}
+
+/// Runs a group's tests. A nest that does not boot fails all that are left, by name; one that a
+/// test ruined is replaced. Generic, so that a test can do without nests.
+fn run_group<N>(
+    group: &Group,
+    tests: &[&Test],
+    boot: impl Fn(&Group) -> Result<N>,
+    run_one: impl Fn(&N, &Test) -> Verdict,
+) -> Found {
+    let mut found = Found::new();
+    let mut nest = None;
+    for (index, test) in tests.iter().enumerate() {
+        let here = match nest.take().map_or_else(|| boot(group), Ok) {
+            Ok(here) => here,
+            Err(error) => {
+                let why = format!("its nest ({}) did not boot: {error:#}", group.name);
+                let left = &tests[index..];
+                found
+                    .failed
+                    .extend(left.iter().map(|test| (test.name.to_owned(), why.clone())));
+                return found;
+            }
+        };
+        let start = Instant::now();
+        let verdict = run_one(&here, test);
+        let time = seconds(start.elapsed());
+        match verdict {
+            Verdict::Passed => {
+                println!("   ok {} in {time}", test.name);
+                found.passed += 1;
+                nest = Some(here);
+            }
+            Verdict::Failed(error) => {
+                println!("   FAILED {} in {time}", test.name);
+                found
+                    .failed
+                    .push((test.name.to_owned(), format!("{error:#}")));
+                nest = Some(here);
+            }
+            Verdict::Lost(error) => {
+                println!("   FAILED {} in {time}, and its nest is lost", test.name);
+                found
+                    .failed
+                    .push((test.name.to_owned(), format!("{error:#}")));
+            }
+        }
+    }
+    found
+}
+
+/// Runs one test; when its time is up its nest is ended, which ends every wait in it.
+fn run_one(nest: &Nest, test: &Test) -> Verdict {
+    let (done, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let is_late = ended.recv_timeout(test.limit) == Err(RecvTimeoutError::Timeout);
+            if is_late {
+                nest.end();
+            }
+            is_late
+        });
+        let result = (test.run)(nest);
+        drop(done);
+        let is_late = watch.join().unwrap_or(true);
+        match result {
+            Ok(()) if !is_late => Verdict::Passed,
+            Err(error) if !is_late => Verdict::Failed(error),
+            result => {
+                let limit = test.limit.as_secs();
+                let late = format!("it took more than its {limit} s, so its nest was ended");
+                Verdict::Lost(
+                    result
+                        .err()
+                        .unwrap_or_else(|| Error::msg("late"))
+                        .context(late),
+                )
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use anyhow::bail;
+
+    use super::*;
+
+    const fn test(name: &'static str) -> Test {
+        Test {
+            name,
+            limit: Duration::from_secs(1),
+            long: false,
+            run: |_| Ok(()),
+        }
+    }
+
+    const GROUP: Group = Group {
+        name: "a nest",
+        options: lab::Options::default,
+        tests: &[test("one"), test("two"), test("three")],
+    };
+
+    fn all() -> Vec<&'static Test> {
+        const { &GROUP }.tests.iter().collect()
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names = wanted(&Options {
+            long: true,
+            ..Options::default()
+        });
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(
+            names.iter().all(|name| name.starts_with("nested_")),
+            "--filter nested"
+        );
+    }
+
+    #[test]
+    fn a_nest_that_does_not_boot_fails_all_of_its_tests_by_name() {
+        let found = run_group::<()>(&GROUP, &all(), |_| bail!("no QEMU"), |_, _| Verdict::Passed);
+        let names: Vec<&str> = found.failed.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((names, found.passed), (vec!["one", "two", "three"], 0));
+        assert!(found.failed[2].1.contains("did not boot: no QEMU"));
+    }
+
+    #[test]
+    fn a_failed_test_leaves_its_nest_to_the_next_and_a_lost_nest_is_replaced() {
+        let boots = Cell::new(0);
+        let boot = |_: &Group| {
+            boots.set(boots.get() + 1);
+            Ok(())
+        };
+        let run = |(): &(), test: &Test| match test.name {
+            "one" => Verdict::Failed(Error::msg("wrong sum")),
+            "two" => Verdict::Lost(Error::msg("hangs")),
+            _ => Verdict::Passed,
+        };
+        let found = run_group(&GROUP, &all(), boot, run);
+        assert_eq!(found.to_string(), "1 passed, 2 failed, 0 skipped");
+        assert_eq!(boots.get(), 2);
+    }
+}
