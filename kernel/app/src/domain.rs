@@ -70,7 +70,11 @@ impl<H: Hypervisor> Domain<H> {
         }
 
         let store = Store::start(&pv);
-        let geom = Geom::new(Params::default());
+        let mut params = Params::default();
+        if let Some(limit) = settings.taste_timeout {
+            params.taste_deadline = limit;
+        }
+        let geom = Geom::new(params);
         let blkfront = Blkfront::start(&pv, &store, &geom);
         let domain = Self {
             pv,
