@@ -2,7 +2,7 @@
 
 use super::super::elf::{Elf, PT_LOAD, PT_NOTE, STT_FUNC, Section, Segment, Symbol};
 use super::super::strip;
-use super::*;
+use super::{CHECKS, Finished, kind, notes, red_zone, relocations, same, size, tls, xen_sys};
 
 const BASE: u64 = 0xffff_ffff_8000_0000;
 const TEXT: u64 = BASE + 0x1000;
