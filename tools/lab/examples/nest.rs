@@ -1,7 +1,7 @@
 //! Boots a nest and runs commands in its dom0:
 //!
 //!     cargo run -p lab --example nest -- [--suite bookworm] [--icount] [--memory MIB]
-//!         [--limit SECONDS] [--serial] [--put HOSTFILE:DOM0PATH]... 'COMMAND'...
+//!         [--limit SECONDS] [--serial] [--xen 'WORDS FOR XEN'] [--put HOSTFILE:DOM0PATH]... 'COMMAND'...
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +21,7 @@ fn main() -> Result<ExitCode> {
             Arg::Long("icount") => options.icount = true,
             Arg::Long("memory") => options.memory = arguments.value()?.parse()?,
             Arg::Long("limit") => limit = Duration::from_secs(arguments.value()?.parse()?),
+            Arg::Long("xen") => options.xen_arguments = arguments.value()?.string()?,
             Arg::Long("serial") => serial = true,
             Arg::Long("put") => files.push(arguments.value()?.string()?),
             Arg::Value(command) => commands.push(command.string()?),

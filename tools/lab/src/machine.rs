@@ -39,7 +39,7 @@ impl Machine {
         let initrd = initrd::initrd(&dom0, &agent::program()?)?;
         let turn = take_turn()?;
         let directory = working_directory()?;
-        for name in ["xen", "vmlinuz"] {
+        for name in ["xen", "linux"] {
             symlink(dom0.join(name), directory.join(name))?;
         }
         fs::write(directory.join("initrd"), initrd)?;
@@ -175,5 +175,44 @@ fn sweep(temporary: &Path) {
             // Another user's: theirs to remove.
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LEASH;
+    use std::io::Write;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Child, Command, Stdio};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    fn leashed(seconds: &str) -> Child {
+        Command::new("/bin/sh")
+            .args(["-c", LEASH, "qemu", "sleep", seconds])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn what_is_on_the_leash_dies_with_its_holder() {
+        let mut child = leashed("600");
+        sleep(Duration::from_millis(300));
+        assert_eq!(child.try_wait().unwrap(), None, "it lives while it is held");
+        let since = Instant::now();
+        drop(child.stdin.take()); // As the kernel does when this process dies.
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        assert!(since.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_holder_that_lets_go_kills_nothing() {
+        let mut child = leashed("1");
+        let mut leash = child.stdin.take().unwrap();
+        leash.write_all(b"ended\n").unwrap();
+        drop(leash);
+        assert!(child.wait().unwrap().success());
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn kvm() -> bool {
             .is_ok()
 }
 
-/// QEMU's other arguments. The files `xen`, `vmlinuz`, `initrd`, `agent` (a socket that listens)
+/// QEMU's other arguments. The files `xen`, `linux`, `initrd`, `agent` (a socket that listens)
 /// and `serial.log` are those of its working directory; `root` is dom0's disk, never written to.
 pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
@@ -87,7 +87,8 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
          loglvl=all guest_loglvl=all noreboot {}",
         options.xen_arguments
     );
-    let modules = "vmlinuz console=hvc0 earlyprintk=xen quiet,initrd";
+    // rodata=off: looking through all page tables once more takes two seconds here.
+    let modules = "linux console=hvc0 earlyprintk=xen quiet rodata=off,initrd";
     for word in [
         "-kernel",
         "xen",

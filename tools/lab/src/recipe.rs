@@ -9,7 +9,7 @@ pub(crate) const LAYOUT: &str = include_str!("dom0/layout.sh");
 pub(crate) const FINISH: &str = include_str!("dom0/finish.sh");
 
 /// dom0's packages besides Xen's; what they depend on comes with them.
-const DOM0: [&str; 30] = [
+const DOM0: [&str; 32] = [
     "bash",
     "bridge-utils",
     "busybox-static",
@@ -25,6 +25,7 @@ const DOM0: [&str; 30] = [
     "grep",
     "grub-xen-host",
     "gzip",
+    "hostname",
     "iproute2",
     "kmod",
     "linux-image-amd64",
@@ -39,7 +40,8 @@ const DOM0: [&str; 30] = [
     "util-linux",
     "xenstore-utils",
     "xxd",
-    "hostname",
+    "xz-utils",
+    "zstd",
 ];
 
 /// QEMU and its firmware, of [`Suite::Trixie`] whatever dom0 is.

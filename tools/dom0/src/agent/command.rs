@@ -3,6 +3,7 @@
 use super::{Input, Reply, malformed};
 use crate::wire::{Command as Request, Ending, Kind};
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::env;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -24,7 +25,7 @@ pub(super) fn run(
     let mut child = Command::new("/bin/bash")
         .arg("-c")
         .arg(&request.line)
-        .current_dir("/root")
+        .current_dir(env::home_dir().unwrap_or_else(|| "/".into()))
         .process_group(0)
         .stdin(if request.input {
             Stdio::piped()

@@ -2,9 +2,9 @@
 # mmdebstrap's hook after unpacking: finish.sh ROOT STAGE. Packages are only unpacked, not configured; this
 # does the little that dom0 needs of their configuration, and leaves in STAGE
 #   xen          the hypervisor, uncompressed
-#   vmlinuz      dom0's kernel
+#   linux        dom0's kernel, uncompressed
 #   busybox      for the initrd
-#   modules/     the initrd's modules, uncompressed, named in the order of loading
+#   modules/     the initrd's modules, named in the order of loading
 #   dom0.ext4    dom0's root file system
 set -eu
 root=$1
@@ -45,10 +45,26 @@ done
 rm -rf "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale" \
     "$root/usr/share/perl" "$root/usr/share/mime" "$root/usr/lib/x86_64-linux-gnu/gconv" \
     "$root"/usr/lib/grub/i386* "$root"/usr/lib/debug
-chroot "$root" /sbin/depmod "$version"
 
+# The nest's CPU is emulated: what each boot would unpack there is unpacked here, once.
+chroot "$root" find "/usr/lib/modules/$version" -name '*.ko.xz' -exec xz -d {} +
+chroot "$root" /sbin/depmod "$version"
 gunzip -c "$root"/boot/xen-*-amd64.gz >"$stage/xen"
-cp "$root"/boot/vmlinuz-* "$stage/vmlinuz"
+number() { # OFFSET SIZE: a number in the kernel's setup header
+    od -An -t "u$2" -j "$1" -N "$2" "$root"/boot/vmlinuz-* | tr -d ' '
+}
+# setup_sects, payload_offset, payload_length (Linux: Documentation/arch/x86/boot.rst). The last
+# four bytes of the payload are its unpacked size.
+start=$((($(number 0x1f1 1) + 1) * 512 + $(number 0x248 4)))
+length=$(($(number 0x24c 4) - 4))
+payload() {
+    tail -c "+$((start + 1))" "$root"/boot/vmlinuz-* | head -c "$length"
+}
+case $(payload | od -An -t x1 -N 4 | tr -d ' ') in
+28b52ffd) payload | chroot "$root" zstd -dc >"$stage/linux" ;;
+fd377a58) payload | chroot "$root" xz -dc >"$stage/linux" ;;
+*) cp "$root"/boot/vmlinuz-* "$stage/linux" ;; # as it is: Xen unpacks it itself
+esac
 rm -rf "$root/boot"
 cp "$root/bin/busybox" "$stage/busybox"
 
@@ -59,11 +75,7 @@ chroot "$root" /sbin/modprobe --set-version "$version" --show-depends --all \
     awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
     while read -r module; do
         name=$(basename "$module")
-        case $name in
-        *.xz) chroot "$root" /bin/busybox xz -dc "$module" >"$stage/modules/$number-${name%.xz}" ;;
-        *.zst) chroot "$root" /usr/bin/zstd -dcq "$module" >"$stage/modules/$number-${name%.zst}" ;;
-        *) cp "$root/$module" "$stage/modules/$number-$name" ;;
-        esac
+        cp "$root/$module" "$stage/modules/$number-$name"
         number=$((number + 1))
     done
 

@@ -23,10 +23,8 @@ ln -sf /proc/self/fd/2 /dev/stderr
 echo 1 >/proc/sys/kernel/sysrq
 hostname dom0
 
-for module in xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-blkback xen-netback \
-    xen-blkfront xen-netfront bridge loop dm-mod; do
-    modprobe -q "$module"
-done
+modprobe -qa xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xen-blkback xen-netback \
+    xen-blkfront xen-netfront bridge loop dm-mod
 mount -t xenfs xenfs /proc/xen
 ip link set lo up
 
