@@ -113,6 +113,10 @@ pub struct MemoryUse {
     pub heap_size: usize,
     /// Bytes of the heap in use.
     pub heap_used: usize,
+    /// Bytes of the run loop's stack; 0 if it is not known.
+    pub stack_size: usize,
+    /// Bytes of it that were ever in use.
+    pub stack_used: usize,
 }
 
 /// What a domain may ask of Xen. A value is a handle: clones speak for the same domain.

@@ -68,6 +68,8 @@ impl Hypervisor for Dom {
             free: domain.config.pages - domain.pages_used,
             heap_size: 0,
             heap_used: 0,
+            stack_size: 0,
+            stack_used: 0,
         })
     }
 

@@ -36,11 +36,17 @@ pub(super) fn memory(usage: MemoryUse) -> String {
         free,
         heap_size,
         heap_used,
+        stack_size,
+        stack_used,
     } = usage;
     let mut text = String::new();
     let _ = writeln!(text, "memory: {} KiB, {} KiB free", kib(total), kib(free));
     let (size, used) = (heap_size.div_ceil(1024), heap_used.div_ceil(1024));
     let _ = writeln!(text, "heap: {size} KiB, {used} KiB used");
+    if stack_size > 0 {
+        let (size, used) = (stack_size.div_ceil(1024), stack_used.div_ceil(1024));
+        let _ = writeln!(text, "stack: {size} KiB, at most {used} KiB used so far");
+    }
     text
 }
 
@@ -114,9 +120,18 @@ mod tests {
             free: 1500,
             heap_size: 1 << 20,
             heap_used: 1025,
+            stack_size: 0,
+            stack_used: 0,
         };
         let expected = "memory: 8192 KiB, 6000 KiB free\nheap: 1024 KiB, 2 KiB used\n";
         assert_eq!(memory(usage), expected);
+        let usage = MemoryUse {
+            stack_size: 65536,
+            stack_used: 9000,
+            ..usage
+        };
+        let stack = "stack: 64 KiB, at most 9 KiB used so far\n";
+        assert_eq!(memory(usage), format!("{expected}{stack}"));
     }
 
     #[test]
