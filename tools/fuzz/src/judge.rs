@@ -4,7 +4,8 @@
 //! for which copy of a GPT counts, and a quadratic comparison for overlaps. It knows nothing of
 //! reasons: only what is accepted, with which partitions, and whether something was wrong.
 
-use crate::image::{Image, crc32};
+use crate::image::Image;
+use crate::repair::crc32;
 
 /// First and last sector of a partition, and its number.
 pub type Place = (u32, u64, u64);

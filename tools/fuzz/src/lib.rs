@@ -9,6 +9,7 @@
 //! | [`gpt`] | GUID partition tables |
 //! | [`mbr`] | master boot records and chains of extended ones |
 //! | [`image`] | how those two turn an input into a disk |
+//! | [`repair`] | makes a changed GPT consistent again |
 //! | [`judge`] | an independent reading of both, to compare with |
 //! | [`laws`] | what holds for every accepted table |
 //! | [`mutate`] | seeded changes to inputs, for all harnesses |
@@ -35,4 +36,5 @@ pub mod laws;
 pub mod mbr;
 pub mod mutate;
 pub mod random;
+pub mod repair;
 pub mod replay;

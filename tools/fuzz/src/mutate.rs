@@ -57,7 +57,7 @@ fn change(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
         }
         1 => {
             if let Some(byte) = input.get_mut(at) {
-                *byte = random.next().to_le_bytes()[0];
+                *byte = random.number().to_le_bytes()[0];
             }
         }
         2 | 3 => set_number(input, at, random, false),
@@ -109,6 +109,11 @@ fn place(input: &[u8], random: &mut Random) -> usize {
 /// more or less.
 fn set_number(input: &mut [u8], at: usize, random: &mut Random, nearby: bool) {
     let width = 1 << random.below(4);
+    let at = if random.below(4) == 0 {
+        at
+    } else {
+        at & !(width - 1)
+    };
     let Some(place) = input.get_mut(at..at + width) else {
         return;
     };
