@@ -20,7 +20,7 @@ use xenbus::state::{Step, XenbusState, next_step};
 use xenbus::{BackendWatch, Frontend};
 
 use crate::failure::Failure;
-use crate::keys::{medium, offers};
+use crate::keys::{late_offers, medium, offers};
 use crate::link::{Identity, Link};
 use crate::queue::Remnant;
 
@@ -323,6 +323,7 @@ impl<H: Hypervisor> Device<H> {
             .await
             .map_err(Failure::Store)?;
         if let Some(link) = &mut course.link {
+            link.queue.set_features(late.add_to(link.queue.features()));
             link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
         course.deadline = None;

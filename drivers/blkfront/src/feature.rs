@@ -8,14 +8,20 @@ pub(crate) const DIRECT_SEGMENTS: usize = 11;
 /// page.
 const MOST_INDIRECT_SEGMENTS: u64 = 64;
 
-/// The numbers in the backend's directory; `None` where there is none or where it is no number.
+/// What a backend may publish only when it connects: it must have opened its disk to know. Linux's
+/// does so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LateOffers {
+    pub(crate) flush_cache: Option<u64>,
+    pub(crate) barrier: Option<u64>,
+}
+
+/// The numbers in the backend's directory before it connects; `None` where there is none or where it is no number.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offers {
     pub(crate) max_ring_page_order: Option<u64>,
     pub(crate) max_ring_pages: Option<u64>,
     pub(crate) max_indirect_segments: Option<u64>,
-    pub(crate) flush_cache: Option<u64>,
-    pub(crate) barrier: Option<u64>,
 }
 
 /// What is used of it.
@@ -32,14 +38,26 @@ pub(crate) struct Features {
     pub(crate) barrier: bool,
 }
 
+impl LateOffers {
+    /// `features`, and what this adds to them.
+    pub(crate) fn add_to(self, features: Features) -> Features {
+        let (flush, barrier) = (self.flush_cache == Some(1), self.barrier == Some(1));
+        Features {
+            flush,
+            barrier,
+            ..features
+        }
+    }
+}
+
 impl Offers {
     /// The largest of what both sides can do. An offer that cannot be meant is taken as none.
     pub(crate) fn accept(self) -> Features {
         Features {
             ring_order: self.ring_order(),
             segments: self.segments(),
-            flush: self.flush_cache == Some(1),
-            barrier: self.barrier == Some(1),
+            flush: false,
+            barrier: false,
         }
     }
 
@@ -120,12 +138,13 @@ mod tests {
 
     #[test]
     fn a_feature_is_there_only_when_it_says_1() {
+        let features = Offers::default().accept();
         let flush = |value| {
-            Offers {
+            LateOffers {
                 flush_cache: value,
-                ..Offers::default()
+                ..LateOffers::default()
             }
-            .accept()
+            .add_to(features)
             .flush
         };
         assert!(flush(Some(1)));

@@ -3,7 +3,7 @@
 use xenbus::{Frontend, KeyError, KeyFault, StoreError};
 
 use crate::failure::Failure;
-use crate::feature::Offers;
+use crate::feature::{LateOffers, Offers};
 use crate::medium::{Claims, Medium};
 
 /// A key that is no number is as good as none: the backend offers nothing that way.
@@ -12,6 +12,12 @@ pub(crate) async fn offers(frontend: &Frontend) -> Result<Offers, Failure> {
         max_ring_page_order: claim(frontend, "max-ring-page-order").await?,
         max_ring_pages: claim(frontend, "max-ring-pages").await?,
         max_indirect_segments: claim(frontend, "feature-max-indirect-segments").await?,
+    })
+}
+
+/// What the backend offers since it is connected.
+pub(crate) async fn late_offers(frontend: &Frontend) -> Result<LateOffers, Failure> {
+    Ok(LateOffers {
         flush_cache: claim(frontend, "feature-flush-cache").await?,
         barrier: claim(frontend, "feature-barrier").await?,
     })

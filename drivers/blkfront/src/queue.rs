@@ -118,6 +118,11 @@ impl<H: Hypervisor> Queue<H> {
         self.features
     }
 
+    /// Believes the backend to understand `features` from now on.
+    pub(crate) fn set_features(&mut self, features: Features) {
+        self.features = features;
+    }
+
     /// Requests without an answer.
     pub(crate) fn outstanding(&self) -> usize {
         self.slots.len() - self.free.len()
