@@ -6,6 +6,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::time::Duration;
 
 use exec::{Level, Notify};
 
@@ -18,6 +19,11 @@ use crate::watch::Watch;
 
 /// Devices of one kind at most: what is beyond is not announced until others leave.
 const DEVICES: usize = 1024;
+
+/// The pause before a store that refused to list the devices is asked again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What happened to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,8 @@ pub struct FrontendBus {
     odd: BTreeSet<String>,
     events: VecDeque<BusEvent>,
     released: Rc<Released>,
+    /// Something changed since the last look that succeeded.
+    stale: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,6 +90,7 @@ impl FrontendBus {
             odd: BTreeSet::new(),
             events: VecDeque::new(),
             released: Rc::default(),
+            stale: true,
         })
     }
 
@@ -94,16 +103,31 @@ impl FrontendBus {
     /// Waits for the next device to come or go. A device that goes and comes back quickly may not be
     /// seen to go; its driver sees it, and after [`Release::release`] it is announced again.
     ///
+    /// A store that refuses to tell is asked again later.
+    ///
     /// # Errors
-    /// As the store has them. It may be called again after an error.
+    /// The store is lost, or does not watch any more. Every later call fails too.
     pub async fn next(&mut self) -> Result<BusEvent, StoreError> {
+        let mut pause = FIRST_PAUSE;
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(event);
             }
-            either(self.watch.changed(), self.released.some.notified()).await;
+            if !self.stale {
+                either(self.watch.changed(), self.released.some.notified()).await;
+                self.stale = true;
+            }
             self.watch.check()?;
-            self.look().await?;
+            match self.look().await {
+                Ok(()) => {}
+                Err(error @ StoreError::Lost(_)) => return Err(error),
+                Err(error) => {
+                    let text = format_args!("{}: {error}", self.path);
+                    self.store.log().limited(Level::Warn, "xenbus", text);
+                    self.store.exec().sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
         }
     }
 
@@ -147,6 +171,7 @@ impl FrontendBus {
                 self.events.push_back(BusEvent::Added(device));
             }
         }
+        self.stale = false;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! The client against a whole xenstored, and the devices, are tested in `tools/sim`.
 
 mod daemon;
+mod random;
 mod requests;
 mod states;
 mod text;
