@@ -317,6 +317,7 @@ impl<H: Hypervisor> Device<H> {
     /// The backend serves the ring: GEOM gets its disk.
     async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
         let medium = medium(&course.frontend).await?;
+        let late = late_offers(&course.frontend).await?;
         course
             .frontend
             .set_state(XenbusState::Connected)
