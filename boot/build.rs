@@ -5,7 +5,10 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=link.ld");
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    if !flags.split('\x1f').any(|flag| flag.ends_with("no-redzone=yes")) {
+    if !flags
+        .split('\x1f')
+        .any(|flag| flag.ends_with("no-redzone=yes"))
+    {
         println!(
             "cargo::error=the image must be compiled with -Cno-redzone=yes, since Xen pushes \
              exception frames right below the stack pointer: use `cargo xtask build`"

@@ -1,34 +1,50 @@
-//! The image: the entry point and what runs after it.
+//! The image: what Xen enters, and the run loop over the domain that `app` puts together.
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
 mod entry;
 
+use core::fmt::Write;
 use core::panic::PanicInfo;
 
-use hv::{Hypervisor, SharedMem, ShutdownReason};
-use machine::Xen;
+use app::{Domain, Next};
+use exec::info;
+use hv::{Hypervisor, Instant};
+use machine::{Xen, epitaph};
 
+/// Runs the domain until it ends.
 fn run(xen: &Xen) -> ! {
-    let (ring, port) = xen.console_ring();
-    let text = alloc::format!(
-        "[{}] boot: {:?} vcpus {} wall {:?} stack {:?} cmdline {:?}\r\n",
-        xen.now(), xen.memory_use(), xen.vcpus(), xen.wall_clock(), machine::stack::usage(), xen.command_line()
-    );
-    for byte in text.bytes() {
-        let produced = ring.load_u32(3084);
-        ring.write(1024 + (produced % 2048) as usize, &[byte]);
-        ring.store_u32(3084, produced + 1);
+    let domain = Domain::start(xen.clone(), xen.command_line());
+    let trace = domain.pv.trace.clone();
+    epitaph::set_trace(move |out| {
+        trace.try_for_each(|entry| {
+            // A console that takes no more is the epitaph's own concern.
+            let _cut_short = writeln!(out, "{entry}");
+        });
+    });
+    if xen.vcpus() > 1 {
+        let vcpus = xen.vcpus();
+        info!(
+            domain.pv.log,
+            "boot", "{vcpus} vCPUs; running on the first only"
+        );
     }
-    let _ = xen.evtchn_send(port);
-    while ring.load_u32(3080) != ring.load_u32(3084) {}
-    xen.shutdown(ShutdownReason::Poweroff);
-    loop {}
+    loop {
+        match domain.turn() {
+            Next::Turn => {}
+            Next::Sleep(until) => sleep(xen, until),
+            Next::End(reason) => xen.shutdown(reason),
+        }
+    }
+}
+
+/// Gives the CPU away until an event comes, or until the time if there is one.
+fn sleep(xen: &Xen, until: Option<Instant>) {
+    xen.set_timer(until);
+    xen.block();
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    machine::epitaph::panic(info)
+    epitaph::panic(info)
 }

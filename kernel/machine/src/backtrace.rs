@@ -41,7 +41,7 @@ pub(crate) fn write(out: &mut dyn fmt::Write, rip: u64, rbp: u64) -> fmt::Result
 }
 
 fn write_line(out: &mut dyn fmt::Write, number: usize, address: u64, back: u64) -> fmt::Result {
-    match image::names().lookup(address - back) {
+    match image::names().and_then(|names| names.lookup(address - back)) {
         Some((name, offset)) => {
             writeln!(out, "#{number} {address:#018x} {name}+{:#x}", offset + back)
         }

@@ -52,7 +52,10 @@ pub(crate) fn latest() -> Instant {
 
 /// The system time of `at`, as hypercalls want it.
 pub(crate) fn system_time(at: Instant) -> u64 {
-    CLOCK.get().map_or(0, |clock| clock.start).saturating_add(at.0)
+    CLOCK
+        .get()
+        .map_or(0, |clock| clock.start)
+        .saturating_add(at.0)
 }
 
 /// The time since 1970-01-01 00:00 UTC.

@@ -81,7 +81,11 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
 pub(crate) fn trap(registers: &Registers) -> ! {
     speak(|out| {
         let (vector, error) = (registers.vector, registers.error);
-        write!(out, "cause: {} (vector {vector}, error {error:#x}", trap::name(vector))?;
+        write!(
+            out,
+            "cause: {} (vector {vector}, error {error:#x}",
+            trap::name(vector)
+        )?;
         if vector == PAGE_FAULT
             && let Some(address) = clock::fault_address()
         {
@@ -97,7 +101,12 @@ pub(crate) fn trap(registers: &Registers) -> ! {
 
 fn write_time(out: &mut dyn Write) -> fmt::Result {
     let now = clock::now().0;
-    writeln!(out, "time: {}.{:06}", now / 1_000_000_000, now / 1000 % 1_000_000)
+    writeln!(
+        out,
+        "time: {}.{:06}",
+        now / 1_000_000_000,
+        now / 1000 % 1_000_000
+    )
 }
 
 /// Writes an epitaph around what `cause` writes, and ends the domain.
@@ -106,7 +115,11 @@ fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
         sched::shutdown(REASON_CRASH);
     }
     if let Some(console) = CONSOLE.get() {
-        let mut out = Out { console, start: clock::now(), turns: 0 };
+        let mut out = Out {
+            console,
+            start: clock::now(),
+            turns: 0,
+        };
         // Nobody is left to be told that the console takes no more.
         let _cut_short = write_epitaph(&mut out, cause);
         out.drain();
@@ -148,7 +161,8 @@ impl Out<'_> {
     /// Bytes in the ring that the daemon has not taken; more than the ring has if the indices are wrong.
     fn waiting(&self) -> u32 {
         let ring = &self.console.ring;
-        ring.load_u32(console::OUT_PROD).wrapping_sub(ring.load_u32(console::OUT_CONS))
+        ring.load_u32(console::OUT_PROD)
+            .wrapping_sub(ring.load_u32(console::OUT_CONS))
     }
 
     fn put(&mut self, byte: u8) -> fmt::Result {

@@ -47,10 +47,13 @@ pub(crate) unsafe fn init(spare: Spare) {
 
 /// The use of the domain's frames.
 pub(crate) fn usage() -> FrameUse {
-    FRAMES.lock().as_ref().map_or(FrameUse::default(), |frames| FrameUse {
-        total: frames.total,
-        free: frames.map.free(),
-    })
+    FRAMES
+        .lock()
+        .as_ref()
+        .map_or(FrameUse::default(), |frames| FrameUse {
+            total: frames.total,
+            free: frames.map.free(),
+        })
 }
 
 /// Takes a frame.

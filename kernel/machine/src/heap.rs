@@ -75,7 +75,10 @@ pub(crate) fn usage() -> HeapUse {
     let boot = HEAP.boot.lock().used();
     let main = HEAP.main.lock();
     let counters = main.counters();
-    HeapUse { size: BOOT_BYTES + counters.claimed_bytes, used: boot + counters.allocated_bytes }
+    HeapUse {
+        size: BOOT_BYTES + counters.claimed_bytes,
+        used: boot + counters.allocated_bytes,
+    }
 }
 
 fn is_boot(pointer: *mut u8) -> bool {
@@ -144,7 +147,10 @@ impl FromFrames {
     fn take(&self, layout: Layout) -> Option<(usize, usize)> {
         // The first part also holds the heap's own lists; alignment may cost its own size.
         let own = talc::min_first_heap_size::<DefaultBinning>();
-        let bytes = layout.size().checked_add(layout.align())?.checked_add(own)?;
+        let bytes = layout
+            .size()
+            .checked_add(layout.align())?
+            .checked_add(own)?;
         let needed = bytes.div_ceil(PAGE);
         let keep = frame::usage().total / RESERVE;
         let at = self.end.map(frame_at);
@@ -162,7 +168,12 @@ unsafe impl Source for FromFrames {
         let (start, count) = talc.source.take(layout).ok_or(())?;
         let base = ptr::with_exposed_provenance_mut::<u8>(start);
         let size = count * PAGE;
-        let end = match talc.source.end.map(ptr::with_exposed_provenance_mut).and_then(NonNull::new) {
+        let end = match talc
+            .source
+            .end
+            .map(ptr::with_exposed_provenance_mut)
+            .and_then(NonNull::new)
+        {
             Some(end) if end.addr().get() == start => {
                 // SAFETY: the frames were taken for the heap, and follow its end.
                 unsafe { talc.extend(end, base.wrapping_add(size)) }

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use pv::symbols::Names;
+use symbols::Table;
 
 /// Where the domain builder maps pseudo-physical frame 0 (the image's `VIRT_BASE` note).
 pub(crate) const BASE: u64 = 0xffff_ffff_8000_0000;
@@ -45,11 +45,11 @@ pub(crate) fn guards() -> [u64; 2] {
     [address(&raw const xenolith_stack_guard_low), stack().end]
 }
 
-/// The table of function names.
-pub(crate) fn names() -> Names<'static> {
+/// The table of function names, if `cargo xtask build` has put one in.
+pub(crate) fn names() -> Option<Table<'static>> {
     let start = &raw const xenolith_names_start;
     let length = (&raw const xenolith_names_end).addr() - start.addr();
     // SAFETY: the link script reserves these bytes, and nothing writes them.
     let table = unsafe { core::slice::from_raw_parts(start, length) };
-    Names::new(table, BASE)
+    Table::new(table)
 }

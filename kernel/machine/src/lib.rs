@@ -1,23 +1,23 @@
 //! The real hypervisor: everything unsafe that runs in a domain.
 //!
-//! [`start`] takes over from the entry point, and [`Xen`] is the [`hv::Hypervisor`] that the rest
+//! [`start()`] takes over from the entry point, and [`Xen`] is the [`hv::Hypervisor`] that the rest
 //! of the kernel runs on. What can be decided without touching hardware is in `pv`, and tested there.
 //!
-//! - [`start`](mod@start): from start_info to a running domain
+//! - `start`: from start_info to a running domain
 //! - [`xen`]: [`Xen`], the handle
-//! - [`hypercall`]: `syscall`, and a function for each operation
-//! - [`trap`]: exceptions, the non-maskable interrupt, and the event upcall
 //! - [`epitaph`]: what a domain says before it ends by a panic or an exception
 //! - [`stack`]: the stack, its guard pages and its high-water mark
-//! - [`backtrace`]: who called whom
-//! - [`image`]: where the parts of the image lie
-//! - [`mmu`]: the page tables: all memory mapped, the image protected, single pages of others
-//! - [`frame`]: the domain's frames, and [`Page`]
-//! - [`window`]: room for foreign pages, and [`Mapping`]
-//! - [`span`]: the one way to touch memory that others may write
-//! - [`heap`]: the global allocator
-//! - [`clock`]: time
-//! - [`memory_functions`]: memcpy and its kin
+//! - `hypercall`: `syscall`, and a function for each operation
+//! - `trap`: exceptions, the non-maskable interrupt, and the event upcall
+//! - `backtrace`: who called whom
+//! - `image`: where the parts of the image lie
+//! - `mmu`: the page tables: all memory mapped, the image protected, single pages of others
+//! - `frame`: the domain's frames, and [`Page`]
+//! - `window`: room for foreign pages, and [`Mapping`]
+//! - `span`: the one way to touch memory that others may write
+//! - `heap`: the global allocator
+//! - `clock`: time
+//! - `memory_functions`: memcpy and its kin
 #![no_std]
 
 extern crate alloc;
@@ -33,7 +33,7 @@ mod memory_functions;
 mod mmu;
 mod span;
 pub mod stack;
-pub mod start;
+mod start;
 mod trap;
 mod window;
 pub mod xen;

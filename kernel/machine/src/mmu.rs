@@ -73,7 +73,9 @@ impl From<Errno> for MapError {
 }
 
 fn frames() -> &'static Frames {
-    FRAMES.get().expect("the list of frames is taken over first of all")
+    FRAMES
+        .get()
+        .expect("the list of frames is taken over first of all")
 }
 
 /// The machine frame behind `pfn`; `None` when the domain has no such frame.
@@ -119,7 +121,8 @@ pub(crate) unsafe fn learn(info: &StartInfo, unused: u64) {
     };
     let limit = info.nr_pages;
     let mut mapped = taken_over.first_unused;
-    while mapped < limit && slot(taken_over.top, image_address(mapped)).is_some_and(|at| at.1 != 0) {
+    while mapped < limit && slot(taken_over.top, image_address(mapped)).is_some_and(|at| at.1 != 0)
+    {
         mapped += 1;
     }
     taken_over.mapped = mapped;
@@ -142,7 +145,12 @@ pub(crate) fn builder_page(mfn: u64) -> u64 {
 /// level-4 table. Only for addresses whose tables the builder made: they lie in the image window.
 fn slot(top: u64, address: u64) -> Option<(u64, u64)> {
     let address = VirtAddr::new(address);
-    let indices = [address.p4_index(), address.p3_index(), address.p2_index(), address.p1_index()];
+    let indices = [
+        address.p4_index(),
+        address.p3_index(),
+        address.p2_index(),
+        address.p1_index(),
+    ];
     let mut table = top;
     let mut machine = 0;
     let mut entry = 0;
@@ -185,8 +193,8 @@ pub(crate) struct Spare {
 pub(crate) unsafe fn take_over() -> Result<Spare, MapError> {
     let frames = frames();
     let total = frames.mfns.len() as u64;
-    let plan = DirectMap::new(total, frames.first_unused, frames.mapped)
-        .map_err(|_| MapError::NoRoom)?;
+    let plan =
+        DirectMap::new(total, frames.first_unused, frames.mapped).map_err(|_| MapError::NoRoom)?;
     map_all(&plan, frames)?;
     protect_image(frames)?;
     mmu::flush_tlb()?;
@@ -217,7 +225,11 @@ fn map_all(plan: &DirectMap, frames: &Frames) -> Result<(), MapError> {
         let range = plan.mapped_by(index);
         for (slot, pfn) in (range.start.0..range.start.0 + ENTRIES).enumerate() {
             let pfn = Pfn(pfn);
-            let entry = if pfn < range.end { leaf(pfn, direct_rights(plan, frames, pfn)) } else { 0 };
+            let entry = if pfn < range.end {
+                leaf(pfn, direct_rights(plan, frames, pfn))
+            } else {
+                0
+            };
             page.store_u64(slot * 8, entry);
         }
         protect_early(frames, table)?;
@@ -233,7 +245,11 @@ fn direct_rights(plan: &DirectMap, frames: &Frames, pfn: Pfn) -> PageTableFlags 
     let in_image = pfn.0 < frames.first_unused;
     let address = image_address(pfn.0.min(frames.first_unused));
     let readable = in_image && (constants.contains(&address) || is_builder_table(frames, pfn));
-    if readable || plan.is_table(pfn) { READ } else { WRITE }
+    if readable || plan.is_table(pfn) {
+        READ
+    } else {
+        WRITE
+    }
 }
 
 /// Whether the builder made `pfn` a page table, which is known by its being mapped read-only.
@@ -245,7 +261,11 @@ fn is_builder_table(frames: &Frames, pfn: Pfn) -> bool {
 
 /// Where a table of the direct map can be written before it is one.
 fn early_address(frames: &Frames, table: u64) -> u64 {
-    if table < frames.mapped { image_address(table) } else { address(Pfn(table)) }
+    if table < frames.mapped {
+        image_address(table)
+    } else {
+        address(Pfn(table))
+    }
 }
 
 fn early_table(frames: &Frames, table: u64) -> Span {
@@ -265,7 +285,7 @@ fn protect_early(frames: &Frames, table: u64) -> Result<(), Errno> {
 fn write_entry(parent: u64, index: u16, child: u64) -> Result<(), Errno> {
     let parent = mfn(Pfn(parent)).ok_or(Errno::EINVAL)?;
     let mut update = [MmuUpdate {
-        ptr: parent * PAGE + u64::from(index) * 8 | MMU_NORMAL_PT_UPDATE,
+        ptr: (parent * PAGE + u64::from(index) * 8) | MMU_NORMAL_PT_UPDATE,
         val: leaf(Pfn(child), TABLE),
     }];
     // SAFETY: the entry was empty, so nothing relied on it; Xen checks that the child is a table.

@@ -42,13 +42,19 @@ impl Span {
     /// The address of `size` bytes at `offset`.
     fn at<T>(&self, offset: usize, size: usize) -> *mut T {
         let end = offset.checked_add(size);
-        assert!(end.is_some_and(|end| end <= self.length), "access beyond shared memory");
+        assert!(
+            end.is_some_and(|end| end <= self.length),
+            "access beyond shared memory"
+        );
         self.base.as_ptr().wrapping_add(offset).cast()
     }
 
     /// The address of a value of its own size's alignment.
     fn aligned<T>(&self, offset: usize) -> *mut T {
-        assert!(offset.is_multiple_of(size_of::<T>()), "unaligned access to shared memory");
+        assert!(
+            offset.is_multiple_of(size_of::<T>()),
+            "unaligned access to shared memory"
+        );
         self.at(offset, size_of::<T>())
     }
 
@@ -151,7 +157,8 @@ impl SharedMem for Span {
             self.volatile::<u64>(offset + head + index * 8).write(value);
         }
         for (index, byte) in last.iter().enumerate() {
-            self.volatile::<u8>(offset + head + words + index).write(*byte);
+            self.volatile::<u8>(offset + head + words + index)
+                .write(*byte);
         }
     }
 
@@ -189,7 +196,8 @@ impl SharedMem for Span {
     }
 
     fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
-        self.u16(offset).compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+        self.u16(offset)
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
     }
 
     fn fetch_or_u64(&self, offset: usize, mask: u64) -> u64 {

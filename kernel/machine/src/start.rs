@@ -34,7 +34,9 @@ pub(crate) struct Domain {
 }
 
 pub(crate) fn domain() -> &'static Domain {
-    DOMAIN.get().expect("the domain is started before anybody has a handle to it")
+    DOMAIN
+        .get()
+        .expect("the domain is started before anybody has a handle to it")
 }
 
 /// Takes over the domain: entry points, memory, clock. Ends it if that fails, which is a defect or a
@@ -58,16 +60,17 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     let console_port = Port(info.console_evtchn);
     epitaph::set_console(page(console), console_port);
     // SAFETY: the frames are known, and nobody uses the spare ones yet.
-    let spare = unsafe { mmu::take_over() }.unwrap_or_else(|why| {
-        panic!("cannot map the domain's {} pages: {why:?}", info.nr_pages)
-    });
+    let spare = unsafe { mmu::take_over() }
+        .unwrap_or_else(|why| panic!("cannot map the domain's {} pages: {why:?}", info.nr_pages));
     // SAFETY: this is the one start; the spare frames have just been mapped.
     unsafe { frame::init(spare) };
     heap::open_main();
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
     clock::start(page(shared_info), tsc);
-    let vcpus = (0..VCPUS_MAX).take_while(|number| cpu::has_vcpu(*number)).count();
+    let vcpus = (0..VCPUS_MAX)
+        .take_while(|number| cpu::has_vcpu(*number))
+        .count();
     DOMAIN.call_once(|| Domain {
         shared_info,
         store: mmu::builder_page(info.store_mfn),
@@ -97,6 +100,10 @@ fn map_shared_info(machine_address: u64) -> Result<u64, Errno> {
 
 /// The command line as text; bytes that are none are replaced.
 fn command_line(info: &StartInfo) -> String {
-    let bytes = info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let bytes = info
+        .cmd_line
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
     String::from(String::from_utf8_lossy(bytes).trim())
 }

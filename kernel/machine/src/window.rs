@@ -16,7 +16,11 @@ use crate::span::{Span, shared_by_span};
 
 const PAGE: u64 = hv::PAGE_SIZE as u64;
 
-static WINDOW: Mutex<Window> = Mutex::new(Window { free: Vec::new(), level2: None, tables: 0 });
+static WINDOW: Mutex<Window> = Mutex::new(Window {
+    free: Vec::new(),
+    level2: None,
+    tables: 0,
+});
 
 /// Addresses that foreign pages can be mapped at: at most what one level-2 table covers, 262144 pages,
 /// which is as many as Xen tracks for a domain by default.
@@ -44,7 +48,9 @@ impl Window {
         }
         let first = u64::from(self.tables) * ENTRIES;
         let total = usize::try_from(first + ENTRIES).ok()?;
-        self.free.try_reserve_exact(total.saturating_sub(self.free.len())).ok()?;
+        self.free
+            .try_reserve_exact(total.saturating_sub(self.free.len()))
+            .ok()?;
         let level2 = match self.level2 {
             Some(level2) => level2,
             None => Self::root()?,
@@ -111,7 +117,10 @@ impl Slot {
     pub(crate) unsafe fn granted(self, handle: u32) -> Mapping {
         // SAFETY: the page is mapped until `Mapping::drop` unmaps it.
         let span = unsafe { Span::new(self.address(), hv::PAGE_SIZE) };
-        let grant = Some(Granted { slot: Some(self), handle });
+        let grant = Some(Granted {
+            slot: Some(self),
+            handle,
+        });
         Mapping { span, grant }
     }
 }

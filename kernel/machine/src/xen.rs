@@ -21,7 +21,7 @@ use crate::frame::{self, Page};
 use crate::hypercall::{event, grant, sched};
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
-use crate::{clock, heap};
+use crate::{clock, heap, stack};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -56,7 +56,11 @@ impl Xen {
 
 /// What Xen says of one element of a batch.
 fn verdict(status: i16) -> Result<(), GrantStatus> {
-    if status == GNTST_OKAY { Ok(()) } else { Err(GrantStatus(status)) }
+    if status == GNTST_OKAY {
+        Ok(())
+    } else {
+        Err(GrantStatus(status))
+    }
 }
 
 fn copy_end(end: CopyEnd, offset: u16) -> CopyPtr {
@@ -64,11 +68,21 @@ fn copy_end(end: CopyEnd, offset: u16) -> CopyPtr {
         CopyEnd::Local(mfn) => (DOMID_SELF, mfn.0),
         CopyEnd::Foreign(domain, reference) => (domain.0, u64::from(reference.0)),
     };
-    CopyPtr { frame, domid, offset }
+    CopyPtr {
+        frame,
+        domid,
+        offset,
+    }
 }
 
 fn copy_argument(copy: &CopyGrant) -> Copy {
-    let flag = |end, flag| if matches!(end, CopyEnd::Foreign(..)) { flag } else { 0 };
+    let flag = |end, flag| {
+        if matches!(end, CopyEnd::Foreign(..)) {
+            flag
+        } else {
+            0
+        }
+    };
     Copy {
         source: copy_end(copy.source, copy.source_offset),
         dest: copy_end(copy.destination, copy.destination_offset),
@@ -87,12 +101,14 @@ impl Hypervisor for Xen {
     }
 
     fn memory_use(&self) -> MemoryUse {
-        let (frames, heap) = (frame::usage(), heap::usage());
+        let (frames, heap, stack) = (frame::usage(), heap::usage(), stack::usage());
         MemoryUse {
             total: frames.total,
             free: frames.free,
             heap_size: heap.size,
             heap_used: heap.used,
+            stack_size: stack.size,
+            stack_used: stack.used,
         }
     }
 
@@ -138,7 +154,10 @@ impl Hypervisor for Xen {
     fn grant_limits(&self) -> Result<GrantLimits, Errno> {
         let size = grant::query_size()?;
         verdict(size.status).map_err(|_| Errno::EINVAL)?;
-        Ok(GrantLimits { frames: size.nr_frames, max_frames: size.max_nr_frames })
+        Ok(GrantLimits {
+            frames: size.nr_frames,
+            max_frames: size.max_nr_frames,
+        })
     }
 
     fn grant_table_frame(&self, frames: u32) -> Result<Mapping, Errno> {
@@ -158,7 +177,11 @@ impl Hypervisor for Xen {
         access: Access,
     ) -> Vec<Result<Mapping, GrantStatus>> {
         let slots: Vec<_> = refs.iter().map_while(|_| Slot::take()).collect();
-        let read_only = if access == Access::ReadOnly { GNTMAP_READONLY } else { 0 };
+        let read_only = if access == Access::ReadOnly {
+            GNTMAP_READONLY
+        } else {
+            0
+        };
         let mut batch: Vec<_> = slots
             .iter()
             .zip(refs)
@@ -221,7 +244,11 @@ impl Hypervisor for Xen {
     fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno> {
         let seconds = u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX);
         let new = sched::watchdog(id, seconds)?;
-        Ok(if id == 0 { u32::try_from(new).unwrap_or(0) } else { id })
+        Ok(if id == 0 {
+            u32::try_from(new).unwrap_or(0)
+        } else {
+            id
+        })
     }
 
     fn shutdown(&self, reason: ShutdownReason) {

@@ -6,7 +6,6 @@
 //! - [`pvclock`]: time from the page Xen shares
 //! - [`frames`]: [`FrameMap`](frames::FrameMap): which of the domain's frames are free
 //! - [`pagetable`]: where the page tables of a map of all memory go
-//! - [`symbols`]: the image's table of function names
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -18,7 +17,6 @@ pub mod frames;
 pub mod grant;
 pub mod pagetable;
 pub mod pvclock;
-pub mod symbols;
 
 pub use domain::Pv;
 pub use event::{Channel, Events, PortUse};
