@@ -1,8 +1,5 @@
 //! What Xen's domain builder reads (the ELF notes), and the first instructions.
-#![expect(
-    unsafe_code,
-    reason = "the notes and the first instructions are assembly"
-)]
+#![expect(unsafe_code, reason = "the notes and first instructions are assembly")]
 
 use core::arch::global_asm;
 

@@ -3,10 +3,7 @@
 //! They are assembly, not loops in Rust, which the compiler may turn into calls to themselves. Short
 //! lengths use overlapping moves; long ones `rep movsq` and `rep stosq`, which are fast on hardware
 //! and one instruction per eight bytes under emulation.
-#![expect(
-    unsafe_code,
-    reason = "naked functions under the names the compiler calls"
-)]
+#![expect(unsafe_code, reason = "naked functions that compiled code calls")]
 
 use core::arch::naked_asm;
 
