@@ -9,7 +9,7 @@
 //! * [`options`]: how large, how long and with which clock a nest runs.
 //! * [`nest`]: a running nest; [`output`], what a command in it said; [`running`], one under way.
 //! * [`guest`]: a domain and its console. [`disk`]: block devices in dom0 for it.
-//! * Inside: `tool`, `cache`, `recipe`, `prepare` and `progress` make what a nest needs once;
+//! * Inside: `tool`, `cache`, `scratch`, `recipe`, `prepare` and `progress` make what a nest needs;
 //!   `agent`, `initrd`, `cpio` and `qemu` start one; `machine` ends it; `link` talks to its agent.
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ mod progress;
 mod qemu;
 mod recipe;
 pub mod running;
+mod scratch;
 pub mod suite;
 mod tool;
 

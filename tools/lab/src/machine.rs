@@ -1,6 +1,7 @@
 //! QEMU as a process: started with its files, and ended whatever happens to the lab.
 
 use crate::options::Options;
+use crate::scratch::Scratch;
 use crate::{agent, initrd, prepare, qemu};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -8,18 +9,19 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Runs "$@" as this process. A helper holds the other end of this process's input: when the lab
-/// dies, by whatever signal, the helper reads the end of it and kills what this process became.
-/// The lab tells the helper by a line that it has ended QEMU itself.
+/// dies, by whatever signal, the helper reads the end of it, kills what this process became and
+/// removes its files. The lab tells the helper by a line that it has done so itself.
 const LEASH: &str = "exec 3<&0\n\
-                     (read -r _ <&3 || kill -9 $$) 2>/dev/null &\n\
+                     (read -r _ <&3 || {\n\
+                     kill -9 $$\n\
+                     rm -f xen linux initrd agent serial.log qemu.log && rmdir \"$PWD\"\n\
+                     }) 2>/dev/null &\n\
                      exec 3<&-\n\
                      exec \"$@\" </dev/null";
 
@@ -27,7 +29,7 @@ const LEASH: &str = "exec 3<&0\n\
 pub(crate) struct Machine {
     qemu: Mutex<Child>,
     leash: Option<ChildStdin>,
-    directory: PathBuf,
+    directory: Scratch,
     _turn: File,
 }
 
@@ -38,7 +40,7 @@ impl Machine {
         let program = qemu::program()?;
         let initrd = initrd::initrd(&dom0, &agent::program()?)?;
         let turn = take_turn()?;
-        let directory = working_directory()?;
+        let directory = Scratch::new()?;
         for name in ["xen", "linux"] {
             symlink(dom0.join(name), directory.join(name))?;
         }
@@ -54,7 +56,7 @@ impl Machine {
                 &dom0.join("dom0.ext4"),
                 qemu::kvm(),
             ))
-            .current_dir(&directory)
+            .current_dir(directory.path())
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -120,9 +122,6 @@ impl Drop for Machine {
             // The helper may have been killed by somebody else.
             let _ = leash.write_all(b"ended\n");
         }
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
-            eprintln!("lab: {} is left behind: {error}", self.directory.display());
-        }
     }
 }
 
@@ -152,44 +151,22 @@ fn take_turn() -> Result<File> {
     Ok(lock)
 }
 
-fn working_directory() -> Result<PathBuf> {
-    static NESTS: AtomicU32 = AtomicU32::new(0);
-    let number = NESTS.fetch_add(1, Ordering::Relaxed);
-    let name = format!("xenolith-nest-{}-{number}", std::process::id());
-    let directory = std::env::temp_dir().join(name);
-    sweep(&std::env::temp_dir());
-    fs::create_dir(&directory).with_context(|| format!("making {}", directory.display()))?;
-    Ok(directory)
-}
-
-/// Removes the working directories of processes that were killed.
-fn sweep(temporary: &Path) {
-    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name
-            .strip_prefix("xenolith-nest-")
-            .and_then(|rest| rest.split_once('-'));
-        if let Some((process, _)) = process
-            && !Path::new("/proc").join(process).exists()
-        {
-            // Another user's: theirs to remove.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::LEASH;
+    use crate::scratch::Scratch;
+    use std::fs;
     use std::io::Write;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::path::Path;
     use std::process::{Child, Command, Stdio};
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
-    fn leashed(seconds: &str) -> Child {
+    fn leashed(directory: &Path, seconds: &str) -> Child {
         Command::new("/bin/sh")
             .args(["-c", LEASH, "qemu", "sleep", seconds])
+            .current_dir(directory)
             .process_group(0)
             .stdin(Stdio::piped())
             .spawn()
@@ -198,18 +175,28 @@ mod tests {
 
     #[test]
     fn what_is_on_the_leash_dies_with_its_holder() {
-        let mut child = leashed("600");
+        let scratch = Scratch::new().unwrap();
+        let directory = scratch.join("nest");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("initrd"), "").unwrap();
+        let mut child = leashed(&directory, "600");
         sleep(Duration::from_millis(300));
         assert_eq!(child.try_wait().unwrap(), None, "it lives while it is held");
         let since = Instant::now();
         drop(child.stdin.take()); // As the kernel does when this process dies.
         assert_eq!(child.wait().unwrap().signal(), Some(9));
-        assert!(since.elapsed() < Duration::from_secs(5));
+        while directory.exists() {
+            assert!(
+                since.elapsed() < Duration::from_secs(5),
+                "the files are removed"
+            );
+            sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]
     fn a_holder_that_lets_go_kills_nothing() {
-        let mut child = leashed("1");
+        let mut child = leashed(&std::env::temp_dir(), "1");
         let mut leash = child.stdin.take().unwrap();
         leash.write_all(b"ended\n").unwrap();
         drop(leash);

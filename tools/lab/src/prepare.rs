@@ -1,9 +1,10 @@
 //! Makes a dom0 and brings a QEMU along, both with mmdebstrap, both kept in the cache.
 
 use crate::progress::step;
+use crate::scratch::Scratch;
 use crate::suite::Suite;
 use crate::{cache, recipe, tool};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub(crate) fn qemu() -> Result<PathBuf> {
     cache::entry(&cache::root()?, &recipe::qemu_name(), |to| {
         tool::ensure()?;
         step("bringing QEMU along", || {
-            let hooks = Hooks::new("qemu")?;
+            let hooks = Hooks::new()?;
             let archive = hooks.stage.join("qemu.tar");
             let mut command = mmdebstrap(&hooks, &recipe::QEMU.map(str::to_owned));
             tool::run(
@@ -45,7 +46,7 @@ pub(crate) fn qemu() -> Result<PathBuf> {
 }
 
 fn make_dom0(suite: Suite, to: &Path) -> Result<()> {
-    let hooks = Hooks::new(suite.name())?;
+    let hooks = Hooks::new()?;
     let stage = hooks.stage.join("out");
     fs::create_dir(&stage)?;
     // In a user namespace the hook runs as somebody else.
@@ -70,27 +71,26 @@ fn mmdebstrap(hooks: &Hooks, packages: &[String]) -> Command {
         .args(["--variant=extract", "--quiet"])
         .arg(format!("--include={}", packages.join(",")))
         .arg(format!("--setup-hook=sh {} \"$1\"", hooks.layout.display()))
-        .env("TMPDIR", &hooks.stage)
+        .env("TMPDIR", hooks.stage.path())
         .env("SOURCE_DATE_EPOCH", "0");
     command
 }
 
-/// A directory that every user may enter, with the scripts for mmdebstrap; removed in the end.
+/// The scripts for mmdebstrap, in a directory that every user may enter: without root's rights,
+/// mmdebstrap runs them as another user.
 struct Hooks {
-    stage: PathBuf,
+    stage: Scratch,
     layout: PathBuf,
 }
 
 impl Hooks {
-    fn new(what: &str) -> Result<Self> {
-        let name = format!("xenolith-lab-{}-{what}", std::process::id());
-        let stage = std::env::temp_dir().join(name);
-        fs::create_dir(&stage).with_context(|| format!("making {}", stage.display()))?;
+    fn new() -> Result<Self> {
+        let stage = Scratch::new()?;
+        fs::set_permissions(stage.path(), Permissions::from_mode(0o1777))?;
         let mut hooks = Self {
             stage,
             layout: PathBuf::new(),
         };
-        fs::set_permissions(&hooks.stage, Permissions::from_mode(0o1777))?;
         hooks.layout = hooks.write("layout.sh", recipe::LAYOUT)?;
         Ok(hooks)
     }
@@ -100,13 +100,5 @@ impl Hooks {
         fs::write(&path, text)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
         Ok(path)
-    }
-}
-
-impl Drop for Hooks {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.stage) {
-            eprintln!("lab: {} is left behind: {error}", self.stage.display());
-        }
     }
 }
