@@ -1,7 +1,7 @@
 //! The shell: a line editor, one table of commands, and the kernel command line.
 //!
-//! Names come from one place, [`table`]: dispatch, `help`, completion, `COMMANDS.md` and the keys of
-//! the kernel command line all read it.
+//! Names come from one place, [`table`]: dispatch, `help`, completion, `COMMANDS.md` and the keys
+//! of the kernel command line all read it.
 //!
 //! Text:
 //! - [`words`]: cutting lines into commands and words, with quotes

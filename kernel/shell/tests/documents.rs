@@ -7,7 +7,8 @@ use shell::{help, table};
 fn document() -> String {
     let mut text = String::from(
         "# The shell's commands, and the keys of the kernel command line\n\n\
-         Written by `kernel/shell/tests/documents.rs` from `kernel/shell/src/table.rs`; do not edit.\n\n\
+         Written by `kernel/shell/tests/documents.rs` from `kernel/shell/src/table.rs`; do not \
+         edit.\n\n\
          | command | what it does |\n| --- | --- |\n",
     );
     for entry in table::commands() {

@@ -67,7 +67,7 @@ impl Bench {
         bench
     }
 
-    /// What was shown since the last look, when nothing moves any more. A line ends with a line feed.
+    /// What was shown since the last look, when nothing moves any more. Lines end with a line feed.
     fn shown(&self) -> String {
         self.world.wake_domain(ONE);
         self.world

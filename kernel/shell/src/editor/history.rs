@@ -18,7 +18,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Remembers `line`, unless it is blank or the same as the last one, and looks at the end again.
+    /// Remembers `line`, unless it is blank or the same as the last one; looks at the end again.
     pub(super) fn add(&mut self, line: &str) {
         self.back = 0;
         self.draft.clear();
