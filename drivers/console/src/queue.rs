@@ -238,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn f23_long_lines_are_dropped_whole() {
+        let mut queue = Queue::new();
+        let line = format!("<{}>\n", "x".repeat(3 * PIECE));
+        for _ in 0..100 {
+            queue.push(line.as_bytes());
+        }
+        let dropped = queue.dropped();
+        let all = take_all(&mut queue);
+        let mut lines = all.lines();
+        assert!(lines.next().is_some_and(|notice| notice.starts_with('[')));
+        for _ in dropped..100 {
+            assert_eq!(lines.next(), Some(line.trim_end()));
+        }
+        assert_eq!(lines.next(), None);
+    }
+
+    #[test]
     fn f23_one_line_longer_than_the_queue_is_bounded_too() {
         let mut queue = Queue::new();
         queue.push(b"before\n");

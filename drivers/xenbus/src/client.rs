@@ -269,14 +269,11 @@ impl Client {
 
     /// A new connection has taken the old one's place. Requests that were `in_flight` are made again
     /// (all of them may be), but for those of transactions, and so are the watches.
-    pub(crate) fn reconnected(&self, in_flight: impl DoubleEndedIterator<Item = Rc<Request>>) {
+    pub(crate) fn reconnected(&self, in_flight: impl Iterator<Item = Rc<Request>>) {
         self.connection.set(self.connection.get().wrapping_add(1));
         self.count(|usage| usage.reconnects += 1);
-        for request in in_flight.rev() {
-            if matches!(request.purpose, Purpose::Caller) {
-                self.queue.borrow_mut().push_front(request);
-            }
-        }
+        let again = in_flight.filter(|request| matches!(request.purpose, Purpose::Caller));
+        self.queue.borrow_mut().extend(again);
         self.watches.borrow_mut().retain(|_, watch| {
             watch.phase.set(Phase::Wanted);
             !watch.dropped.get()

@@ -61,6 +61,29 @@ fn no_more_than_eight_requests_wait_for_answers() {
 }
 
 #[test]
+fn a_call_dropped_before_its_request_was_sent_is_never_sent() {
+    let mut rig = Rig::new();
+    let slots: Vec<_> = (0..8).map(|_| read(&rig, "a")).collect();
+    let first = rig.requests();
+    let (store, exec) = (rig.store.clone(), rig.exec.clone());
+    rig.start(async move {
+        exec.timeout(Duration::from_secs(1), store.remove("b"))
+            .await
+    });
+    rig.turn().unwrap();
+    rig.pass(Duration::from_secs(2));
+    for request in &first {
+        rig.answer(request, b"1");
+    }
+    assert!(rig.requests().is_empty());
+    assert!(
+        slots
+            .iter()
+            .all(|slot| *slot.borrow() == Some(Ok("1".into())))
+    );
+}
+
+#[test]
 fn x01_values_of_every_length_arrive() {
     let mut rig = Rig::new();
     for value in [String::new(), "\0".into(), "x".repeat(4096)] {
