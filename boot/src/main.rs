@@ -4,7 +4,6 @@
 
 mod entry;
 
-use core::fmt::Write;
 use core::panic::PanicInfo;
 
 use app::{Domain, Next};
