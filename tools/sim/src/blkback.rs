@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::Instant;
+use hv::{Instant, SharedMem};
 
 use crate::toolstack::{Toolstack, Vbd};
 use crate::xenstored::Watching;
@@ -131,6 +131,8 @@ pub(crate) struct Backend {
     next_storm: Instant,
     /// Pages that a hostile backend does not let go of.
     kept: Vec<Memory>,
+    /// Bytes that a hostile backend found beside those of the requests.
+    spied: Vec<u8>,
 }
 
 impl Blkback {
@@ -173,6 +175,7 @@ impl Blkback {
             next_script: xen.now(),
             next_storm: xen.now(),
             kept: Vec::new(),
+            spied: Vec::new(),
         }));
         let actor = xen.spawn(format!("blkback {}", vbd.devid), backend.clone());
         {
@@ -261,6 +264,31 @@ impl Blkback {
     pub fn configure(&self, change: impl FnOnce(&mut BlkbackConfig)) {
         change(&mut self.backend.borrow_mut().config);
         self.xen.wake(self.actor);
+    }
+
+    /// Bytes that are not zero and that it found beside those of the requests, if malice had it spy.
+    #[must_use]
+    pub fn spied(&self) -> Vec<u8> {
+        self.backend.borrow().spied.clone()
+    }
+
+    /// How many pages malice keeps.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.backend.borrow().kept.len()
+    }
+
+    /// Fills the pages that malice kept, where they may be written, with `byte`.
+    pub fn scribble_kept(&self, byte: u8) {
+        for page in self
+            .backend
+            .borrow()
+            .kept
+            .iter()
+            .filter(|page| page.is_writable())
+        {
+            page.fill(0, page.len(), byte);
+        }
     }
 
     /// Lets go of the pages that malice kept.

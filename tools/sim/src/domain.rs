@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hv::{DomId, Instant, Port, ShutdownReason};
+use hv::{DomId, Instant, PAGE_SIZE, Port, ShutdownReason};
 
 use crate::events::Channel;
 use crate::frame::{Frame, Hold, Memory};
@@ -177,7 +177,8 @@ impl Xen {
         self.with(id, |domain| {
             let grants = domain
                 .grant_entries()
-                .filter(|(entry, flags, _)| *entry >= grant::RESERVED && *flags != 0)
+                .iter()
+                .filter(|(entry, _, _)| *entry >= grant::RESERVED)
                 .count();
             Usage {
                 pages: domain.pages_used,
@@ -205,20 +206,20 @@ impl Xen {
 }
 
 impl Domain {
-    /// Each entry of the grant table: its number, flags and frame.
-    pub(crate) fn grant_entries(&self) -> impl Iterator<Item = (u32, u16, u32)> + '_ {
-        self.grant_table
-            .iter()
-            .zip(0u32..)
-            .flat_map(|(page, index)| {
-                (0..grant::PER_PAGE).map(move |slot| {
-                    let at = slot as usize * grant::ENTRY;
-                    (
-                        index * grant::PER_PAGE + slot,
-                        page.u16(at + grant::FLAGS),
-                        page.u32(at + grant::FRAME),
-                    )
-                })
-            })
+    /// Each entry of the grant table that is in use: its number, flags and frame.
+    pub(crate) fn grant_entries(&self) -> Vec<(u32, u16, u32)> {
+        let mut entries = Vec::new();
+        let mut bytes = [0; PAGE_SIZE];
+        for (page, index) in self.grant_table.iter().zip(0u32..) {
+            page.peek(0, &mut bytes);
+            for (entry, slot) in bytes.chunks_exact(grant::ENTRY).zip(0u32..) {
+                let flags = u16::from_le_bytes([entry[0], entry[1]]);
+                if flags != 0 {
+                    let frame = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
+                    entries.push((index * grant::PER_PAGE + slot, flags, frame));
+                }
+            }
+        }
+        entries
     }
 }

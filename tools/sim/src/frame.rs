@@ -149,13 +149,23 @@ impl Memory {
         &self.frame
     }
 
+    /// Whether the hold allows writing.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !matches!(
+            self.hold,
+            Hold::Granted {
+                writable: false,
+                ..
+            }
+        )
+    }
+
     fn check_writable(&self) {
-        if let Hold::Granted {
-            writable: false, ..
-        } = self.hold
-        {
-            panic!("page fault: write through a read-only mapping of a granted page");
-        }
+        assert!(
+            self.is_writable(),
+            "page fault: write through a read-only mapping of a granted page"
+        );
     }
 
     fn check(&self, offset: usize, length: usize) {

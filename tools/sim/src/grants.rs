@@ -217,6 +217,7 @@ impl Xen {
             let mfn = frame.mfn().0;
             let granted = domain
                 .grant_entries()
+                .into_iter()
                 .find(|(_, flags, page)| {
                     flags & grant::TYPE_MASK == grant::PERMIT_ACCESS && u64::from(*page) == mfn
                 })

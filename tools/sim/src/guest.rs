@@ -1,10 +1,14 @@
-//! A guest that runs the shipped code: `pv` and the xenstore client, and what a test spawns on them.
+//! A guest that runs the shipped code: `pv`, the xenstore client, GEOM, the block frontend, and what
+//! a test spawns on them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::{DomId, Hypervisor};
+use blkfront::Blkfront;
+use exec::Line;
+use geom::Geom;
+use hv::{DomId, Hypervisor, Instant};
 use pv::Pv;
 use xenbus::Store;
 
@@ -13,7 +17,9 @@ use crate::{Dom, DomainConfig, Stop, Toolstack, World};
 /// How long a test waits for what should happen at once.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A guest with `pv` and a connection to xenstore, run by the world's scheduler.
+/// A guest whose parts a test can reach, run by the world's scheduler.
+///
+/// It is what `app` makes of a domain, without console and shell.
 pub struct Guest {
     /// Its domain.
     pub dom: Dom,
@@ -21,22 +27,62 @@ pub struct Guest {
     pub pv: Pv<Dom>,
     /// Its xenstore client.
     pub store: Store,
+    /// Its disks. After each step of its work its laws are checked.
+    pub geom: Geom,
+    /// Its block frontend, if it has one.
+    pub blkfront: Option<Blkfront<Dom>>,
+}
+
+/// What a guest holds; compared before and after, it shows leaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// What it holds of Xen.
+    pub xen: crate::Usage,
+    /// What it holds of xenstore.
+    pub store: crate::xenstored::StoreUsage,
+    /// Pages that it has granted.
+    pub granted: usize,
+    /// Pages that peers still map after the grant ended.
+    pub parked: usize,
+    /// Tasks.
+    pub tasks: usize,
+    /// Geoms, providers, consumers, disk records and requests.
+    pub graph: [usize; 5],
 }
 
 impl Guest {
-    /// Creates the domain and starts it.
+    /// Creates a domain and starts `pv` and the xenstore client in it.
     #[must_use]
     pub fn start(world: &World, toolstack: &Toolstack, id: DomId, config: DomainConfig) -> Self {
         let dom = toolstack.create_domain(id, "guest", config);
         let pv = Pv::new(dom.clone());
         let store = Store::start(&pv);
-        let running = pv.clone();
-        world.run_domain(&dom, move || {
-            running.events.dispatch();
-            running.exec.turn(running.hv.now());
-            running.exec.next_deadline()
-        });
-        Self { dom, pv, store }
+        let geom = Geom::new(geom::Params::default());
+        let (running, mesh) = (pv.clone(), geom.clone());
+        world.run_domain(&dom, move || turn(&running, &mesh));
+        Self {
+            dom,
+            pv,
+            store,
+            geom,
+            blkfront: None,
+        }
+    }
+
+    /// As [`start`](Self::start), with the block frontend.
+    #[must_use]
+    pub fn with_disks(
+        world: &World,
+        toolstack: &Toolstack,
+        id: DomId,
+        config: DomainConfig,
+    ) -> Self {
+        let mut guest = Self::start(world, toolstack, id, config);
+        let pv = &guest.pv;
+        pv.exec
+            .spawn("grants", pv.grants.clone().reclaim(pv.exec.clone()));
+        guest.blkfront = Some(Blkfront::start(pv, &guest.store, &guest.geom));
+        guest
     }
 
     /// Runs the world until `future`, a task of this guest, is done.
@@ -51,6 +97,17 @@ impl Guest {
         world: &World,
         future: impl Future<Output = T> + 'static,
     ) -> Result<T, Stop> {
+        let result = self.spawn(world, future);
+        world.run_until(|_| result.borrow().is_some(), PATIENCE)?;
+        Ok(result.borrow_mut().take().expect("the future is done"))
+    }
+
+    /// Starts `future` as a task of this guest; its result appears when it is done.
+    pub fn spawn<T: 'static>(
+        &self,
+        world: &World,
+        future: impl Future<Output = T> + 'static,
+    ) -> Rc<RefCell<Option<T>>> {
         let result = Rc::new(RefCell::new(None));
         let slot = result.clone();
         self.pv.exec.spawn("test", async move {
@@ -58,7 +115,67 @@ impl Guest {
             *slot.borrow_mut() = Some(value);
         });
         world.wake_domain(self.dom.id());
-        world.run_until(|_| result.borrow().is_some(), PATIENCE)?;
-        Ok(result.borrow_mut().take().expect("the future is done"))
+        result
+    }
+
+    /// What it holds now.
+    #[must_use]
+    pub fn holdings(&self, toolstack: &Toolstack) -> Holdings {
+        let counters = self.geom.counters();
+        let grants = self.pv.grants.usage();
+        Holdings {
+            xen: self.dom.xen().usage(self.dom.id()),
+            store: toolstack.store().usage(self.dom.id()),
+            granted: grants.granted,
+            parked: grants.parked,
+            tasks: self.pv.exec.tasks().len(),
+            graph: [
+                counters.geoms,
+                counters.providers,
+                counters.consumers,
+                counters.disk_records,
+                counters.requests,
+            ],
+        }
+    }
+
+    /// The log so far, as the console would show it.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut number = 0;
+        while let Some(line) = self.pv.log.line_from(number) {
+            number = line.number + 1;
+            let line: &Line = &line;
+            lines.push(line.to_string());
+        }
+        lines
+    }
+}
+
+/// One pass of the run loop: events, tasks and GEOM until nothing is left to do now.
+fn turn(pv: &Pv<Dom>, geom: &Geom) -> Option<Instant> {
+    pv.events.dispatch();
+    let now = pv.hv.now();
+    loop {
+        let before = pv.exec.polls();
+        if pv.exec.turn(now) {
+            return Some(now);
+        }
+        let mut worked = pv.exec.polls() != before;
+        while geom.step(now.since_start()) {
+            worked = true;
+            if let Err(law) = geom.check() {
+                pv.hv.xen().violation(law);
+            }
+        }
+        if !worked {
+            break;
+        }
+    }
+    let deadline = geom.next_deadline().map(|at| Instant(0).after(at));
+    match (pv.exec.next_deadline(), deadline) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -26,7 +26,8 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //!
 //! Guests:
-//! - [`guest`]: the shipped `pv` and xenstore client in a domain
+//! - [`guest`]: a domain that runs the shipped code
+//! - [`storage`]: such a domain with toolstack and disks: what tests start from
 #![forbid(unsafe_code)]
 
 pub mod blkback;
@@ -41,6 +42,7 @@ pub mod guest;
 pub mod layout;
 pub mod rng;
 pub mod schedule;
+pub mod storage;
 pub mod toolstack;
 pub mod world;
 pub mod xenstored;
@@ -54,6 +56,7 @@ pub use frame::{Frame, Memory};
 pub use guest::Guest;
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
+pub use storage::Storage;
 pub use toolstack::{Detach, DetachError, Toolstack, Vbd};
 pub use world::{World, Xen};
 pub use xenstored::Xenstored;

@@ -23,8 +23,6 @@ pub enum Tamper {
     ProducerBack(u32),
     /// A read answers "done", but only so many bytes were written.
     ShortData(usize),
-    /// The data pages are overwritten with this byte after the response.
-    OverwriteAfter(u8),
     /// The response's padding is not zero.
     Padding(u8),
 }
@@ -55,6 +53,8 @@ pub struct Malice {
     pub flip_after_read: bool,
     /// Fill the ring's indices with random values when connecting.
     pub dirty_ring: bool,
+    /// Look through the pages of requests for bytes that are none of the request's.
+    pub spy: bool,
     /// Never let go of a page once mapped.
     pub keep_mapped: bool,
     /// Close the event channel when so many responses have been sent.

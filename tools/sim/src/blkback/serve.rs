@@ -276,6 +276,19 @@ impl Backend {
         segments
     }
 
+    /// Keeps what a request's pages show besides the request's own bytes.
+    fn spy(&mut self, request: &Request, pieces: &[Piece]) {
+        for piece in pieces {
+            let mut bytes = [0; hv::PAGE_SIZE];
+            piece.page.read(0, &mut bytes);
+            if request.operation != READ {
+                bytes[piece.at..piece.at + piece.length].fill(0);
+            }
+            let seen = bytes.iter().filter(|byte| **byte != 0);
+            self.spied.extend(seen);
+        }
+    }
+
     /// Moves the data and answers.
     fn finish(&mut self, xen: &Xen, connection: &mut Connection, job: Job) {
         let number = connection.sent + 1;
@@ -283,6 +296,9 @@ impl Backend {
         let Job { request, plan, .. } = job;
         let (status, pieces) = match plan {
             Ok(pieces) => {
+                if self.config.malice.spy {
+                    self.spy(&request, &pieces);
+                }
                 self.move_data(&request, &pieces, tamper);
                 (OKAY, pieces)
             }
@@ -294,15 +310,6 @@ impl Backend {
         if self.config.malice.keep_mapped {
             self.kept.extend(pieces.into_iter().map(|piece| piece.page));
             self.respond(xen, connection, &request, status, tamper);
-            return;
-        }
-        if let Some(Tamper::OverwriteAfter(byte)) = tamper
-            && request.operation == READ
-        {
-            self.respond(xen, connection, &request, status, tamper);
-            for piece in &pieces {
-                piece.page.fill(piece.at, piece.length, byte);
-            }
             return;
         }
         // The pages are let go before the answer, as the frontend may use them again after it.

@@ -28,14 +28,14 @@ impl Edit {
     }
 
     /// Makes the change, if it may be made.
-    pub(crate) fn apply(&self, tree: &mut Tree, dom: DomId) -> Result<Option<Change>, Refusal> {
+    pub(crate) fn apply(&self, tree: &mut Tree, dom: DomId) -> Result<Vec<Change>, Refusal> {
         match self {
-            Self::Write(path, value) => tree.write(dom, path, value).map(Some),
-            Self::Mkdir(path) => tree.mkdir(dom, path),
+            Self::Write(path, value) => tree.write(dom, path, value).map(|change| vec![change]),
+            Self::Mkdir(path) => tree.mkdir(dom, path).map(Vec::from_iter),
             Self::Remove(path) => tree.remove(dom, path),
-            Self::SetPermissions(path, permissions) => {
-                tree.set_permissions(dom, path, permissions).map(Some)
-            }
+            Self::SetPermissions(path, permissions) => tree
+                .set_permissions(dom, path, permissions)
+                .map(|change| vec![change]),
         }
     }
 }

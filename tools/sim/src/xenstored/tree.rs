@@ -53,8 +53,8 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) path: String,
-    /// The node and all below it went away.
-    pub(crate) removed: bool,
+    /// Only watches on this very node hear of it: it went away with one above it.
+    pub(crate) exact: bool,
     pub(crate) permissions: Rc<[Permission]>,
 }
 
@@ -227,7 +227,7 @@ impl Tree {
     fn changed(&self, path: &str) -> Change {
         Change {
             path: path.into(),
-            removed: false,
+            exact: false,
             permissions: self.nodes[path].permissions.clone(),
         }
     }
@@ -252,25 +252,31 @@ impl Tree {
         Ok((!existed).then(|| self.changed(path)))
     }
 
-    /// Removes a node and all below it; `None` when it was not there, but the one above is.
-    pub(crate) fn remove(&mut self, dom: DomId, path: &str) -> Result<Option<Change>, Refusal> {
+    /// Removes a node and all below it; no change when it was not there, but the one above is.
+    pub(crate) fn remove(&mut self, dom: DomId, path: &str) -> Result<Vec<Change>, Refusal> {
         let above = parent(path).ok_or("EINVAL")?.to_string();
         let Some(node) = self.get(path) else {
             let above = self.get(&above).ok_or("ENOENT")?;
             let may = Self::allowed(&above.permissions, dom, 'w');
-            return if may { Ok(None) } else { Err("EACCES") };
+            return if may { Ok(Vec::new()) } else { Err("EACCES") };
         };
-        let permissions = node.permissions.clone();
-        if !Self::allowed(&permissions, dom, 'w') {
+        if !Self::allowed(&node.permissions, dom, 'w') {
             return Err("EACCES");
         }
-        self.nodes.retain(|other, _| !is_below(other, path));
+        let mut changes = Vec::new();
+        self.nodes.retain(|other, node| {
+            let below = is_below(other, path);
+            if below {
+                changes.push(Change {
+                    path: other.clone(),
+                    exact: other != path,
+                    permissions: node.permissions.clone(),
+                });
+            }
+            !below
+        });
         self.change(&above).children.remove(leaf(path));
-        Ok(Some(Change {
-            path: path.into(),
-            removed: true,
-            permissions,
-        }))
+        Ok(changes)
     }
 
     pub(crate) fn set_permissions(

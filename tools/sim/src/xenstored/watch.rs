@@ -58,11 +58,14 @@ impl Watch {
         {
             return None;
         }
-        if is_below(&change.path, &self.path) {
-            return Some(change.path.clone());
-        }
-        // When a node above goes away, each watch below it hears of its own path.
-        (change.removed && is_below(&self.path, &change.path)).then(|| self.path.clone())
+        // When a node goes away with one above it, watches on the node itself hear of it
+        // (`delete_node` of xenstored_core.c).
+        let hears = if change.exact {
+            change.path == self.path
+        } else {
+            is_below(&change.path, &self.path)
+        };
+        hears.then(|| change.path.clone())
     }
 
     pub(crate) fn is_of(&self, guest: DomId) -> bool {

@@ -1,0 +1,630 @@
+//! A backend that lies: F01 to F17. Each lie ends that one device, with a message; another disk goes
+//! on, nothing leaks, and every request ends exactly once.
+
+use std::time::Duration;
+
+use geom::{Access, Buffer, Errno};
+use sim::storage::XVDA;
+use sim::{Blkback, BlkbackConfig, Disk, Malice, Storage, Tamper};
+
+const XVDB: u32 = XVDA + 16;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn pattern(seed: usize, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|i| (seed + i / 512 * 7 + i % 251) as u8)
+        .collect()
+}
+
+/// A guest with a good disk, `xbd1`, and one whose backend is up to something, `xbd0`.
+struct Scene {
+    storage: Storage,
+    good: Vec<u8>,
+    disk: Disk,
+    bytes: Vec<u8>,
+}
+
+impl Scene {
+    fn new(seed: u64) -> Self {
+        let storage = Storage::new(seed);
+        let good = pattern(1, 1 << 16);
+        let config = BlkbackConfig::default();
+        let _serves = storage.attach(XVDB, &Disk::with(&good), config);
+        storage.until("the good disk is there", |s| s.is_ready("xbd1"));
+        let bytes = pattern(2, 1 << 16);
+        Self {
+            storage,
+            good,
+            disk: Disk::with(&bytes),
+            bytes,
+        }
+    }
+
+    fn attach(&self, config: BlkbackConfig) -> Blkback {
+        self.storage.attach(XVDA, &self.disk, config)
+    }
+
+    /// Attaches an honest backend and waits until its disk is in use.
+    fn attach_ready(&self) -> Blkback {
+        self.storage
+            .attach_ready(&self.disk, BlkbackConfig::default())
+    }
+
+    /// The next response is falsified.
+    fn tamper_next(&self, backend: &Blkback, tamper: Tamper) {
+        let responses = vec![(backend.served().responses + 1, tamper)];
+        backend.set_malice(Malice {
+            responses,
+            ..Malice::default()
+        });
+    }
+
+    fn good_disk_goes_on(&self) {
+        self.storage.expect("xbd1", 0, &self.good);
+    }
+
+    /// The device has failed alone: gone once, said why, and everything comes back.
+    fn has_failed_alone(&self, why: &str) {
+        let storage = &self.storage;
+        storage.until("the error is in xenstore", |s| {
+            s.front_error(XVDA).is_some()
+        });
+        assert!(storage.logged(why), "{}", storage.guest.log().join("\n"));
+        storage.until("xbd0 is gone", |s| s.guest.geom.provider("xbd0").is_none());
+        self.good_disk_goes_on();
+        storage.until("the device is closed", |s| {
+            matches!(s.front_state(XVDA).as_deref(), Some("6") | None)
+        });
+        let (created, gone) = storage.created_and_gone();
+        assert_eq!(created - gone, 1, "the good disk alone is live");
+        storage.run_for(120 * SECOND);
+        assert_eq!(storage.guest.pv.grants.usage().parked, 0);
+        assert_eq!(storage.guest.geom.counters().requests, 0);
+        assert_eq!(storage.guest.geom.counters().dropped_bios, 0);
+    }
+}
+
+/// Every response is a lie of this kind, from the first read of the taste on.
+fn lies_from_the_start(tamper: Tamper, why: &str) {
+    for seed in 0..5 {
+        let scene = Scene::new(seed);
+        let backend = scene.attach(BlkbackConfig {
+            malice: Malice {
+                every_response: Some(tamper),
+                ..Malice::default()
+            },
+            ..BlkbackConfig::default()
+        });
+        scene.has_failed_alone(why);
+        drop(backend);
+    }
+}
+
+/// One lie, while two reads are outstanding on a disk in use: the honest answer before it counts, the
+/// other read fails.
+fn lies_in_use(tamper: Tamper, why: &str) {
+    for seed in 10..15 {
+        let scene = Scene::new(seed);
+        let backend = scene.attach_ready();
+        backend.set_held(true);
+        let reads = [0, 8192].map(|at| scene.storage.begin_read("xbd0", at, 4096));
+        scene
+            .storage
+            .until("two reads are out", |_| backend.pending() == 2);
+        scene.tamper_next(&backend, tamper);
+        backend.set_held(false);
+        scene.has_failed_alone(why);
+        let outcomes = reads.map(|read| read.outcome().expect("each read has ended"));
+        let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        assert!(failed >= 1, "{outcomes:?}");
+        for outcome in outcomes {
+            assert!(
+                matches!(outcome, Ok(4096) | Err(Errno::NoDevice)),
+                "{outcome:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn f01_response_id_out_of_range() {
+    for id in [0, 0xffff, 1 << 32, u64::MAX] {
+        lies_from_the_start(Tamper::Id(id), "which is not outstanding");
+    }
+    lies_in_use(Tamper::Id(u64::MAX), "which is not outstanding");
+}
+
+#[test]
+fn f02_response_id_answered_before_or_never_issued() {
+    lies_in_use(Tamper::Twice, "which is not outstanding");
+    lies_in_use(Tamper::Before(7 << 16), "which is not outstanding");
+}
+
+#[test]
+fn f03_wrong_operation() {
+    for operation in [1, 2, 3, 4, 6, 255] {
+        lies_from_the_start(Tamper::Operation(operation), "to a request for operation 0");
+    }
+    lies_in_use(Tamper::Operation(1), "to a request for operation 0");
+}
+
+#[test]
+fn f04_a_status_that_is_no_status_is_an_error_of_that_request() {
+    for status in [1, -3, 0x7fff, i16::MIN] {
+        let scene = Scene::new(20);
+        let backend = scene.attach_ready();
+        scene.tamper_next(&backend, Tamper::Status(status));
+        let read = scene.storage.read("xbd0", 0, 4096);
+        assert_eq!(read.err(), Some(Errno::Io), "status {status}");
+        scene.storage.expect("xbd0", 0, &scene.bytes[..4096]);
+    }
+}
+
+/// Attaches with `trusted=0`: the administrator does not trust the backend.
+fn attach_untrusted(scene: &Scene, malice: Malice) -> Blkback {
+    let backend = scene.attach(BlkbackConfig {
+        malice,
+        ..BlkbackConfig::default()
+    });
+    let path = format!("{}/trusted", backend.vbd().frontend_path());
+    scene.storage.toolstack.store().write(&path, "0");
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    backend
+}
+
+#[test]
+fn f05_data_that_is_shorter_than_claimed_shows_nothing_old() {
+    let scene = Scene::new(30);
+    scene.disk.write(0, &[0xcc; 1 << 16]);
+    let backend = attach_untrusted(&scene, Malice::default());
+    // Every page of the pool has held the disk's 0xcc once.
+    scene.storage.expect("xbd0", 0, &[0xcc; 1 << 16]);
+    scene.tamper_next(&backend, Tamper::ShortData(512));
+    // The sectors there are zero, and so is the rest.
+    scene.storage.expect("xbd0", 1 << 20, &[0; 4096]);
+    // And nothing old of another read is what a claim without data brings.
+    scene.tamper_next(&backend, Tamper::ShortData(0));
+    scene.storage.expect("xbd0", 0, &[0; 8192]);
+}
+
+#[test]
+fn f06_a_page_written_after_the_answer_changes_nothing() {
+    let scene = Scene::new(31);
+    let backend = scene.attach_ready();
+    backend.set_malice(Malice {
+        keep_mapped: true,
+        ..Malice::default()
+    });
+    let device = scene.storage.open("xbd0", Access::READ);
+    let buffer = Buffer::zeroed(16384);
+    let into = buffer.clone();
+    let read = scene
+        .storage
+        .ask(async move { device.read_into(4096, into).await });
+    assert_eq!(read, Ok(()));
+    assert!(backend.kept() >= 4);
+    backend.scribble_kept(0xee);
+    assert!(buffer.to_vec() == scene.bytes[4096..20480]);
+}
+
+#[test]
+fn f07_an_untrusted_backend_is_shown_the_requests_bytes_alone() {
+    let scene = Scene::new(32);
+    scene.disk.write(0, &[0; 1 << 16]);
+    let spy = Malice {
+        spy: true,
+        ..Malice::default()
+    };
+    let backend = attach_untrusted(&scene, spy);
+    scene.storage.write("xbd0", 0, &[0x5e; 16384]).unwrap();
+    scene.storage.read("xbd0", 0, 16384).unwrap();
+    scene.storage.write("xbd0", 512, &[0x11; 512]).unwrap();
+    scene.storage.read("xbd0", 32768, 4096).unwrap();
+    assert_eq!(backend.spied(), Vec::<u8>::new());
+}
+
+/// Attaches a backend whose directory says these things, whatever is true.
+fn claims(scene: &Scene, keys: &[(&str, Option<&str>)]) -> Blkback {
+    let keys = keys.iter();
+    let keys = keys.map(|(key, value)| ((*key).into(), value.map(Into::into)));
+    scene.attach(BlkbackConfig {
+        malice: Malice {
+            keys: keys.collect(),
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    })
+}
+
+#[test]
+fn f08_absurd_sector_counts() {
+    let absurd = [
+        "18446744073709551615",
+        "18014398509481984",
+        "-1",
+        "x",
+        "",
+        "0x10",
+    ];
+    for sectors in absurd {
+        let scene = Scene::new(40);
+        let _backend = claims(&scene, &[("sectors", Some(sectors))]);
+        scene
+            .storage
+            .until("an error", |s| s.front_error(XVDA).is_some());
+        assert_eq!(scene.storage.created_and_gone(), (1, 0), "{sectors:?}");
+        scene.good_disk_goes_on();
+    }
+    let scene = Scene::new(41);
+    let _backend = claims(&scene, &[("sectors", Some("0"))]);
+    scene
+        .storage
+        .until("the message", |s| s.logged("no medium"));
+    scene.good_disk_goes_on();
+}
+
+#[test]
+fn f08_sectors_that_shrink_below_what_is_in_use() {
+    let scene = Scene::new(42);
+    let backend = scene.attach_ready();
+    backend.set_held(true);
+    let read = scene.storage.begin_read("xbd0", 8192, 4096);
+    scene
+        .storage
+        .until("the read is out", |_| backend.pending() == 1);
+    backend.resize(8);
+    let shrunk = |s: &Storage| {
+        s.guest
+            .geom
+            .provider("xbd0")
+            .is_some_and(|p| p.media_size == 4096)
+    };
+    scene.storage.until("xbd0 has shrunk", shrunk);
+    backend.set_held(false);
+    scene
+        .storage
+        .until("the read has ended", |_| read.outcome().is_some());
+    let beyond = scene.storage.read("xbd0", 4096, 4096);
+    assert_eq!(beyond.err(), Some(Errno::BeyondEnd));
+    scene.storage.expect("xbd0", 0, &scene.bytes[..4096]);
+    assert_eq!(
+        backend.served().errors,
+        0,
+        "nothing beyond the end reached the backend"
+    );
+    scene.good_disk_goes_on();
+}
+
+#[test]
+fn f08_sectors_that_become_a_lie_in_use_end_the_disk() {
+    let scene = Scene::new(43);
+    let backend = scene.attach_ready();
+    backend.write_key("sectors", "18446744073709551615");
+    backend.write_key("state", "4");
+    scene.has_failed_alone("sectors are more than any disk has");
+}
+
+#[test]
+fn f09_absurd_sector_sizes() {
+    for size in ["0", "511", "3", "2147483648", "8192", "-512", "512k"] {
+        let scene = Scene::new(50);
+        let _backend = claims(&scene, &[("sector-size", Some(size))]);
+        scene
+            .storage
+            .until("an error", |s| s.front_error(XVDA).is_some());
+        assert_eq!(scene.storage.created_and_gone(), (1, 0), "{size:?}");
+        scene.good_disk_goes_on();
+    }
+    let scene = Scene::new(51);
+    let unaligned = [("sector-size", Some("4096")), ("sectors", Some("32769"))];
+    let _backend = claims(&scene, &unaligned);
+    scene
+        .storage
+        .until("an error", |s| s.front_error(XVDA).is_some());
+    assert!(scene.storage.logged("no multiple of 4096"));
+}
+
+#[test]
+fn f10_a_physical_sector_size_that_cannot_be_is_ignored() {
+    for size in ["0", "256", "768", "x", "99999999999999999999"] {
+        let scene = Scene::new(52);
+        let _backend = claims(&scene, &[("physical-sector-size", Some(size))]);
+        scene
+            .storage
+            .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+        let provider = scene.storage.guest.geom.provider("xbd0").unwrap();
+        assert!(
+            provider.stripe_size <= 512,
+            "{size}: {}",
+            provider.stripe_size
+        );
+    }
+    let scene = Scene::new(53);
+    let _backend = claims(&scene, &[("physical-sector-size", Some("4096"))]);
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    let provider = scene.storage.guest.geom.provider("xbd0").unwrap();
+    assert_eq!(provider.stripe_size, 4096);
+}
+
+#[test]
+fn f11_absurd_indirect_offers_are_clamped() {
+    for offer in ["0", "5", "4294967295", "99999999999999999999", "-1", "many"] {
+        let scene = Scene::new(54);
+        let backend = claims(&scene, &[("feature-max-indirect-segments", Some(offer))]);
+        scene
+            .storage
+            .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+        scene.storage.expect("xbd0", 0, &scene.bytes);
+        let indirect = backend.served().indirect;
+        assert_eq!(indirect > 0, offer == "4294967295", "{offer}: {indirect}");
+    }
+}
+
+#[test]
+fn f12_absurd_ring_offers_are_clamped() {
+    let cases: [(Option<&str>, Option<&str>, u32); 8] = [
+        (Some("31"), None, 512),
+        (Some("-1"), None, 32),
+        (Some("big"), None, 32),
+        (Some("4294967296"), None, 32),
+        (None, Some("7"), 128),
+        (None, Some("0"), 32),
+        (Some("4"), Some("2"), 64),
+        (Some("1"), Some("16"), 64),
+    ];
+    for (order, pages, entries) in cases {
+        let scene = Scene::new(55);
+        let keys = [("max-ring-page-order", order), ("max-ring-pages", pages)];
+        let backend = claims(&scene, &keys);
+        scene
+            .storage
+            .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+        let served = backend.served().ring_entries;
+        assert_eq!(served, entries, "{order:?} {pages:?}");
+    }
+}
+
+#[test]
+fn f13_queue_offers_are_not_taken() {
+    for queues in ["0", "4294967296", "8"] {
+        let scene = Scene::new(56);
+        let backend = claims(&scene, &[("multi-queue-max-queues", Some(queues))]);
+        scene
+            .storage
+            .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+        let front = backend.vbd().frontend_path();
+        let store = scene.storage.toolstack.store();
+        assert!(!store.exists(&format!("{front}/multi-queue-num-queues")));
+    }
+}
+
+/// Attaches a backend that goes through these states and then either goes on honestly or is silent.
+fn goes_through(scene: &Scene, states: &[u32], then_silent: bool) -> Blkback {
+    scene.attach(BlkbackConfig {
+        malice: Malice {
+            states: states.to_vec(),
+            state_time: Duration::from_millis(5),
+            then_silent,
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    })
+}
+
+#[test]
+fn f14_a_backend_that_never_answers_is_complained_of_and_detached() {
+    for states in [&[1][..], &[1, 2], &[1, 7], &[0], &[1, 2, 3], &[1, 2, 5]] {
+        let scene = Scene::new(60);
+        let backend = goes_through(&scene, states, true);
+        scene.storage.run_for(60 * SECOND);
+        scene.good_disk_goes_on();
+        assert_eq!(scene.storage.created_and_gone(), (1, 0), "{states:?}");
+        drop(backend);
+        let detach = scene.storage.toolstack.detach(&Storage::vbd(XVDA), true);
+        scene
+            .storage
+            .until("it is detached", |_| detach.outcome().is_some());
+        scene.storage.run_for(120 * SECOND);
+        assert_eq!(scene.storage.guest.pv.grants.usage().parked, 0);
+    }
+}
+
+#[test]
+fn f14_a_backend_that_never_connects_says_so_once() {
+    let scene = Scene::new(61);
+    let _backend = goes_through(&scene, &[1, 2], true);
+    scene.storage.run_for(600 * SECOND);
+    assert_eq!(scene.storage.count_logged("does not connect"), 1);
+}
+
+#[test]
+fn f14_connected_without_initwait_is_no_connection_of_ours() {
+    let scene = Scene::new(62);
+    let backend = goes_through(&scene, &[4], true);
+    scene.storage.run_for(60 * SECOND);
+    assert_eq!(scene.storage.created_and_gone(), (1, 0));
+    assert!(matches!(
+        scene.storage.front_state(XVDA).as_deref(),
+        Some("5" | "6")
+    ));
+    scene.good_disk_goes_on();
+    drop(backend);
+}
+
+#[test]
+fn f14_a_state_that_oscillates_ends_in_peace() {
+    for (seed, pair) in [[2, 4], [4, 5], [2, 6], [5, 6], [1, 4], [4, 6]]
+        .iter()
+        .enumerate()
+    {
+        let scene = Scene::new(70 + seed as u64);
+        let states: Vec<_> = (0..1000).map(|i| pair[i % 2]).collect();
+        let backend = goes_through(&scene, &states, true);
+        scene.storage.run_for(600 * SECOND);
+        scene.good_disk_goes_on();
+        let lines = scene.storage.guest.log().len();
+        assert!(lines < 200, "{pair:?}: {lines} lines");
+        let detach = scene.storage.toolstack.detach(&backend.vbd(), true);
+        scene
+            .storage
+            .until("it is detached", |_| detach.outcome().is_some());
+        scene.storage.run_for(120 * SECOND);
+        let (created, gone) = scene.storage.created_and_gone();
+        assert_eq!(created - gone, 1, "{pair:?}");
+        assert_eq!(scene.storage.guest.pv.grants.usage().parked, 0, "{pair:?}");
+    }
+}
+
+#[test]
+fn f14_closing_and_then_silence_is_let_go() {
+    let scene = Scene::new(63);
+    let backend = scene.attach_ready();
+    backend.close();
+    backend.set_frozen(true);
+    scene.storage.until("the frontend is closed", |s| {
+        s.front_state(XVDA).as_deref() == Some("6")
+    });
+    assert_eq!(scene.storage.created_and_gone(), (2, 1));
+    scene.good_disk_goes_on();
+}
+
+#[test]
+fn f15_a_flush_that_is_offered_but_not_known_is_not_asked_again() {
+    let scene = Scene::new(80);
+    let keys = [("feature-flush-cache", "1"), ("feature-barrier", "1")];
+    let keys = keys.map(|(key, value)| (key.into(), Some(value.into())));
+    let backend = scene.attach(BlkbackConfig {
+        flush: false,
+        barrier: false,
+        malice: Malice {
+            keys: keys.into(),
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    });
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    let flush = || {
+        let device = scene.storage.open("xbd0", Access::READ_WRITE);
+        scene.storage.ask(async move { device.flush().await })
+    };
+    assert_eq!(flush(), Err(Errno::NotSupported));
+    let asked = backend.served().errors;
+    assert_eq!(asked, 2, "a flush, and a barrier in its place");
+    assert_eq!(flush(), Err(Errno::NotSupported));
+    assert_eq!(
+        backend.served().errors,
+        asked,
+        "the backend is not asked again"
+    );
+    scene.storage.expect("xbd0", 0, &scene.bytes[..4096]);
+}
+
+#[test]
+fn f15_a_barrier_stands_in_for_a_flush_that_is_withdrawn() {
+    let scene = Scene::new(81);
+    let keys = vec![("feature-flush-cache".into(), Some("1".into()))];
+    let backend = scene.attach(BlkbackConfig {
+        flush: false,
+        malice: Malice {
+            keys,
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    });
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    let device = scene.storage.open("xbd0", Access::READ_WRITE);
+    assert_eq!(
+        scene.storage.ask(async move { device.flush().await }),
+        Ok(())
+    );
+    assert_eq!(backend.served().barriers, 1);
+}
+
+#[test]
+fn f16_unknown_info_bits_and_a_write_permission_that_flips() {
+    let scene = Scene::new(82);
+    let backend = claims(&scene, &[("info", Some("4294967288"))]);
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    scene.storage.write("xbd0", 0, &[1; 512]).unwrap();
+    // The backend takes the permission back while the disk is writable: its refusal is an error.
+    backend.write_key("info", "4");
+    backend.configure(|config| config.read_only = true);
+    backend.write_key("state", "4");
+    scene.storage.run_for(SECOND);
+    let refused = scene.storage.write("xbd0", 0, &[2; 512]);
+    assert_eq!(refused.err(), Some(Errno::Io));
+    scene.storage.expect("xbd0", 0, &[1; 512]);
+    scene.good_disk_goes_on();
+}
+
+#[test]
+fn f17_pages_kept_mapped_after_the_answer_stay_parked_and_bounded() {
+    let scene = Scene::new(83);
+    let backend = scene.attach(BlkbackConfig {
+        malice: Malice {
+            keep_mapped: true,
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    });
+    scene
+        .storage
+        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
+    let pages = scene.storage.holdings().xen.pages;
+    for _ in 0..200 {
+        scene.storage.expect("xbd0", 0, &scene.bytes);
+    }
+    assert_eq!(
+        scene.storage.holdings().xen.pages,
+        pages,
+        "no page per request"
+    );
+    scene.storage.detach(XVDA);
+    scene.storage.run_for(SECOND);
+    let parked = scene.storage.guest.pv.grants.usage().parked;
+    assert!(parked > 0, "what the backend still maps is not used again");
+    scene.good_disk_goes_on();
+    backend.release_kept();
+    scene.storage.run_for(5 * SECOND);
+    assert_eq!(scene.storage.guest.pv.grants.usage().parked, 0);
+}
+
+#[test]
+fn f17_a_backend_that_keeps_the_pages_of_every_connection_is_given_no_more() {
+    let scene = Scene::new(84);
+    let backend = scene.attach(BlkbackConfig {
+        malice: Malice {
+            keep_mapped: true,
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    });
+    for _ in 0..400 {
+        scene.storage.run_for(11 * SECOND);
+        if scene.storage.is_ready("xbd0") {
+            scene.storage.read("xbd0", 0, 1 << 16).unwrap();
+            backend.close();
+        }
+    }
+    assert!(
+        scene.storage.logged("still map"),
+        "{}",
+        scene.storage.guest.log().join("\n")
+    );
+    scene.good_disk_goes_on();
+    let parked = scene.storage.guest.pv.grants.usage().parked;
+    assert!(
+        parked <= 2048 / 8 + 200,
+        "{parked} pages of 2048 are parked"
+    );
+}
