@@ -13,6 +13,7 @@ use core::time::Duration;
 use exec::{Executor, Level, Log, Notify};
 use xen_abi::io::xs_wire::{PAYLOAD_MAX, kind};
 
+use crate::admission::Admission;
 use crate::error::{ProtocolError, StoreError};
 use crate::number;
 use crate::watch::{Phase, WatchState};
@@ -80,6 +81,7 @@ pub(crate) struct Client {
     usage: Cell<StoreUse>,
     /// There is something to send.
     pub(crate) work: Notify,
+    pub(crate) admission: Rc<Admission>,
 }
 
 impl Client {
@@ -95,6 +97,7 @@ impl Client {
             lost: Cell::new(None),
             usage: Cell::default(),
             work: Notify::new(),
+            admission: Rc::default(),
         }
     }
 

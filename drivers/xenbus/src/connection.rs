@@ -196,6 +196,8 @@ impl<M: SharedMem> Connection<M> {
         if page.load_u32(SERVER_FEATURES) & FEATURE_RECONNECTION == 0 {
             return false;
         }
+        // What the daemon reported of the old connection has been heard.
+        page.store_u32(ERROR, 0);
         page.store_u32(CONNECTION, RECONNECT);
         true
     }

@@ -6,6 +6,7 @@
 //! - [`number`], [`path`], [`permission`]: what stands in nodes and their names, read strictly; pure
 //! - [`error`]: [`StoreError`], and [`ProtocolError`], what ends a connection
 //! - `connection`: the ring to the daemon: one task that moves bytes and matches answers
+//! - `admission`: how many transactions are open at once
 //! - `client`: what that task and the handles share
 //! - `either`: waiting for one of two things
 //! - [`store`]: [`Store`], the handle that everybody uses; transactions
@@ -21,6 +22,7 @@
 
 extern crate alloc;
 
+mod admission;
 pub mod bus;
 mod client;
 mod connection;

@@ -11,6 +11,7 @@ use hv::{DomId, Hypervisor};
 use pv::Pv;
 use xen_abi::io::xs_wire::kind;
 
+use crate::admission::Admitted;
 use crate::client::{Client, StoreUse, TransactionId, transaction_id};
 use crate::connection::{Connection, run};
 use crate::error::StoreError;
@@ -272,11 +273,13 @@ impl Store {
 /// A transaction that has been started; ends without its changes when dropped.
 struct Open {
     store: Store,
+    _admitted: Admitted,
 }
 
 impl Open {
     async fn start(store: &Store) -> Result<Self, StoreError> {
         let client = &store.client;
+        let admitted = client.admission.admit().await;
         let payload = client
             .ask(kind::TRANSACTION_START, None, b"\0".to_vec())
             .await?;
@@ -287,6 +290,7 @@ impl Open {
                 client: client.clone(),
                 transaction,
             },
+            _admitted: admitted,
         })
     }
 

@@ -105,7 +105,6 @@ impl Setting {
         for index in INDICES {
             self.page.store_u32(index, 0);
         }
-        self.page.store_u32(ERROR, 0);
         self.page.store_u32(CONNECTION, 0);
         self.kick();
     }
