@@ -74,6 +74,11 @@ impl DiskBio {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn request(&self) -> RequestId {
+        self.token.request
+    }
+
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
     /// [`Disk::strategy`](crate::disk::Disk::strategy); it never calls back and never allocates.
     pub fn complete(mut self, result: Result<(), Errno>) {
@@ -166,6 +171,14 @@ impl Inbox {
         let completion = self.completions.borrow_mut().pop_front()?;
         self.outstanding.set(self.outstanding.get() - 1);
         Some(completion)
+    }
+
+    /// The results that wait, in their order.
+    #[cfg(test)]
+    pub(crate) fn describe(&self) -> std::string::String {
+        let completions = self.completions.borrow();
+        let results = completions.iter().map(|completion| completion.result);
+        std::format!("{:?}", results.collect::<std::vec::Vec<_>>())
     }
 
     pub(crate) fn set_waker(&self, waker: &Waker) {

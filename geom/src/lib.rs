@@ -45,6 +45,8 @@ pub mod id;
 pub mod media;
 pub mod memory;
 mod mesh;
+#[cfg(test)]
+mod model;
 mod node;
 mod notice;
 mod open;

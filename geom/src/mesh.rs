@@ -270,6 +270,12 @@ impl Geom {
         self.0.graph.borrow_mut().notices.take()
     }
 
+    /// Completions that no poll has worked on.
+    #[cfg(test)]
+    pub(crate) fn waiting_completions(&self) -> String {
+        self.0.inbox.describe()
+    }
+
     /// Runs `work` over the graph: for dumps and checks.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Graph) -> T) -> T {
         work(&self.0.graph.borrow())

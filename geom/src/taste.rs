@@ -40,6 +40,17 @@ pub(crate) struct Taste {
     pub(crate) restart: bool,
 }
 
+#[cfg(test)]
+impl Taste {
+    /// All that decides how it goes on.
+    pub(crate) fn state(&self) -> std::string::String {
+        let read = self.waiting.as_ref().map(|waiting| waiting.ticket.result());
+        let flags = [self.refresh, self.late, self.cancelled, self.restart];
+        let seen = (self.media.held(), self.media.size());
+        std::format!("{}{read:?}{flags:?}{seen:?}{:?}", self.class, self.deadline)
+    }
+}
+
 /// A read that is out.
 struct Waiting {
     need: Need,

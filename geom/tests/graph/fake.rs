@@ -49,7 +49,11 @@ impl Fake {
 
     /// Executes and completes the request at `index` of those held.
     pub(crate) fn finish(&self, index: usize) {
-        let bio = self.held.borrow_mut().remove(index).unwrap();
+        let bio = self
+            .held
+            .borrow_mut()
+            .remove(index)
+            .expect("a held request");
         self.execute(bio);
     }
 
@@ -89,7 +93,7 @@ impl Fake {
             (_, None) => panic!("{bio:?} is outside the media"),
             (Command::Read, Some(bytes)) => {
                 let mut zeroed = vec![1; bytes.len()];
-                bio.data.read(0, &mut zeroed).unwrap();
+                bio.data.read(0, &mut zeroed).expect("all of the buffer");
                 assert!(
                     zeroed.iter().all(|byte| *byte == 0),
                     "read buffers are zeroed"

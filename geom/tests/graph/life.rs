@@ -47,9 +47,12 @@ struct Unit {
     handle: Option<DiskHandle>,
 }
 
+/// The end of a request: a read's bytes, or nothing.
+type End = Result<Option<Vec<u8>>, Errno>;
+
 /// A request whose end was not seen yet.
 struct Out {
-    future: Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, Errno>>>>,
+    future: Pin<Box<dyn Future<Output = End>>>,
     /// What a read must bring.
     expected: Option<Vec<u8>>,
 }
@@ -162,7 +165,11 @@ impl Life {
             return;
         };
         if self.random.one_in(5) {
-            let bio = fake.held.borrow_mut().remove(index).unwrap();
+            let bio = fake
+                .held
+                .borrow_mut()
+                .remove(index)
+                .expect("a held request");
             bio.complete(Err(Errno::Io));
         } else {
             fake.finish(index);

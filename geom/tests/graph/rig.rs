@@ -73,7 +73,10 @@ impl Rig {
     }
 
     pub(crate) fn create(&self, params: DiskParams, fake: &Rc<Fake>) -> DiskHandle {
-        let handle = self.geom.disk_create(params, fake.driver()).unwrap();
+        let handle = self
+            .geom
+            .disk_create(params, fake.driver())
+            .expect("a sound disk");
         self.check();
         handle
     }
@@ -94,7 +97,10 @@ impl Rig {
     }
 
     pub(crate) fn open(&self, name: &str, access: Access) -> Device {
-        let device = self.geom.open_as(name, access, "test").unwrap();
+        let device = self
+            .geom
+            .open_as(name, access, "test")
+            .expect("nobody in the way");
         self.check();
         device
     }
