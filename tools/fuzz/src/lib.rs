@@ -8,7 +8,11 @@
 //! | --- | --- |
 //! | [`gpt`] | GUID partition tables |
 //! | [`mbr`] | master boot records and chains of extended ones |
-//! | [`image`] | how those two turn an input into a disk |
+//! | [`xenstore_message`] | messages of the xenstore daemon, however they are cut |
+//! | [`numbers`] | numbers in the store and numbers people type |
+//! | [`response_ring`] | the frontend's end of a request ring |
+//! | [`command_line`] | the kernel command line and lines at the shell |
+//! | [`image`] | how the first two turn an input into a disk |
 //! | [`repair`] | makes a changed GPT consistent again |
 //! | [`judge`] | an independent reading of both, to compare with |
 //! | [`laws`] | what holds for every accepted table |
@@ -29,12 +33,16 @@
 //! its own, and its README has the one command that runs it.
 #![forbid(unsafe_code)]
 
+pub mod command_line;
 pub mod gpt;
 pub mod image;
 pub mod judge;
 pub mod laws;
 pub mod mbr;
 pub mod mutate;
+pub mod numbers;
 pub mod random;
 pub mod repair;
 pub mod replay;
+pub mod response_ring;
+pub mod xenstore_message;
