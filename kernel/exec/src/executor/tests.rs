@@ -144,3 +144,24 @@ fn a_notification_before_the_wait_is_not_lost() {
     exec.turn(at(0));
     assert_eq!(seen.get(), 2, "two notifications before a wait are one");
 }
+
+#[test]
+fn dropped_tasks_let_go_of_the_executor_that_they_own() {
+    struct SpawnsWhenDropped(Executor);
+    impl Drop for SpawnsWhenDropped {
+        fn drop(&mut self) {
+            self.0.spawn("last words", async {});
+        }
+    }
+    let exec = Executor::new();
+    let inner = Rc::downgrade(&exec.inner);
+    let own = SpawnsWhenDropped(exec.clone());
+    exec.spawn("sleeper", async move {
+        own.0.sleep(Duration::from_secs(1)).await;
+    });
+    exec.turn(at(0));
+    exec.drop_tasks();
+    assert!(exec.tasks().is_empty());
+    drop(exec);
+    assert!(inner.upgrade().is_none(), "nobody owns it any more");
+}
