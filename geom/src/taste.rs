@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use crate::access::Access;
 use crate::bio::Command;
-use crate::class::Class;
+use crate::errno::Errno;
 use crate::graph::Graph;
 use crate::id::{ConsumerId, ProviderId};
 use crate::media::{BUDGET, Media, Need};
@@ -56,6 +56,17 @@ struct Waiting {
     need: Need,
     data: Buffer,
     ticket: Rc<Ticket>,
+}
+
+impl Taste {
+    /// Gives the media what a read has brought, or that it failed.
+    fn supply(&mut self, result: Result<(), Errno>, waiting: &Waiting) {
+        let need = waiting.need;
+        let bytes = waiting.data.to_vec();
+        if result.is_err() || self.media.supply(need.offset, &bytes).is_err() {
+            self.media.supply_error(need);
+        }
+    }
 }
 
 /// What a taste does next.
@@ -132,7 +143,8 @@ impl Mesh {
         loop {
             let next = {
                 let mut graph = self.graph.borrow_mut();
-                graph.next_of_taste(id, &self.classes, self.params.taste_reads, self)
+                let resumed = graph.resume_taste(id, self);
+                resumed.unwrap_or_else(|| graph.ask_classes(id, self))
             };
             match next {
                 Next::Wait => return,
@@ -143,7 +155,7 @@ impl Mesh {
     }
 
     /// Opens the taste's consumer at its first step.
-    fn open_for_taste(&self, id: ProviderId) -> Result<(), crate::Errno> {
+    fn open_for_taste(&self, id: ProviderId) -> Result<(), Errno> {
         let consumer = {
             let graph = self.graph.borrow();
             let Some(taste) = graph.tastes.get(&id) else {
@@ -227,69 +239,60 @@ impl Graph {
         }
     }
 
-    fn next_of_taste(
-        &mut self,
-        id: ProviderId,
-        classes: &[Rc<dyn Class>],
-        most_reads: u32,
-        mesh: &Mesh,
-    ) -> Next {
-        let (Some(taste), Some(provider)) = (self.tastes.get_mut(&id), self.providers.get_mut(&id))
-        else {
-            return Next::Wait;
+    /// Takes back the read that was out, unless the taste is not wanted any more.
+    fn resume_taste(&mut self, id: ProviderId, mesh: &Mesh) -> Option<Next> {
+        let taste = self.tastes.get_mut(&id)?;
+        let provider = self.providers.get_mut(&id)?;
+        let result = match &taste.waiting {
+            Some(waiting) => match waiting.ticket.result() {
+                None => return Some(Next::Wait),
+                done => done,
+            },
+            None => None,
         };
-        if let Some(waiting) = &taste.waiting {
-            let Some(result) = waiting.ticket.result() else {
-                return Next::Wait;
-            };
-            let (need, bytes) = (waiting.need, waiting.data.to_vec());
-            let supplied = result.is_ok() && taste.media.supply(need.offset, &bytes).is_ok();
-            if !supplied {
-                taste.media.supply_error(need);
-            }
-            taste.waiting = None;
-            taste.deadline = if taste.late {
-                mesh.now.get() + mesh.params.taste_deadline
-            } else {
-                taste.deadline
-            };
-            taste.late = false;
-            provider.tasted = Tasted::Running;
-        }
         if provider.counts.write > 0 {
-            return Next::End(Tasted::Writing);
+            return Some(Next::End(Tasted::Writing));
         }
         if taste.cancelled || taste.restart || !provider.is_live() {
-            return Next::End(Tasted::Pending);
+            return Some(Next::End(Tasted::Pending));
         }
-        let Some(class) = classes.get(taste.class) else {
-            return Next::End(Tasted::Done);
-        };
-        let verdict = class.taste(&taste.media, &provider.outer);
-        let (consumer, index) = (taste.consumer, taste.class);
-        let (refresh, reads) = (taste.refresh, taste.reads);
-        let attached = self.slicer_on(id, index);
-        match verdict {
-            _ if attached.is_some() && !refresh => {}
-            Err(need) if reads < most_reads && need.length <= BUDGET => {
-                return Next::Read(consumer, need);
+        if let (Some(result), Some(waiting)) = (result, taste.waiting.take()) {
+            taste.supply(result, &waiting);
+            if core::mem::take(&mut taste.late) {
+                taste.deadline = mesh.now.get() + mesh.params.taste_deadline;
+                provider.tasted = Tasted::Running;
             }
-            Err(_) => {
-                let name = self
-                    .providers
-                    .get(&id)
-                    .map(|provider| provider.name.clone());
-                let name = name.as_deref().unwrap_or_default();
-                let class = class.name();
-                self.notices.add(format!(
-                    "{name}: {class} wants to read too much, not tasted"
-                ));
+        }
+        None
+    }
+
+    /// Asks the classes, from the one it had come to, until one needs to read.
+    fn ask_classes(&mut self, id: ProviderId, mesh: &Mesh) -> Next {
+        loop {
+            let (Some(taste), Some(provider)) = (self.tastes.get(&id), self.providers.get(&id))
+            else {
+                return Next::Wait;
+            };
+            let index = taste.class;
+            let Some(class) = mesh.classes.get(index) else {
+                return Next::End(Tasted::Done);
+            };
+            if taste.refresh || self.slicer_on(id, index).is_none() {
+                match class.taste(&taste.media, &provider.outer) {
+                    Err(need) if taste.reads < mesh.params.taste_reads && need.length <= BUDGET => {
+                        return Next::Read(taste.consumer, need);
+                    }
+                    Err(_) => {
+                        let (name, class) = (&provider.name, class.name());
+                        let line = format!("{name}: {class} wants to read too much, not tasted");
+                        self.notices.add(line);
+                    }
+                    Ok(verdict) => self.apply_verdict(id, index, class.name(), verdict),
+                }
             }
-            Ok(verdict) => self.apply_verdict(id, index, class.name(), verdict),
+            if let Some(taste) = self.tastes.get_mut(&id) {
+                taste.class += 1;
+            }
         }
-        if let Some(taste) = self.tastes.get_mut(&id) {
-            taste.class += 1;
-        }
-        self.next_of_taste(id, classes, most_reads, mesh)
     }
 }

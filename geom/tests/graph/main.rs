@@ -1,6 +1,7 @@
 //! The graph from outside: the named scenarios, and random life under the laws.
 
 mod access;
+mod allocation;
 mod creation;
 mod dumps;
 mod fake;

@@ -151,7 +151,7 @@ fn s31_the_first_error_of_any_part_is_the_requests() {
 
 #[test]
 fn s32_completing_needs_no_memory_of_its_own() {
-    // That no allocation happens is shown in tests/allocation.rs; here, that a thousand requests
+    // That no allocation happens is shown in `allocation`; here, that a thousand requests
     // that all end inside one call of the driver end once each.
     let rig = Rig::new();
     let (fake, _handle) = rig.settled_disk(0, pattern(64));
