@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 use lexopt::Parser;
 use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 
-use crate::{image, structure, test};
+use crate::cargo::Cargo;
+use crate::nest::{self, Choice};
+use crate::{bench, image, run, shell, structure, test};
 
 /// What a user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,15 +24,27 @@ pub(crate) enum Command {
     Symbolize(PathBuf),
     /// Run the gate.
     Test(test::Options),
+    /// Replay a run of the simulator.
+    Sim(u64),
+    /// Show Xenolith's console over a demo disk, or a tour of it.
+    Run { nest: Choice, tour: bool },
+    /// A shell in dom0.
+    LabShell(Choice),
+    /// Measure how fast it boots.
+    BenchBoot(Choice),
 }
 
 const OVERVIEW: &str = "\
 cargo xtask COMMAND
 
+  run [--tour]       everything from nothing to Xenolith's console in nested Xen
   build              build the image: target/xenolith/xenolith
   check              check the structure: unsafe, dependencies, sizes, names
   symbolize LOG      source lines for the addresses in an epitaph
   test               the gate: everything that can be checked
+  sim --seed N       replay a run of the simulator
+  lab shell          a shell in the nest's dom0, image and configs in place
+  bench boot         how fast it boots, beside its peers
 
 `cargo xtask COMMAND --help` tells more.
 ";
@@ -53,8 +67,39 @@ files, good names.
 const SYMBOLIZE: &str = "\
 cargo xtask symbolize LOG
 
-Prints the lines of LOG (a console log) that hold addresses of the image's code, and below each
-the functions, files and lines. The image must be the one that wrote the log.
+Prints the backtraces of the epitaphs in LOG (a console log), and below each line the functions,
+files and lines. The image must be the one that wrote the log.
+";
+
+const SIM: &str = "\
+cargo xtask sim --seed N
+
+Runs the shipped drivers and GEOM against a simulated Xen, as seed N has it, and prints what
+happens. A failing test names its seed.
+";
+
+const RUN: &str = "\
+cargo xtask run [--tour] [--suite NAME] [--icount]
+
+Builds the image and the lab, boots QEMU with Xen and a Linux dom0, starts Xenolith over a demo
+disk, and shows its console. Without a terminal, or with --tour, a scripted tour instead.
+
+  --tour        a tour: a disk is read, pulled and attached again
+";
+
+const LAB: &str = "\
+cargo xtask lab shell [--suite NAME] [--icount]
+
+Boots the nest and opens a shell in its dom0. The image and xl-configs are there:
+`xl create -c xl-configs/shell.cfg`.
+
+";
+
+const BENCH: &str = "\
+cargo xtask bench boot [--suite NAME] [--icount]
+
+Measures from `xl create` to ready, side by side with a Linux PV guest and GRUB in one nest.
+
 ";
 
 /// Reads the command line.
@@ -71,6 +116,10 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
                 "build" => plain(parser, BUILD, Command::Build),
                 "check" => plain(parser, CHECK, Command::Check),
                 "symbolize" => symbolize(parser),
+                "sim" => sim(parser),
+                "run" => with_nest(parser, RUN, None),
+                "lab" => with_nest(parser, LAB, Some("shell")),
+                "bench" => with_nest(parser, BENCH, Some("boot")),
                 "test" => test::Options::parse(parser)
                     .map(|options| options.map_or(Command::Help(test::HELP), Command::Test)),
                 _ => bail!("there is no command {name:?}: see `cargo xtask help`"),
@@ -89,6 +138,33 @@ fn plain(mut parser: Parser, help: &'static str, command: Command) -> Result<Com
     }
 }
 
+/// A command that boots a nest; `what` is the one word that must follow it.
+fn with_nest(mut parser: Parser, help: &'static str, what: Option<&str>) -> Result<Command> {
+    let mut nest = Choice::default();
+    let mut tour = false;
+    let mut said = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(help)),
+            Long("tour") if what.is_none() => tour = true,
+            Long(name) => {
+                let name = name.to_owned();
+                if !nest.option(&name, &mut parser)? {
+                    bail!("there is no option --{name} here");
+                }
+            }
+            Value(word) if !said && what.is_some_and(|what| word == what) => said = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    match what {
+        None => Ok(Command::Run { nest, tour }),
+        Some(what) if !said => bail!("what? There is `{what}`"),
+        Some("shell") => Ok(Command::LabShell(nest)),
+        Some(_) => Ok(Command::BenchBoot(nest)),
+    }
+}
+
 fn symbolize(mut parser: Parser) -> Result<Command> {
     let mut log = None;
     while let Some(argument) = parser.next()? {
@@ -102,14 +178,49 @@ fn symbolize(mut parser: Parser) -> Result<Command> {
         .context("which log? `cargo xtask symbolize LOG`")
 }
 
+fn sim(mut parser: Parser) -> Result<Command> {
+    let mut seed = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(SIM)),
+            Long("seed") => seed = Some(parser.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    seed.map(Command::Sim)
+        .context("which seed? `cargo xtask sim --seed N`")
+}
+
+/// Help, with the options that all commands with a nest share.
+fn print_help(text: &str) {
+    print!("{text}");
+    if [RUN, LAB, BENCH].contains(&text) {
+        print!("{}", nest::OPTIONS);
+    }
+}
+
 /// Does what was asked for. Errors are the command's own failure to do its work; a gate that found
 /// faults is a failing status.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Help(text) => print!("{text}"),
+        Command::Help(text) => print_help(text),
+        Command::Run { nest, tour } => return run::command(nest, tour),
+        Command::LabShell(nest) => return shell::command(nest),
+        Command::BenchBoot(nest) => return bench::command(nest),
         Command::Build => image::build::command()?,
         Command::Check => structure::command()?,
         Command::Symbolize(log) => image::symbolize::command(&log)?,
+        // The simulator holds the whole kernel: it is its own program, so that xtask is built fast.
+        Command::Sim(seed) => Cargo::new("run")
+            .args([
+                "--quiet",
+                "--package",
+                "sim",
+                "--",
+                "--seed",
+                &seed.to_string(),
+            ])
+            .run()?,
         Command::Test(options) => return test::command(&options),
     }
     Ok(ExitCode::SUCCESS)
@@ -143,6 +254,38 @@ mod tests {
     }
 
     #[test]
+    fn commands_with_a_nest_share_their_options() {
+        let nest = Choice {
+            suite: lab::Suite::Bookworm,
+            icount: true,
+        };
+        assert_eq!(
+            read(&["run", "--tour", "--suite", "bookworm", "--icount"]),
+            Ok(Command::Run { nest, tour: true })
+        );
+        assert_eq!(
+            read(&["lab", "--icount", "shell", "--suite=bookworm"]),
+            Ok(Command::LabShell(nest))
+        );
+        assert_eq!(
+            read(&["bench", "boot"]),
+            Ok(Command::BenchBoot(Choice::default()))
+        );
+        assert!(read(&["lab"]).unwrap_err().contains("There is `shell`"));
+        assert!(read(&["bench", "boot", "boot"]).is_err());
+        assert!(
+            read(&["lab", "shell", "--tour"])
+                .unwrap_err()
+                .contains("--tour")
+        );
+        assert!(
+            read(&["run", "--suite", "sid"])
+                .unwrap_err()
+                .contains("sid")
+        );
+    }
+
+    #[test]
     fn help_is_found_in_every_place_people_look() {
         for words in [&[][..], &["help"], &["--help"], &["-h"]] {
             assert_eq!(read(words), Ok(Command::Help(OVERVIEW)));
@@ -157,6 +300,8 @@ mod tests {
         assert!(error(&["fly"]).contains("there is no command \"fly\""));
         assert!(error(&["build", "--fast"]).contains("--fast"));
         assert!(error(&["symbolize"]).contains("which log?"));
+        assert!(error(&["sim"]).contains("which seed?"));
+        assert!(error(&["sim", "--seed", "-1"]).contains("-1"));
         assert!(error(&["test", "extra"]).contains("extra"));
     }
 }

@@ -4,12 +4,18 @@
 //! - [`image`]: building, checking and symbolising the image
 //! - [`structure`]: the house rules, as checks
 //! - [`test`]: the gate
+//! - [`run`], [`shell`], [`bench`]: the commands that show it in nested Xen
+//! - [`nest`]: a nest with the image in place
 //! - [`cargo`], [`project`]: running cargo, and where things are
 
+mod bench;
 mod cargo;
 mod command;
 mod image;
+mod nest;
 mod project;
+mod run;
+mod shell;
 mod structure;
 mod test;
 

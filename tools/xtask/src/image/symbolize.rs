@@ -15,8 +15,7 @@ use super::names::short;
 /// Bytes of a section of the debug file.
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// `cargo xtask symbolize LOG`: prints each line of the log that holds code addresses, and below
-/// it where they are.
+/// `cargo xtask symbolize LOG`: prints the backtraces in the log, and below each line where it is.
 pub(crate) fn command(log: &Path) -> Result<()> {
     let debug = build::paths().debug;
     let bytes = fs::read(&debug)
@@ -26,7 +25,7 @@ pub(crate) fn command(log: &Path) -> Result<()> {
     let text = symbolize(&bytes, &String::from_utf8_lossy(&log_bytes))?;
     if text.is_empty() {
         bail!(
-            "{} holds no address of this image's code: is it the log of another build?",
+            "{} holds no backtrace through this image's code: is it the log of another build?",
             log.display()
         );
     }
@@ -34,27 +33,36 @@ pub(crate) fn command(log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The log's lines that hold code addresses, each with its places.
+/// The lines of the log's epitaphs that hold code addresses, each with its places. The form of an
+/// epitaph is described in `kernel/machine/src/epitaph.rs`.
 fn symbolize(debug: &[u8], log: &str) -> Result<String> {
     let elf = Elf::parse(debug)?;
     let lines = lines(&elf)?;
     let mut text = String::new();
-    for line in log.lines() {
-        let addresses: Vec<u64> = addresses(line)
-            .into_iter()
-            .filter(|address| elf.is_code(*address))
-            .collect();
-        if addresses.is_empty() {
+    let mut faulting = None;
+    for line in log.lines().map(str::trim) {
+        if line.starts_with("cause:") {
+            faulting = None;
+            writeln!(text, "{line}")?;
+        }
+        let is_rip = line.starts_with("rip:");
+        if !is_rip && !line.starts_with('#') {
             continue;
         }
-        writeln!(text, "{}", line.trim_end())?;
-        for address in addresses {
-            // A return address is one behind its call. An instruction's own address, one less, is
-            // inside the instruction before: so only the faulting one is looked up as it is.
-            let exact = line.trim_start().contains("rip");
-            for place in places(&elf, &lines, address - u64::from(!exact))? {
-                writeln!(text, "        {place}")?;
-            }
+        let address = addresses(line).into_iter().next();
+        let Some(address) = address.filter(|address| elf.is_code(*address)) else {
+            continue;
+        };
+        if is_rip {
+            faulting = Some(address);
+            continue;
+        }
+        // A return address is one behind its call, which may be its function's last instruction.
+        // Only the faulting instruction's address is the instruction's own.
+        let back = u64::from(faulting != Some(address));
+        writeln!(text, "{line}")?;
+        for place in places(&elf, &lines, address - back)? {
+            writeln!(text, "        {place}")?;
         }
     }
     Ok(text)
@@ -136,12 +144,16 @@ mod tests {
             .into_iter()
             .find(|symbol| short(&symbol.name).ends_with(wanted))
             .expect("the function has a symbol");
-        let log = format!("a line\nepitaph: rip {:#x}\n", function.address);
-        let text = symbolize(&own, &log).unwrap();
-        assert!(text.starts_with("epitaph: rip 0x"), "{text}");
-        assert!(
-            text.contains(wanted) && text.contains("symbolize.rs:"),
-            "{text}"
+        let next = function.address + 1;
+        let log = format!(
+            "text\r\n--- xenolith epitaph ---\r\ncause: panic\r\nrip: {0:#018x}\r\n\
+             #0 {0:#018x} f+0x0\r\n#1 {next:#x} f+0x1\r\n#2 0x10 nowhere\r\n",
+            function.address
         );
+        let text = symbolize(&own, &log).unwrap();
+        assert!(text.starts_with("cause: panic\n#0 0x"), "{text}");
+        let place = |line: &&str| line.contains(wanted) && line.contains("symbolize.rs:");
+        assert_eq!(text.lines().filter(place).count(), 2, "{text}");
+        assert!(!text.contains("nowhere"), "{text}");
     }
 }

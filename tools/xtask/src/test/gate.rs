@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use super::host::Nested;
 use super::report::{Found, Report, seconds};
 use super::{Options, host, image, need, nested, tools};
 use crate::structure;
@@ -21,15 +22,17 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
         report.part("clippy for the image", tools::clippy_for_image);
         report.part("documentation", tools::documentation);
     }
-    report.part("tests on the host", || host::run(options));
-    let nested_wanted = nested::wanted(options);
-    if options.filter.is_none() || (!nested_wanted.is_empty() && !options.host_only) {
+    let mut own_nests = Vec::new();
+    report.part("tests on the host", || host::run(options, &mut own_nests));
+    let mut nested = nested::wanted(options);
+    if options.filter.is_none() || (!nested.is_empty() && !options.host_only) {
         report.part("image", image::run);
     }
     if options.host_only {
-        leave_out(&mut report, &nested_wanted);
-    } else if !nested_wanted.is_empty() {
-        report.part("tests in nested Xen", || nested::run(options));
+        nested.extend(own_nests.into_iter().flat_map(|program| program.tests));
+        leave_out(&mut report, &nested);
+    } else if !nested.is_empty() || !own_nests.is_empty() {
+        report.part("tests in nested Xen", || nested_tests(options, &own_nests));
     }
     println!("\nall parts took {}", seconds(start.elapsed()));
     Ok(if report.end(options.host_only) {
@@ -37,6 +40,15 @@ pub(crate) fn command(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// First the image's tests, then those of the lab itself.
+fn nested_tests(options: &Options, own_nests: &[Nested]) -> Result<Found> {
+    let mut found = nested::run(options)?;
+    for program in own_nests {
+        found.add(host::run_nested(program, options)?);
+    }
+    Ok(found)
 }
 
 /// Says loudly what does not run.

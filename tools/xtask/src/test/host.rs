@@ -16,8 +16,15 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// And with `--long`.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
+/// A test program with tests that boot a nest of their own.
+pub(super) struct Nested {
+    program: Program,
+    /// Its tests that do.
+    pub tests: Vec<String>,
+}
+
 /// A test program.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Program {
     /// What it is called here: the crate, and the test's file if it is one of `tests/`.
     name: String,
@@ -27,8 +34,8 @@ struct Program {
     folder: PathBuf,
 }
 
-/// Builds and runs the tests.
-pub(super) fn run(options: &Options) -> Result<Found> {
+/// Builds and runs the tests. Those that boot a nest are put off: `nested` gets them.
+pub(super) fn run(options: &Options, nested: &mut Vec<Nested>) -> Result<Found> {
     let messages = Cargo::new("test")
         .args(["--no-run", "--message-format", "json-render-diagnostics"])
         .standard_output()
@@ -38,9 +45,15 @@ pub(super) fn run(options: &Options) -> Result<Found> {
         bail!("cargo built no test program");
     }
     let mut total = Found::new();
-    for program in programs {
+    for program in &programs {
         let start = Instant::now();
-        let found = run_one(&program, options)?;
+        let (found, tests) = run_one(program, options)?;
+        if !tests.is_empty() {
+            nested.push(Nested {
+                program: program.clone(),
+                tests,
+            });
+        }
         if found != Found::default() {
             println!(
                 "   {}: {found} in {}",
@@ -60,16 +73,39 @@ pub(super) fn run(options: &Options) -> Result<Found> {
     Ok(total)
 }
 
-fn run_one(program: &Program, options: &Options) -> Result<Found> {
+/// Runs the tests that were put off, one after another: there is one nest at a time.
+pub(super) fn run_nested(nested: &Nested, options: &Options) -> Result<Found> {
+    let start = Instant::now();
+    let program = &nested.program;
+    let mut command = command(program, options);
+    let ended = program::run(command.args(["--ignored", "--test-threads=1"]), LONG_LIMIT)?;
+    let found = libtest::read(&program.name, &ended, LONG_LIMIT);
+    println!(
+        "   {}: {found} in {}",
+        program.name,
+        seconds(start.elapsed())
+    );
+    Ok(found)
+}
+
+/// What a program found, and its tests that were put off.
+fn run_one(program: &Program, options: &Options) -> Result<(Found, Vec<String>)> {
     let limit = if options.long { LONG_LIMIT } else { LIMIT };
+    let ended = program::run(&mut command(program, options), limit)?;
+    let mut found = libtest::read(&program.name, &ended, limit);
+    let nested = libtest::take_nested(&mut found, &program.name, &ended.text);
+    Ok((found, nested))
+}
+
+/// The program, as cargo would run it.
+fn command(program: &Program, options: &Options) -> Command {
     let mut command = Command::new(&program.path);
     command.args(&options.filter).current_dir(&program.folder);
     command.env("CARGO_MANIFEST_DIR", &program.folder);
     if options.long {
         command.env("XENOLITH_LONG", "1");
     }
-    let ended = program::run(&mut command, limit)?;
-    Ok(libtest::read(&program.name, &ended, limit))
+    command
 }
 
 /// The test programs in cargo's messages.

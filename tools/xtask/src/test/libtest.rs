@@ -5,52 +5,60 @@ use std::time::Duration;
 use super::program::Ended;
 use super::report::Found;
 
+/// Why a test that boots a nest is ignored: the gate runs it later.
+const BOOTS_A_NEST: &str = "ignored, boots a nest";
+
 /// What the test program `name` found.
 pub(super) fn read(name: &str, ended: &Ended, limit: Duration) -> Found {
+    let text = &ended.text;
     let Some(status) = ended.status else {
         let why = format!(
             "its {} s were up; it said:\n{}",
             limit.as_secs(),
-            tail(&ended.text)
+            tail(text)
         );
         return crashed(name, &why);
     };
-    let Some((passed, failed, ignored)) = counts(&ended.text) else {
-        return crashed(
-            name,
-            &format!("it ended with {status}:\n{}", tail(&ended.text)),
-        );
+    let Some((passed, failed, ignored)) = counts(text) else {
+        return crashed(name, &format!("it ended with {status}:\n{}", tail(text)));
     };
-    let lines = |end: &str| -> Vec<String> {
-        let names = ended.text.lines().filter_map(|line| {
-            line.strip_prefix("test ")?
-                .split_once(" ... ")
-                .filter(|(_, said)| said.starts_with(end))
-        });
-        names.map(|(test, _)| format!("{name}: {test}")).collect()
-    };
+    let full = |test: &str| format!("{name}: {test}");
+    let skipped = tests(text, "ignored").map(full).collect();
     let mut found = Found {
         passed,
-        skipped: lines("ignored"),
+        skipped,
         ..Found::default()
     };
-    found
-        .skipped
-        .resize_with(ignored, || format!("{name}: a test"));
-    for test in lines("FAILED") {
-        let short = test.trim_start_matches(name).trim_start_matches(": ");
-        let why = output_of(&ended.text, short);
-        found.failed.push((test, why));
+    found.skipped.resize_with(ignored, || full("a test"));
+    for test in tests(text, "FAILED") {
+        found.failed.push((full(test), output_of(text, test)));
     }
     found
         .failed
-        .resize_with(failed, || (format!("{name}: a test"), tail(&ended.text)));
+        .resize_with(failed, || (full("a test"), tail(text)));
     if failed == 0 && !status.success() {
         found
             .failed
             .push((name.to_owned(), format!("it ended with {status}")));
     }
     found
+}
+
+/// Takes the tests that boot a nest out of what was skipped; returns their names.
+pub(super) fn take_nested(found: &mut Found, name: &str, text: &str) -> Vec<String> {
+    let names: Vec<String> = tests(text, BOOTS_A_NEST)
+        .map(|test| format!("{name}: {test}"))
+        .collect();
+    found.skipped.retain(|test| !names.contains(test));
+    names
+}
+
+/// The names of tests of which libtest says something that starts with `said`.
+fn tests<'a>(text: &'a str, said: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let (test, what) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        what.starts_with(said).then_some(test)
+    })
 }
 
 fn crashed(name: &str, why: &str) -> Found {
@@ -140,6 +148,15 @@ mod tests {
         assert_eq!(found.passed, 1);
         let why = "thread panicked: left != right".to_owned();
         assert_eq!(found.failed, [("geom: disk::a".to_owned(), why)]);
+        assert_eq!(found.skipped, ["geom: b"]);
+    }
+
+    #[test]
+    fn tests_that_boot_a_nest_are_not_skipped_but_run_later() {
+        let text = "test a ... ignored, boots a nest\ntest b ... ignored, why\n\
+                    test result: ok. 0 passed; 0 failed; 2 ignored\n";
+        let mut found = read_text(text, 0);
+        assert_eq!(take_nested(&mut found, "geom", text), ["geom: a"]);
         assert_eq!(found.skipped, ["geom: b"]);
     }
 

@@ -1,16 +1,14 @@
 //! Booting the nests, running the tests, ending the ones that hang.
 
-use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Error, Result};
 use lab::Nest;
 
 use super::list::{GROUPS, Group, Test};
-use crate::image::build;
-use crate::project;
+use crate::nest;
 use crate::test::Options;
 use crate::test::report::{Found, seconds};
 
@@ -35,29 +33,14 @@ pub(crate) fn run(options: &Options) -> Result<Found> {
     let mut total = Found::new();
     for group in GROUPS {
         let tests: Vec<&Test> = tests(group, options).collect();
-        total.add(run_group(group, &tests, boot, run_one));
+        total.add(run_group(
+            group,
+            &tests,
+            |group| nest::boot(&(group.options)()),
+            run_one,
+        ));
     }
     Ok(total)
-}
-
-/// Boots a nest and puts the image and the configs into its dom0.
-fn boot(group: &Group) -> Result<Nest> {
-    let nest = Nest::boot(&(group.options)())?;
-    let image = build::paths().image;
-    let bytes = fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
-    nest.put("/root/xenolith", &bytes)?;
-    nest.check("mkdir -p /root/xl-configs")?;
-    let configs = project::root().join("xl-configs");
-    for entry in fs::read_dir(&configs).context("cannot list xl-configs")? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        nest.put(&format!("/root/xl-configs/{name}"), &fs::read(&path)?)?;
-    }
-    Ok(nest)
 }
 
 /// How a test ended.
