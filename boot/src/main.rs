@@ -8,7 +8,7 @@ use core::panic::PanicInfo;
 
 use app::{Domain, Next};
 use exec::info;
-use hv::{Hypervisor, Instant};
+use hv::{Hypervisor, Instant, ShutdownReason};
 use machine::{Xen, epitaph};
 
 /// Runs the domain until it ends.
@@ -32,6 +32,8 @@ fn run(xen: &Xen) -> ! {
         match domain.turn() {
             Next::Turn => {}
             Next::Sleep(until) => sleep(xen, until),
+            // With the epitaph of any other crash: it is asked for to see one.
+            Next::End(ShutdownReason::Crash) => panic!("a crash was asked for"),
             Next::End(reason) => xen.shutdown(reason),
         }
     }
