@@ -153,6 +153,12 @@ impl Guest {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.pv.exec.drop_tasks();
+    }
+}
+
 /// One pass of the run loop: events, tasks and GEOM until nothing is left to do now.
 fn turn(pv: &Pv<Dom>, geom: &Geom) -> Option<Instant> {
     pv.events.dispatch();

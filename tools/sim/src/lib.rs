@@ -26,7 +26,8 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //!
 //! Guests:
-//! - [`guest`]: a domain that runs the shipped code
+//! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
+//! - [`machine`]: a domain composed as the image is, with its console
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
 #![forbid(unsafe_code)]
 
@@ -40,6 +41,7 @@ pub mod frame;
 pub mod grants;
 pub mod guest;
 pub mod layout;
+pub mod machine;
 pub mod rng;
 pub mod schedule;
 pub mod storage;
@@ -54,6 +56,7 @@ pub use domain::{DomainConfig, Ended, Usage};
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
 pub use guest::Guest;
+pub use machine::Machine;
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use storage::Storage;

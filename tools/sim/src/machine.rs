@@ -1,0 +1,151 @@
+//! A whole domain, composed as the image is, on the simulated Xen: boots, is typed at, is read.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use app::{Domain, Next};
+use hv::{DomId, Hypervisor, Instant};
+
+use crate::{
+    Blkback, BlkbackConfig, Consoled, Disk, Dom, DomainConfig, Ended, Storage, Toolstack, Vbd,
+    World,
+};
+
+/// How long whatever should happen may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The shell's prompt.
+pub const PROMPT: &str = "xenolith> ";
+
+/// A machine with one guest that runs the very composition that the image runs.
+pub struct Machine {
+    /// The guest's parts.
+    pub domain: Rc<Domain<Dom>>,
+    /// Its console.
+    pub console: Consoled,
+    /// The toolstack.
+    pub toolstack: Toolstack,
+    /// Everything.
+    pub world: World,
+}
+
+impl Machine {
+    /// The guest's number.
+    pub const GUEST: DomId = crate::storage::GUEST;
+
+    /// Creates a guest without disks and starts it with this command line.
+    #[must_use]
+    pub fn boot(seed: u64, command_line: &str) -> Self {
+        Self::boot_with(seed, command_line, DomainConfig::default(), |_, _| {})
+    }
+
+    /// The same, with other resources, and after `prepare` has made the devices that are to be there
+    /// at boot.
+    #[must_use]
+    pub fn boot_with(
+        seed: u64,
+        command_line: &str,
+        config: DomainConfig,
+        prepare: impl FnOnce(&World, &Toolstack),
+    ) -> Self {
+        let world = World::new(seed);
+        let toolstack = Toolstack::start(&world);
+        let dom = toolstack.create_domain(Self::GUEST, "xenolith", config);
+        let console = Consoled::start(&world, Self::GUEST);
+        prepare(&world, &toolstack);
+        let domain = Rc::new(Domain::start(dom.clone(), command_line));
+        let running = domain.clone();
+        world.run_domain(&dom, move || turn(&running));
+        Self {
+            domain,
+            console,
+            toolstack,
+            world,
+        }
+    }
+
+    /// Attaches a disk; a backend starts to serve it.
+    #[must_use]
+    pub fn attach(&self, devid: u32, disk: &Disk, config: BlkbackConfig) -> Blkback {
+        let vbd: Vbd = Storage::vbd(devid);
+        Blkback::attach(&self.world, &self.toolstack, vbd, disk, config)
+    }
+
+    /// Runs until `done` holds.
+    ///
+    /// # Panics
+    /// If it does not come true, with what was awaited and the console's output.
+    pub fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        if let Err(stop) = self.world.run_until(|_| done(self), PATIENCE) {
+            panic!("{what}: {stop}\n{}", self.console.output());
+        }
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Panics
+    /// If a law is broken, with the console's output.
+    pub fn run_for(&self, time: Duration) {
+        if let Err(stop) = self.world.run_for(time) {
+            panic!("{stop}\n{}", self.console.output());
+        }
+    }
+
+    /// Runs until the console shows `text`.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn until_shown(&self, text: &str) {
+        self.until(text, |machine| machine.console.output().contains(text));
+    }
+
+    /// Types a command and returns what it printed, up to the next prompt.
+    ///
+    /// # Panics
+    /// If the prompt does not come back.
+    pub fn command(&self, line: &str) -> String {
+        let start = self.console.output_length();
+        self.console.type_bytes(line);
+        self.console.type_bytes("\r");
+        // Without the editor's "clear to the end of the line".
+        let after = |machine: &Self| machine.console.output()[start..].replace("\x1b[K", "");
+        self.until(line, |machine| {
+            let text = after(machine);
+            text.contains('\n') && text.ends_with(PROMPT)
+        });
+        let text = after(self);
+        let body = text.split_once('\n').map_or("", |(_, body)| body);
+        body.trim_end_matches(PROMPT).replace('\r', "")
+    }
+
+    /// How the domain ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.world.ended(Self::GUEST)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.domain.pv.exec.drop_tasks();
+    }
+}
+
+/// One pass of the run loop, as `boot` has it.
+fn turn(domain: &Domain<Dom>) -> Option<Instant> {
+    let hv = &domain.pv.hv;
+    let next = domain.turn();
+    if let Err(law) = domain.geom.check() {
+        hv.xen().violation(law);
+    }
+    match next {
+        Next::Turn => Some(hv.now()),
+        Next::Sleep(deadline) => {
+            hv.set_timer(deadline);
+            None
+        }
+        Next::End(reason) => {
+            hv.shutdown(reason);
+            None
+        }
+    }
+}
