@@ -8,6 +8,7 @@
 //! * [`suite`]: which Debian release dom0 is, hence which Xen and Linux.
 //! * [`options`]: how large, how long and with which clock a nest runs.
 //! * [`nest`]: a running nest; [`output`], what a command in it said; [`running`], one under way.
+//! * [`shell`]: a program in dom0 at the user's terminal.
 //! * [`guest`]: a domain and its console. [`disk`]: block devices in dom0 for it.
 //! * Inside: `tool`, `cache`, `scratch`, `recipe`, `prepare` and `progress` make what a nest needs;
 //!   `agent`, `initrd`, `cpio` and `qemu` start one; `machine` ends it; `link` talks to its agent.
@@ -30,6 +31,7 @@ mod qemu;
 mod recipe;
 pub mod running;
 mod scratch;
+pub mod shell;
 pub mod suite;
 mod tool;
 

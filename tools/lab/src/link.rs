@@ -5,13 +5,13 @@ use dom0::wire::{Frame, Kind};
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Who waits for answers; none at all once the port is closed.
-type Waiting = Arc<Mutex<Option<HashMap<u32, Sender<Frame>>>>>;
+type Waiting = Arc<Mutex<Option<HashMap<u32, mpsc::Sender<Frame>>>>>;
 
 /// A connection to an agent.
 pub(crate) struct Link {
@@ -75,6 +75,21 @@ impl Link {
     }
 }
 
+/// Sends frames of one request, as long as it is under way.
+pub(crate) struct Sender {
+    id: u32,
+    link: Arc<Link>,
+}
+
+impl Sender {
+    pub(crate) fn send(&self, kind: Kind, body: Vec<u8>) -> Result<()> {
+        let frame = Frame::new(self.id, kind, body);
+        frame
+            .write_to(&mut *lock(&self.link.port))
+            .context("the nest has ended")
+    }
+}
+
 /// A request under way. Dropped before its last answer, it is ended in dom0, too.
 pub(crate) struct Request {
     id: u32,
@@ -86,10 +101,14 @@ pub(crate) struct Request {
 impl Request {
     /// Sends a frame that belongs to this request.
     pub(crate) fn send(&self, kind: Kind, body: Vec<u8>) -> Result<()> {
-        let frame = Frame::new(self.id, kind, body);
-        frame
-            .write_to(&mut *lock(&self.link.port))
-            .context("the nest has ended")
+        self.sender().send(kind, body)
+    }
+
+    pub(crate) fn sender(&self) -> Sender {
+        Sender {
+            id: self.id,
+            link: Arc::clone(&self.link),
+        }
     }
 
     /// The next answer, or none if there is none until `deadline`.

@@ -1,6 +1,6 @@
 //! What a command in dom0 said.
 
-use dom0::wire::Ending;
+pub use dom0::wire::Ending;
 use std::fmt;
 
 /// A finished command.

@@ -1,9 +1,9 @@
 //! Commands under way in dom0.
 
-use crate::link::Request;
+use crate::link::{Request, Sender};
 use crate::output::Output;
 use anyhow::{Result, bail};
-use dom0::wire::{Ending, Frame, Kind};
+use dom0::wire::{Ending, Frame, Kind, MAX_BODY};
 use std::time::{Duration, Instant};
 
 /// A command that was started and not yet waited for. Dropped, it is killed.
@@ -40,29 +40,26 @@ impl Running {
         self.step(Instant::now() + limit)
     }
 
-    /// What the command has written to its standard output since the last call, as it comes:
-    /// waits until there is some, or the command ended, or `limit` is over.
+    /// The command's output as it comes: waits until there is more, or the command ended, or
+    /// `limit` is over. What is returned here is not in the [`Output`] any more.
     ///
     /// # Errors
     /// If the nest ends.
     pub fn read(&mut self, limit: Duration) -> Result<Read> {
-        match self.request.answer(Instant::now() + limit)? {
-            None => Ok(Read::Nothing),
-            Some(Frame {
-                kind: Kind::Stdout | Kind::Stderr,
-                body,
-                ..
-            }) => Ok(Read::Bytes(body)),
-            Some(frame) => Ok(Read::Ended(ending(&frame)?)),
-        }
+        let Some(frame) = self.request.answer(Instant::now() + limit)? else {
+            return Ok(Read::Nothing);
+        };
+        Ok(match frame.kind {
+            Kind::Stdout => Read::Stdout(frame.body),
+            Kind::Stderr => Read::Stderr(frame.body),
+            _ => Read::Ended(ending(&frame)?),
+        })
     }
 
-    /// Writes to the command's standard input, if it was started with one.
-    ///
-    /// # Errors
-    /// If the nest ends.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.request.send(Kind::Data, bytes.to_vec())
+    /// The command's standard input, if it was started with one. It may be used by another thread.
+    #[must_use]
+    pub fn input(&self) -> Input {
+        Input(self.request.sender())
     }
 
     /// Kills the command with its process group and waits for that.
@@ -100,11 +97,44 @@ impl Running {
     }
 }
 
+/// A command's standard input. Writing to one that has ended does nothing.
+pub struct Input(Sender);
+
+impl Input {
+    /// Writes to it.
+    ///
+    /// # Errors
+    /// If the nest ends.
+    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+        bytes
+            .chunks(MAX_BODY)
+            .try_for_each(|part| self.0.send(Kind::Data, part.to_vec()))
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// If the nest ends.
+    pub fn end(&self) -> Result<()> {
+        self.0.send(Kind::End, Vec::new())
+    }
+
+    /// Kills the command.
+    ///
+    /// # Errors
+    /// If the nest ends.
+    pub fn kill(&self) -> Result<()> {
+        self.0.send(Kind::Kill, Vec::new())
+    }
+}
+
 /// What [`Running::read`] found.
 #[derive(Debug)]
 pub enum Read {
-    /// The command wrote this to its standard output or standard error.
-    Bytes(Vec<u8>),
+    /// The command wrote this to its standard output.
+    Stdout(Vec<u8>),
+    /// The command wrote this to its standard error.
+    Stderr(Vec<u8>),
     /// The command ended.
     Ended(Ending),
     /// Nothing within the limit.

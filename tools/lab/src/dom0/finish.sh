@@ -87,3 +87,5 @@ size=$((used * 5 / 4 + 512))M
 mke2fs -q -t ext4 -O ^has_journal -m 0 -N 65536 -d "$stage/root" "$stage/dom0.ext4" "$size"
 umount "$stage/root"
 rmdir "$stage/root"
+# Without root's rights, these files are another user's here.
+chmod -R a+rwX "$stage"
