@@ -46,12 +46,29 @@ impl Editor {
         }
     }
 
-    /// Shows the prompt and what is written so far, on the terminal's present line.
+    /// Shows the prompt and what is written so far, on a terminal line that is empty.
     pub fn prompt(&self, echo: &mut Echo) {
+        echo.push_str(self.prompt);
+        echo.push_str(&self.line);
+        self.place_cursor(echo);
+    }
+
+    /// Whether nothing is written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Shows all of it in the place of what stands on the terminal's line.
+    fn redraw(&self, echo: &mut Echo) {
         echo.push('\r');
         echo.push_str(self.prompt);
         echo.push_str(&self.line);
         echo.push_str("\x1b[K");
+        self.place_cursor(echo);
+    }
+
+    fn place_cursor(&self, echo: &mut Echo) {
         let behind = self.line[self.cursor..].chars().count();
         if behind > 0 {
             // Writing to a String cannot fail.
@@ -123,7 +140,7 @@ impl Editor {
         if self.cursor == self.line.len() {
             echo.push_str(text);
         } else {
-            self.prompt(echo);
+            self.redraw(echo);
         }
     }
 
@@ -131,14 +148,14 @@ impl Editor {
         if from < to {
             self.line.replace_range(from..to, "");
             self.cursor = from;
-            self.prompt(echo);
+            self.redraw(echo);
         }
     }
 
     fn go(&mut self, to: usize, echo: &mut Echo) {
         if to != self.cursor {
             self.cursor = to;
-            self.prompt(echo);
+            self.redraw(echo);
         }
     }
 
@@ -146,7 +163,7 @@ impl Editor {
         if let Some(line) = line {
             self.cursor = line.len();
             self.line = line;
-            self.prompt(echo);
+            self.redraw(echo);
         }
     }
 

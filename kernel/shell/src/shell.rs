@@ -197,17 +197,22 @@ impl<H: Hypervisor> Session<H> {
     fn run_submitted(&mut self) {
         let line = self.shell.inner.submitted.borrow_mut().pop_front();
         if let Some(line) = line {
-            self.out.line(format_args!("{CLEAR_LINE}{PROMPT}{line}"));
+            // The prompt stands there; what is half typed behind it gives way, and comes again later.
+            if !self.editor.is_empty() {
+                self.out.write(CLEAR_LINE);
+                self.out.write(PROMPT);
+            }
+            self.out.line(format_args!("{line}"));
             self.start(line);
         }
     }
 
     /// After a command: the next submitted line, or the prompt and what was typed meanwhile.
     fn ended(&mut self) {
+        self.prompt();
         if !self.shell.inner.submitted.borrow().is_empty() {
             return self.run_submitted();
         }
-        self.prompt();
         while self.running.is_none()
             && let Some(byte) = self.ahead.pop_front()
         {

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use exec::Executor;
-use geom::{Access, Device, Errno, Geom};
+use geom::{Access, Device, Errno, Geom, OpenError};
 
 use crate::request::ByteRange;
 
@@ -59,13 +59,8 @@ impl Target {
         range: Option<ByteRange>,
         access: Access,
     ) -> Result<Self, String> {
-        let device = disks.geom.open_as(name, access, "shell").map_err(|error| {
-            if error.errno == Errno::NotFound {
-                format!("{command}: {}: no such provider", name.escape_debug())
-            } else {
-                format!("{command}: {error}")
-            }
-        })?;
+        let device = disks.geom.open_as(name, access, "shell");
+        let device = device.map_err(|error| refusal(command, name, &error))?;
         let size = device.media_size();
         let range = range.unwrap_or(ByteRange {
             offset: 0,
@@ -90,4 +85,19 @@ impl Target {
     pub(super) fn failed(&self, errno: Errno) -> String {
         format!("{}: {}: {errno}", self.command, self.name)
     }
+}
+
+/// Why a provider cannot be opened, as a line for the console.
+fn refusal(command: &str, name: &str, error: &OpenError) -> String {
+    if error.errno == Errno::NotFound {
+        return format!("{command}: {}: no such provider", name.escape_debug());
+    }
+    let mut text = format!("{command}: {name}: {}", error.errno);
+    if error.provider != name {
+        text += &format!(" at {}", error.provider);
+    }
+    if let Some(holder) = &error.holder {
+        text += &format!(", held by {holder}");
+    }
+    text
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use exec::Executor;
 use geom::disk::{Command, Disk, DiskBio, DiskHandle, DiskParams};
-use geom::{Errno, Geom, Params};
+use geom::{Access, Errno, Geom, Params};
 use hv::Instant;
 
 use super::target::Disks;
@@ -339,6 +339,31 @@ fn fill_refuses_a_read_only_disk_and_half_sectors() {
     assert_eq!(bench.fill(1, at(0, 512)), expected);
     let text = bench.sum(at(100, 5000));
     assert_eq!(text, summed(&bench.medium.bytes.borrow()[100..5100]));
+}
+
+#[test]
+fn a_refusal_names_who_refused_and_who_holds() {
+    let bench = Bench::new(|params| params.read_only = true);
+    // An MBR with one partition: sectors 8 to 107.
+    let mut mbr = [0; 512];
+    mbr[446 + 4] = 0x83;
+    mbr[446 + 8] = 8;
+    mbr[446 + 12] = 100;
+    mbr[510..].copy_from_slice(b"\x55\xaa");
+    bench.medium.bytes.borrow_mut()[..512].copy_from_slice(&mbr);
+    bench.handle.media_changed().unwrap();
+    bench.turns();
+    bench.start(async |disks, out| fill::run(disks, "xbd0s1", 1, None, out).await);
+    assert_eq!(bench.out.try_take(), "fill: xbd0s1: EROFS at xbd0\ndone\n");
+    let bench = Bench::new(|_| {});
+    let _held = bench
+        .geom
+        .open_as("xbd0", Access::EXCLUSIVE, "backup")
+        .unwrap();
+    assert_eq!(
+        bench.fill(1, None),
+        "fill: xbd0: EPERM, held by backup\ndone\n"
+    );
 }
 
 #[test]

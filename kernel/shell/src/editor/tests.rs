@@ -107,13 +107,13 @@ fn a_change_in_the_middle_redraws_the_line() {
     assert_eq!(terminal.types(b"ac\x1b[D"), "ac\r> ac\x1b[K\x1b[1D");
     assert_eq!(terminal.types(b"b"), "\r> abc\x1b[K\x1b[1D");
     assert_eq!(terminal.types(b"\x05\x7f"), "\r> abc\x1b[K\r> ab\x1b[K");
-    assert_eq!(terminal.types(b"\x0c"), "\x1b[H\x1b[2J\r> ab\x1b[K");
+    assert_eq!(terminal.types(b"\x0c"), "\x1b[H\x1b[2J> ab");
 }
 
 #[test]
 fn ctrl_c_gives_the_line_up() {
     let mut terminal = Terminal::new();
-    assert_eq!(terminal.types(b"ab\x03"), "ab^C\n\r> \x1b[K");
+    assert_eq!(terminal.types(b"ab\x03"), "ab^C\n> ");
     terminal.types(b"c\r");
     assert_eq!(terminal.lines, ["c"]);
 }
@@ -146,10 +146,7 @@ fn tab_completes_as_far_as_it_is_sure() {
     let mut terminal = Terminal::new();
     assert_eq!(terminal.types(b"s\t"), "sum ");
     assert_eq!(terminal.types(b"x\t"), "xbd0");
-    assert_eq!(
-        terminal.types(b"\t"),
-        "\nxbd0  xbd0p1  xbd0p2\n\r> sum xbd0\x1b[K"
-    );
+    assert_eq!(terminal.types(b"\t"), "\nxbd0  xbd0p1  xbd0p2\n> sum xbd0");
     assert_eq!(terminal.types(b"p2\t\r"), "p2 \n");
     assert_eq!(terminal.types(b"nothing\t"), "nothing");
     assert_eq!(terminal.lines, ["sum xbd0p2 "]);
