@@ -28,6 +28,7 @@
 //! Guests:
 //! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
 //! - [`machine`]: a domain composed as the image is, with its console
+//! - [`life`]: one random life from its seed
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
 #![forbid(unsafe_code)]
 
@@ -41,6 +42,7 @@ pub mod frame;
 pub mod grants;
 pub mod guest;
 pub mod layout;
+pub mod life;
 pub mod machine;
 pub mod rng;
 pub mod schedule;
