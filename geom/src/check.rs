@@ -130,6 +130,16 @@ impl Graph {
                 .all(told);
             law(all, "L6: a consumer was not told", name)?;
         }
+        let waits = self
+            .doorstep
+            .iter()
+            .filter(|id| **id == provider.id)
+            .count();
+        law(
+            waits == usize::from(provider.orphan == Orphan::Queued),
+            "L12: doorstep",
+            name,
+        )?;
         let queued = self.ready.iter().filter(|id| **id == provider.id).count();
         law(
             queued == usize::from(provider.pending.queued),

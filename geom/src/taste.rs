@@ -81,6 +81,7 @@ impl Mesh {
     pub(crate) fn begin_taste(&self, id: ProviderId, refresh: bool) {
         let mut graph = self.graph.borrow_mut();
         let graph = &mut *graph;
+        let written = graph.is_written(id);
         let Some(provider) = graph.providers.get_mut(&id) else {
             return;
         };
@@ -96,7 +97,7 @@ impl Mesh {
             provider.tasted = Tasted::Never;
             return;
         };
-        if provider.counts.write > 0 {
+        if written {
             provider.tasted = Tasted::Writing;
             return;
         }
@@ -239,8 +240,24 @@ impl Graph {
         }
     }
 
+    /// Whether somebody writes to a provider other than through the partitions on it.
+    fn is_written(&self, id: ProviderId) -> bool {
+        let consumers = self
+            .providers
+            .get(&id)
+            .into_iter()
+            .flat_map(|p| &p.consumers);
+        let mut consumers = consumers.filter_map(|id| self.consumers.get(id));
+        consumers.any(|consumer| {
+            let node = self.geoms.get(&consumer.geom);
+            let through = node.is_some_and(|node| matches!(node.kind, Kind::Slicer(_)));
+            consumer.counts.write > 0 && !through
+        })
+    }
+
     /// Takes back the read that was out, unless the taste is not wanted any more.
     fn resume_taste(&mut self, id: ProviderId, mesh: &Mesh) -> Option<Next> {
+        let written = self.is_written(id);
         let taste = self.tastes.get_mut(&id)?;
         let provider = self.providers.get_mut(&id)?;
         let result = match &taste.waiting {
@@ -250,7 +267,7 @@ impl Graph {
             },
             None => None,
         };
-        if provider.counts.write > 0 {
+        if written {
             return Some(Next::End(Tasted::Writing));
         }
         if taste.cancelled || taste.restart || !provider.is_live() {
