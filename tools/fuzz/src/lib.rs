@@ -12,6 +12,7 @@
 //! | [`numbers`] | numbers in the store and numbers people type |
 //! | [`response_ring`] | the frontend's end of a request ring |
 //! | [`command_line`] | the kernel command line and lines at the shell |
+//! | [`harnesses`] | all of them by name |
 //! | [`image`] | how the first two turn an input into a disk |
 //! | [`repair`] | makes a changed GPT consistent again |
 //! | [`judge`] | an independent reading of both, to compare with |
@@ -23,7 +24,7 @@
 //! # A new harness
 //!
 //! One file `src/NAME.rs` with `pub fn NAME(data: &[u8])`, some inputs in `corpus/NAME/`, one line
-//! in `tests/replay.rs`. `cargo test -p fuzz` then runs the corpus and 5,000 seeded inputs;
+//! in [`HARNESSES`] and one in `tests/replay.rs`. `cargo test -p fuzz` then runs the corpus and 5,000 seeded inputs;
 //! `XENOLITH_LONG=1` makes it 100,000. A failure prints its seed and keeps the input as a file; put
 //! that file into `corpus/NAME/` and the bug has its test.
 //!
@@ -35,6 +36,7 @@
 
 pub mod command_line;
 pub mod gpt;
+pub mod harnesses;
 pub mod image;
 pub mod judge;
 pub mod laws;
@@ -46,3 +48,5 @@ pub mod repair;
 pub mod replay;
 pub mod response_ring;
 pub mod xenstore_message;
+
+pub use harnesses::HARNESSES;

@@ -1,5 +1,6 @@
 //! Corpus and seeded inputs under `cargo test`.
 
+use crate::harnesses::{HARNESSES, Harness};
 use crate::mutate::mutate;
 use crate::random::Random;
 use std::fs;
@@ -15,13 +16,18 @@ pub const INPUTS_LONG: u64 = 100_000;
 /// one seed only.
 ///
 /// # Panics
-/// If the corpus is missing or empty, or with the harness's own panic; then seed and input's file
+/// If there is no such harness, its corpus is missing or empty, or with the harness's own panic; then seed and input's file
 /// were printed before.
-pub fn replay(name: &str, harness: impl Fn(&[u8])) {
+pub fn replay(name: &str) {
+    let harness = HARNESSES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("a harness")
+        .1;
     let corpus = load(name);
     assert!(!corpus.is_empty(), "no corpus for {name}");
     for (path, input) in &corpus {
-        guarded(&harness, input, || format!("{name}: {}", path.display()));
+        guarded(harness, input, || format!("{name}: {}", path.display()));
     }
     let inputs: Vec<Vec<u8>> = corpus.into_iter().map(|(_, input)| input).collect();
     let seeds = match number("XENOLITH_FUZZ_SEED") {
@@ -31,7 +37,7 @@ pub fn replay(name: &str, harness: impl Fn(&[u8])) {
     };
     for seed in seeds {
         let input = mutate(&inputs, &mut Random::new(seed));
-        guarded(&harness, &input, || {
+        guarded(harness, &input, || {
             let kept = std::env::temp_dir().join(format!("xenolith-fuzz-{name}-{seed}"));
             let written = fs::write(&kept, &input).map(|()| kept.display().to_string());
             let place = written.unwrap_or_else(|error| format!("not kept: {error}"));
@@ -40,7 +46,7 @@ pub fn replay(name: &str, harness: impl Fn(&[u8])) {
     }
 }
 
-fn guarded(harness: &impl Fn(&[u8]), input: &[u8], describe: impl Fn() -> String) {
+fn guarded(harness: Harness, input: &[u8], describe: impl Fn() -> String) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| harness(input))) {
         eprintln!("{}", describe());
         resume_unwind(panic);

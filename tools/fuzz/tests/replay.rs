@@ -4,30 +4,48 @@ use fuzz::replay::replay;
 
 #[test]
 fn gpt() {
-    replay("gpt", fuzz::gpt::gpt);
+    replay("gpt");
 }
 
 #[test]
 fn mbr() {
-    replay("mbr", fuzz::mbr::mbr);
+    replay("mbr");
 }
 
 #[test]
 fn xenstore_message() {
-    replay("xenstore_message", fuzz::xenstore_message::xenstore_message);
+    replay("xenstore_message");
 }
 
 #[test]
 fn numbers() {
-    replay("numbers", fuzz::numbers::numbers);
+    replay("numbers");
 }
 
 #[test]
 fn response_ring() {
-    replay("response_ring", fuzz::response_ring::response_ring);
+    replay("response_ring");
 }
 
 #[test]
 fn command_line() {
-    replay("command_line", fuzz::command_line::command_line);
+    replay("command_line");
+}
+
+#[test]
+fn every_corpus_has_a_harness_and_a_test() {
+    let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"));
+    let folders = folders.expect("the corpus").flatten();
+    let mut folders: Vec<String> = folders
+        .filter_map(|folder| folder.file_name().into_string().ok())
+        .collect();
+    folders.sort();
+    let harnesses: Vec<&str> = fuzz::HARNESSES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(folders, harnesses);
+    let tests = include_str!("replay.rs");
+    assert!(
+        harnesses
+            .iter()
+            .all(|name| tests.contains(&format!("replay(\"{name}\")")))
+    );
 }

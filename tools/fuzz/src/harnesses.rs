@@ -1,0 +1,17 @@
+//! Every harness by name: for the replay and for the libFuzzer shim.
+
+/// A harness: panics if its oracle is broken.
+pub type Harness = fn(&[u8]);
+
+/// All of them. Each name is also a folder of `corpus/`.
+pub const HARNESSES: &[(&str, Harness)] = &[
+    ("command_line", crate::command_line::command_line),
+    ("gpt", crate::gpt::gpt),
+    ("mbr", crate::mbr::mbr),
+    ("numbers", crate::numbers::numbers),
+    ("response_ring", crate::response_ring::response_ring),
+    (
+        "xenstore_message",
+        crate::xenstore_message::xenstore_message,
+    ),
+];
