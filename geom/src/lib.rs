@@ -15,16 +15,17 @@
 //! | `mesh` | [`Geom`], the handle; `poll` and the order of work |
 //! | `graph` | all objects, and the queues between them |
 //! | `node`, `provider`, [`id`] | what the objects are |
-//! | [`access`], `open` | who may open what: the rules, and their way down the stack |
+//! | [`access`], `open`, `hold` | who may open what: the rules, and their way down the stack |
 //! | `event` | events are marks on objects: no memory, no dangling |
 //! | `orphan` | losing providers, spoiling, washing away; the teardown of a disk |
 //! | `taste`, `slicing` | asking the classes, and making providers of their answer |
+//! | `notice` | lines for an embedder's log |
 //! | `resize` | a disk of another size |
 //! | [`bio`], [`request`], [`memory`] | a request, its pieces and its bytes |
 //! | [`disk`] | the disk interface: all that a driver sees |
 //! | [`device`], `attribute` | all that an application sees |
 //! | [`class`], [`media`] | classes, and what they see of a provider |
-//! | [`dump`], [`check`] | the graph as text, JSON and dot; the laws it must obey |
+//! | [`dump`], `inspect`, [`check`] | the graph as text, JSON and dot; the laws it must obey |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -41,7 +42,9 @@ pub mod dump;
 mod errno;
 mod event;
 mod graph;
+mod hold;
 pub mod id;
+mod inspect;
 pub mod media;
 pub mod memory;
 mod mesh;
@@ -61,7 +64,8 @@ mod taste;
 pub use access::{Access, Counts, OpenError};
 pub use device::Device;
 pub use errno::Errno;
+pub use inspect::Counters;
 pub use memory::{Buffer, Memory};
-pub use mesh::{Counters, Geom};
+pub use mesh::Geom;
 pub use params::Params;
 pub use provider::{ProviderInfo, Tasted};

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, Ref, RefCell};
 use core::task::Waker;
 use core::time::Duration;
 
@@ -13,14 +13,13 @@ use crate::bio::Inbox;
 use crate::class::Class;
 use crate::class::part::Part;
 use crate::device::Device;
-use crate::disk::{Disk, DiskError, DiskHandle, DiskInfo, DiskParams};
+use crate::disk::{Disk, DiskError, DiskHandle, DiskParams};
 use crate::errno::Errno;
 use crate::graph::Graph;
-use crate::id::ConsumerId;
 use crate::node::Kind;
 use crate::open::plain;
 use crate::params::Params;
-use crate::provider::{Provider, ProviderInfo, Tasted};
+use crate::provider::{Provider, Tasted};
 
 /// Steps of work that one poll does at most; what remains waits for the next.
 const STEPS: u32 = 100_000;
@@ -36,33 +35,6 @@ pub(crate) struct Mesh {
     pub(crate) classes: Vec<Rc<dyn Class>>,
     pub(crate) params: Params,
     pub(crate) now: Cell<Duration>,
-}
-
-/// How many of what there are: for tests that everything is back at its baseline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Disks ever created.
-    pub disks_created: u64,
-    /// Disks whose driver was told that they are gone.
-    pub disks_gone: u64,
-    /// `disks_created - disks_gone`.
-    pub disks_live: u64,
-    /// Records of disks, also of those that are gone and not destroyed.
-    pub disk_records: usize,
-    /// Geoms.
-    pub geoms: usize,
-    /// Providers.
-    pub providers: usize,
-    /// Consumers.
-    pub consumers: usize,
-    /// Requests that have not ended.
-    pub requests: usize,
-    /// Tastes under way.
-    pub tastes: usize,
-    /// Bios that a driver dropped instead of completing: bugs.
-    pub dropped_bios: u64,
-    /// Entries into a driver after it was gone, all stopped at the door: bugs.
-    pub late_entries: u64,
 }
 
 impl Geom {
@@ -207,63 +179,6 @@ impl Geom {
         Ok(device)
     }
 
-    /// All providers, in the order of their making.
-    #[must_use]
-    pub fn providers(&self) -> Vec<ProviderInfo> {
-        let graph = self.0.graph.borrow();
-        graph
-            .providers
-            .values()
-            .map(|provider| graph.provider_info(provider))
-            .collect()
-    }
-
-    /// The live provider of that name.
-    #[must_use]
-    pub fn provider(&self, name: &str) -> Option<ProviderInfo> {
-        let graph = self.0.graph.borrow();
-        graph
-            .find(name)
-            .map(|provider| graph.provider_info(provider))
-    }
-
-    /// All disks that are not gone and destroyed, in the order of their creation.
-    #[must_use]
-    pub fn disks(&self) -> Vec<DiskInfo> {
-        let graph = self.0.graph.borrow();
-        let info = |disk: &crate::disk::record::DiskRecord| DiskInfo {
-            name: String::from(&*disk.name),
-            state: disk.state,
-            media_size: disk.params.media_size,
-            sector_size: disk.params.sector_size,
-            limits: disk.params.limits,
-            read_only: disk.params.read_only,
-            in_flight: disk.in_flight,
-            ident: disk.params.ident.clone(),
-            description: disk.params.description.clone(),
-        };
-        graph.disks.values().map(info).collect()
-    }
-
-    /// How many of what there are.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        let graph = self.0.graph.borrow();
-        Counters {
-            disks_created: graph.created,
-            disks_gone: graph.gone,
-            disks_live: graph.created - graph.gone,
-            disk_records: graph.disks.len(),
-            geoms: graph.geoms.len(),
-            providers: graph.providers.len(),
-            consumers: graph.consumers.len(),
-            requests: graph.requests.len(),
-            tastes: graph.tastes.len(),
-            dropped_bios: graph.dropped_bios,
-            late_entries: graph.late_entries.get(),
-        }
-    }
-
     /// The next line for a log, such as `xbd0: GPT, 3 partitions`.
     #[must_use]
     pub fn take_notice(&self) -> Option<String> {
@@ -276,30 +191,13 @@ impl Geom {
         self.0.inbox.describe()
     }
 
+    pub(crate) fn graph(&self) -> Ref<'_, Graph> {
+        self.0.graph.borrow()
+    }
+
     /// Runs `work` over the graph: for dumps and checks.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Graph) -> T) -> T {
         work(&self.0.graph.borrow())
-    }
-}
-
-impl Graph {
-    fn provider_info(&self, provider: &Provider) -> ProviderInfo {
-        ProviderInfo {
-            id: provider.id,
-            name: String::from(&*provider.name),
-            class: self
-                .geoms
-                .get(&provider.geom)
-                .map_or("", |node| node.class_name()),
-            media_size: provider.media_size,
-            sector_size: provider.sector_size,
-            stripe_size: provider.stripe_size,
-            offset: provider.base.offset,
-            counts: provider.counts,
-            tasted: provider.tasted,
-            error: provider.error,
-            generation: provider.generation,
-        }
     }
 }
 
@@ -342,89 +240,5 @@ impl Mesh {
             self.step_taste(id);
         }
         true
-    }
-
-    /// Changes what a consumer has open to `access`, opening the driver if it is the first.
-    pub(crate) fn set_access(&self, id: ConsumerId, access: Access) -> Result<(), OpenError> {
-        self.serve_closes();
-        let mut graph = self.graph.borrow_mut();
-        let gone = || plain(Errno::NoDevice, "?");
-        let consumer = graph.consumers.get(&id).ok_or_else(gone)?;
-        let change = consumer.counts.change_to(access.counts());
-        if change.closes() && consumer.in_flight > 0 {
-            let name = graph.provider_of(id).map(|provider| provider.name.clone());
-            return Err(plain(Errno::Busy, name.as_deref().unwrap_or("?")));
-        }
-        graph.check_access(id, change)?;
-        let provider = graph.provider_of(id).ok_or_else(gone)?;
-        let (disk_id, name) = (provider.base.disk, provider.name.clone());
-        let disk = graph.disks.get_mut(&disk_id).ok_or_else(gone)?;
-        if change.opens() && !disk.door.is_free() {
-            return Err(plain(Errno::Busy, &name));
-        }
-        if change.opens() && !disk.open {
-            disk.open = true;
-            let door = disk.door.clone();
-            drop(graph);
-            let opened = door.open();
-            graph = self.graph.borrow_mut();
-            let checked = graph.check_access(id, change);
-            match (opened, checked) {
-                (Ok(()), Ok(())) => {}
-                (Ok(()), Err(error)) => {
-                    graph.close_if_last(disk_id);
-                    drop(graph);
-                    self.serve_closes();
-                    self.inbox.ring();
-                    return Err(error);
-                }
-                (Err(errno), _) => {
-                    if let Some(disk) = graph.disks.get_mut(&disk_id) {
-                        disk.open = false;
-                    }
-                    graph.advance(disk_id);
-                    drop(graph);
-                    self.inbox.ring();
-                    return Err(plain(errno, &name));
-                }
-            }
-        }
-        graph.apply_access(id, change);
-        drop(graph);
-        self.serve_closes();
-        self.send(disk_id);
-        self.inbox.ring();
-        Ok(())
-    }
-
-    /// Closes a consumer of an application or a taste, at once or when its last request is back.
-    pub(crate) fn close(&self, id: ConsumerId) {
-        let mut graph = self.graph.borrow_mut();
-        if let Some(consumer) = graph.consumers.get_mut(&id) {
-            consumer.closing = true;
-        }
-        graph.finish_close(id);
-        drop(graph);
-        self.serve_closes();
-        self.inbox.ring();
-    }
-}
-
-impl Graph {
-    /// Drops the counts of a consumer that is closing and idle, and has it washed away.
-    pub(crate) fn finish_close(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get(&id) else {
-            return;
-        };
-        if !consumer.closing || consumer.in_flight > 0 {
-            return;
-        }
-        let (geom, counts) = (consumer.geom, consumer.counts);
-        let change = counts.change_to(crate::access::Counts::default());
-        self.apply_access(id, change);
-        if let Some(node) = self.geoms.get_mut(&geom) {
-            node.wither = true;
-        }
-        self.wash_later(geom);
     }
 }

@@ -12,3 +12,4 @@ mod requests;
 mod resize;
 mod rig;
 mod tasting;
+mod wakes;
