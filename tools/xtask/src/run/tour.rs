@@ -46,7 +46,7 @@ pub(super) fn show(nest: &Nest, disk: &Disk) -> Result<()> {
     let attach = format!("xl block-attach {GUEST} '{}'", disk.xl("xvda", "rw"));
     println!("\ndom0# {attach}");
     nest.check(&attach)?;
-    print!("{}", plain(&guest.wait_for("geom: xbd0: GPT", LIMIT)?));
+    print!("{}", plain(&guest.wait_for("2 partitions", LIMIT)?));
     println!();
     equal_sums(nest, &mut guest, disk)?;
 
@@ -83,19 +83,20 @@ fn say(guest: &mut Guest<'_>, line: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// Console text without what moves a terminal's cursor, for a log file.
+/// Console text as a terminal would leave it, for a log file: a line that was erased to make room
+/// for a log line is left out.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
-    let mut characters = text.chars().peekable();
+    let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
             '\r' => {}
             '\x1b' => {
-                // A control sequence ends with a letter.
-                while characters
-                    .next()
-                    .is_some_and(|next| !next.is_ascii_alphabetic())
-                {}
+                // A control sequence ends with a letter; K erases the line.
+                if characters.find(char::is_ascii_alphabetic) == Some('K') {
+                    let line = plain.rfind('\n').map_or(0, |end| end + 1);
+                    plain.truncate(line);
+                }
             }
             other => plain.push(other),
         }
@@ -108,7 +109,8 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn a_log_file_gets_no_cursor_movement() {
-        assert_eq!(plain("a\r\n\x1b[Kb\x1b[12;3Hc"), "a\nbc");
+    fn an_erased_line_is_left_out() {
+        assert_eq!(plain("a\r\nxenolith> \r\x1b[Kb\r\n"), "a\nb\n");
+        assert_eq!(plain("xenolith> \x1b[12;3Hc"), "xenolith> c");
     }
 }
