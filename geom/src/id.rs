@@ -1,7 +1,7 @@
 //! Names of objects that outlive the objects.
 //!
-//! Every id is taken from one counter that never goes back, so an id is its own generation: one of a
-//! dead object finds nothing, and can never find a later object in its place. Ids are what dumps
+//! Every id is taken from one counter that never goes back, so an id is its own generation: one of
+//! a dead object finds nothing, and can never find a later object in its place. Ids are what dumps
 //! print, and they stay the same for as long as the object lives.
 
 use core::fmt;

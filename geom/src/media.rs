@@ -1,7 +1,7 @@
 //! What a taster may see of a provider: its sizes, and the sectors that were read for it so far.
 //!
-//! A taster is a pure function. It asks a [`Media`] for bytes; what is not there yet comes back as a
-//! [`Need`], the taster returns it, the core reads that range and runs the taster again from its
+//! A taster is a pure function. It asks a [`Media`] for bytes; what is not there yet comes back as
+//! a [`Need`], the taster returns it, the core reads that range and runs the taster again from its
 //! start. Each sector is kept as it was first read, so metadata that changes between two reads is
 //! never seen in two versions. A taster can neither read beyond the media nor make the core hold
 //! more than [`BUDGET`] bytes, whatever the metadata says.

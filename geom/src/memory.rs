@@ -10,9 +10,9 @@ use core::ops::Range;
 
 /// Memory that a [`Buffer`] is a part of.
 ///
-/// Bytes are copied in and out and never borrowed, so that pages which another domain may see at the
-/// same time can be memory too. A driver that has a faster way for its own kind of page finds it
-/// with [`as_any`](Self::as_any).
+/// Bytes are copied in and out and never borrowed, so that pages which another domain may see at
+/// the same time can be memory too. A driver that has a faster way for its own kind of page finds
+/// it with [`as_any`](Self::as_any).
 pub trait Memory: Any {
     /// Number of bytes.
     fn len(&self) -> usize;

@@ -67,8 +67,8 @@ impl<H: Hypervisor> Blkfront<H> {
         this
     }
 
-    /// Waits until every vbd that was there at boot is connected, or known not to be for now. For one
-    /// waiting task.
+    /// Waits until every vbd that was there at boot is connected, or known not to be for now. For
+    /// one waiting task.
     pub async fn settled(&self) {
         while !self.inner.listed.get() {
             self.inner.listing.notified().await;
@@ -111,8 +111,8 @@ impl<H: Hypervisor> Blkfront<H> {
 
     fn add(&self, number: u32, release: Release) {
         let inner = &self.inner;
-        // The bus announces a device again only when its task has released it, so there is none with
-        // this number but one that is leaving.
+        // The bus announces a device again only when its task has released it, so there is none
+        // with this number but one that is leaving.
         let signals = Rc::new(Signals::default());
         inner.devices.borrow_mut().insert(number, signals.clone());
         let unit = inner.units.borrow_mut().take(number);

@@ -165,7 +165,8 @@ impl<H: Hypervisor> Device<H> {
             if self.signals.removed.get() {
                 return Ok(());
             }
-            // Read anew each time: a wait that ended for another reason may have swallowed a change.
+            // Read anew each time: a wait that ended for another reason may have swallowed a
+            // change.
             course.backend = course
                 .frontend
                 .backend_state()

@@ -4,8 +4,8 @@
 pub(crate) const MOST_RING_ORDER: u32 = 4;
 /// Segments of a direct request (`BLKIF_MAX_SEGMENTS_PER_REQUEST` of blkif.h).
 pub(crate) const DIRECT_SEGMENTS: usize = 11;
-/// The most segments this frontend puts into an indirect request: 256 KiB, whose descriptors fit one
-/// page.
+/// The most segments this frontend puts into an indirect request: 256 KiB, whose descriptors fit
+/// one page.
 const MOST_INDIRECT_SEGMENTS: u64 = 64;
 
 /// What a backend may publish only when it connects: it must have opened its disk to know. Linux's
@@ -16,7 +16,8 @@ pub(crate) struct LateOffers {
     pub(crate) barrier: Option<u64>,
 }
 
-/// The numbers in the backend's directory before it connects; `None` where there is none or where it is no number.
+/// The numbers in the backend's directory before it connects; `None` where there is none or where
+/// it is no number.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offers {
     pub(crate) max_ring_page_order: Option<u64>,

@@ -4,7 +4,7 @@
 //! that one device. A vbd may leave at any moment; what happens then stands in [`device`].
 //!
 //! - [`bus`]: [`Blkfront`], all vbds of the domain
-//! - [`unit`], [`vdev`]: which name a device gets
+//! - [`mod@unit`], [`vdev`]: which name a device gets
 //! - `device`: one vbd from its appearance to its removal
 //! - `feature`, `medium`: what a backend offers and says of its disk, checked; pure
 //! - `keys`: the backend's nodes, read

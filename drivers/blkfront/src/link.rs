@@ -223,8 +223,8 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Fails what has no answer and lets go of everything; the pages that the backend still maps are
-    /// parked.
+    /// Fails what has no answer and lets go of everything; the pages that the backend still maps
+    /// are parked.
     pub(crate) fn leave(mut self) -> Remnant<H> {
         self.refuse();
         self.queue.abandon(Errno::NoDevice)

@@ -47,8 +47,8 @@ pub(crate) fn granted_page<H: Hypervisor>(pv: &Pv<H>, peer: DomId) -> Result<Gra
 impl<H: Hypervisor> Pool<H> {
     /// A pool of `least` pages, made now, that may grow to `most`.
     ///
-    /// With `least` pages at hand a request of that many can always be made, whatever the rest of the
-    /// domain uses: the disk goes on, slowly, when memory or grants run out.
+    /// With `least` pages at hand a request of that many can always be made, whatever the rest of
+    /// the domain uses: the disk goes on, slowly, when memory or grants run out.
     pub(crate) fn new(
         pv: &Pv<H>,
         peer: DomId,
@@ -79,8 +79,8 @@ impl<H: Hypervisor> Pool<H> {
         Ok(())
     }
 
-    /// Moves `count` pages to `into`, which must have room for them; all or none. `false` means: ask
-    /// again when pages have come back.
+    /// Moves `count` pages to `into`, which must have room for them; all or none. `false` means:
+    /// ask again when pages have come back.
     pub(crate) fn take(&mut self, count: usize, into: &mut Vec<Granted<H>>) -> bool {
         let missing = count.saturating_sub(self.free.len());
         if missing != 0 && (self.made + missing > self.most || self.grow(count).is_err()) {

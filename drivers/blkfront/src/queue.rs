@@ -1,8 +1,8 @@
 //! Requests on their way to the backend, and the answers.
 //!
 //! A bio becomes exactly one request: GEOM cuts requests to what one can carry. What is known of a
-//! request stands in a private slot; the backend's answer names a slot, and is believed only if that
-//! slot waits for exactly this answer.
+//! request stands in a private slot; the backend's answer names a slot, and is believed only if
+//! that slot waits for exactly this answer.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -23,8 +23,8 @@ use xen_abi::io::blkif::{
 use crate::feature::Features;
 use crate::pool::Pool;
 
-/// A request's id holds the slot's index in its low bits and a number that is never used again above
-/// them, so an answer given twice is recognised even when the slot is in use again.
+/// A request's id holds the slot's index in its low bits and a number that is never used again
+/// above them, so an answer given twice is recognised even when the slot is in use again.
 const INDEX_BITS: u32 = 16;
 
 /// A ring in use, and what was put into it.
@@ -202,8 +202,8 @@ impl<H: Hypervisor> Queue<H> {
         Ok(())
     }
 
-    /// Takes every answer there is. A flush that the backend turned out not to know goes back to the
-    /// front of `waiting` if there is another way to ask for it.
+    /// Takes every answer there is. A flush that the backend turned out not to know goes back to
+    /// the front of `waiting` if there is another way to ask for it.
     ///
     /// # Errors
     /// The first thing the backend may not do; the queue is of no more use then.
@@ -295,8 +295,8 @@ impl<H: Hypervisor> Queue<H> {
         true
     }
 
-    /// Fails every request without an answer. The pages that a peer may still write are parked; what
-    /// is left only counts answers that come too late.
+    /// Fails every request without an answer. The pages that a peer may still write are parked;
+    /// what is left only counts answers that come too late.
     pub(crate) fn abandon(mut self, why: Errno) -> Remnant<H> {
         for slot in &mut self.slots {
             if let Some(bio) = slot.bio.take() {

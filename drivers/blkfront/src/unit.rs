@@ -18,7 +18,8 @@ pub struct Units {
 }
 
 impl Units {
-    /// The unit for the device with this number, which is then in use until [`release`](Self::release).
+    /// The unit for the device with this number, which is then in use until
+    /// [`release`](Self::release).
     pub fn take(&mut self, number: u32) -> u32 {
         let unit = match (Vdev::from_number(number).unit(), self.known.get(&number)) {
             (Some(own), _) if !self.used_by_another(own, number) => own,

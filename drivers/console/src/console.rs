@@ -130,8 +130,8 @@ impl<H: Hypervisor> Console<H> {
         }
     }
 
-    /// Waits until the daemon has taken everything printed and logged, at most `limit`; says whether
-    /// it has. For one task at a time.
+    /// Waits until the daemon has taken everything printed and logged, at most `limit`; says
+    /// whether it has. For one task at a time.
     pub async fn flush(&self, limit: Duration) -> bool {
         self.shared.idle.set(false);
         self.shared.work.notify();

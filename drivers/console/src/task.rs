@@ -17,7 +17,8 @@ use xen_abi::io::console::{
 
 use crate::console::{INPUT, Shared};
 
-/// Log lines are queued while less than this waits; the others wait in the log, whose ring is larger.
+/// Log lines are queued while less than this waits; the others wait in the log, whose ring is
+/// larger.
 const LOG_ROOM: usize = 2048;
 
 /// The page's two streams as the domain sees them (`struct xencons_interface` in io/console.h).

@@ -84,8 +84,8 @@ impl<M: SharedMem> ByteStream<M> {
     /// How many bytes can be written now.
     ///
     /// # Errors
-    /// A [`PeerFault`] if the other end claims to have read more than was written, or so little that
-    /// the ring could not hold the rest.
+    /// A [`PeerFault`] if the other end claims to have read more than was written, or so little
+    /// that the ring could not hold the rest.
     pub fn room(&self) -> Result<u32, PeerFault> {
         let ring = &self.layout.outgoing;
         let theirs = self.memory.load_u32(ring.cons);

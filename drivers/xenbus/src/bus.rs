@@ -66,8 +66,8 @@ struct Released {
 pub struct Release(Rc<Released>);
 
 impl Release {
-    /// The driver of `device` is done. If the toolstack makes the device anew, or has already, it is
-    /// announced again.
+    /// The driver of `device` is done. If the toolstack makes the device anew, or has already, it
+    /// is announced again.
     pub fn release(&self, device: u32) {
         self.0.devices.borrow_mut().push(device);
         self.0.some.notify();
@@ -100,8 +100,8 @@ impl FrontendBus {
         Release(self.released.clone())
     }
 
-    /// Waits for the next device to come or go. A device that goes and comes back quickly may not be
-    /// seen to go; its driver sees it, and after [`Release::release`] it is announced again.
+    /// Waits for the next device to come or go. A device that goes and comes back quickly may not
+    /// be seen to go; its driver sees it, and after [`Release::release`] it is announced again.
     ///
     /// A store that refuses to tell is asked again later.
     ///
@@ -131,8 +131,8 @@ impl FrontendBus {
         }
     }
 
-    /// The devices that are there now and what else there is to tell about them, without waiting for
-    /// a change: to be called once at boot, before [`next`](Self::next).
+    /// The devices that are there now and what else there is to tell about them, without waiting
+    /// for a change: to be called once at boot, before [`next`](Self::next).
     ///
     /// # Errors
     /// As the store has them.

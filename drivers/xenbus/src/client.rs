@@ -270,8 +270,8 @@ impl Client {
         );
     }
 
-    /// A new connection has taken the old one's place. Requests that were `in_flight` are made again
-    /// (all of them may be), but for those of transactions, and so are the watches.
+    /// A new connection has taken the old one's place. Requests that were `in_flight` are made
+    /// again (all of them may be), but for those of transactions, and so are the watches.
     pub(crate) fn reconnected(&self, in_flight: impl Iterator<Item = Rc<Request>>) {
         self.connection.set(self.connection.get().wrapping_add(1));
         self.count(|usage| usage.reconnects += 1);

@@ -13,7 +13,8 @@ pub enum StoreError {
     Denied,
     /// A transaction met others' changes, too many times in a row (`EAGAIN`).
     Again,
-    /// One of the domain's quotas is used up, or the daemon's memory (`ENOSPC`, `ENOMEM`, `EDQUOT`).
+    /// One of the domain's quotas is used up, or the daemon's memory (`ENOSPC`, `ENOMEM`,
+    /// `EDQUOT`).
     Quota,
     /// The answer or the request is larger than the store allows (`E2BIG`).
     TooLong,

@@ -224,8 +224,8 @@ impl Frontend {
         Ok(())
     }
 
-    /// Reports an error that ends the device: to the log, to `error/PATH/error` in the store, and by
-    /// going to Closing. Reporting is best effort: a store that refuses it is only logged.
+    /// Reports an error that ends the device: to the log, to `error/PATH/error` in the store, and
+    /// by going to Closing. Reporting is best effort: a store that refuses it is only logged.
     pub async fn fatal(&self, part: &str, text: &str) {
         self.store
             .log()
@@ -299,8 +299,8 @@ impl Frontend {
         self.read_backend_or("online", 0u8).await == Ok(1)
     }
 
-    /// The backend's state now; `None` when it has no state node, or none that this domain may still
-    /// read: then it is gone.
+    /// The backend's state now; `None` when it has no state node, or none that this domain may
+    /// still read: then it is gone.
     ///
     /// # Errors
     /// As the store has them.
@@ -350,10 +350,10 @@ pub struct BackendWatch {
 }
 
 impl BackendWatch {
-    /// Waits until the backend's state may have changed since the last wait ended, and reads it. The
-    /// first wait ends at once. A state may come again, without a change: a backend that has changed
-    /// its capacity writes Connected once more. Changes in quick succession are not all seen, only
-    /// the last.
+    /// Waits until the backend's state may have changed since the last wait ended, and reads it.
+    /// The first wait ends at once. A state may come again, without a change: a backend that has
+    /// changed its capacity writes Connected once more. Changes in quick succession are not all
+    /// seen, only the last.
     ///
     /// # Errors
     /// As the store has them.

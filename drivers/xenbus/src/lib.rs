@@ -3,7 +3,8 @@
 //! The store, from the bytes up:
 //!
 //! - [`wire`]: messages as bytes; pure
-//! - [`number`], [`path`], [`permission`]: what stands in nodes and their names, read strictly; pure
+//! - [`number`], [`path`], [`permission`]: what stands in nodes and their names, read strictly;
+//!   pure
 //! - [`error`]: [`StoreError`], and [`ProtocolError`], what ends a connection
 //! - `connection`: the ring to the daemon: one task that moves bytes and matches answers
 //! - `admission`: how many transactions are open at once

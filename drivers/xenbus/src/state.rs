@@ -29,8 +29,8 @@ pub enum Step {
     Drain,
     /// The backend serves no more: fail what is outstanding at once, then go to Closed.
     Abandon,
-    /// The backend still serves a former life of this domain: go to Closing and then to Closed, wait
-    /// for it to be Closed, then go to Initialising.
+    /// The backend still serves a former life of this domain: go to Closing and then to Closed,
+    /// wait for it to be Closed, then go to Initialising.
     Reset,
     /// Go to Initialising: the backend is ready for a new connection.
     Restart,
@@ -39,11 +39,12 @@ pub enum Step {
     Vanished,
 }
 
-/// What a frontend in state `own` does when its backend is in state `backend`, `None` if that has no
-/// state node. `online` is the backend's `online` node: whether it wants to be connected to again.
+/// What a frontend in state `own` does when its backend is in state `backend`, `None` if that has
+/// no state node. `online` is the backend's `online` node: whether it wants to be connected to
+/// again.
 ///
-/// Every pair has an answer, and whatever `own` is, a backend that is Closed or gone ends it. States
-/// may be skipped, repeated and odd at first sight.
+/// Every pair has an answer, and whatever `own` is, a backend that is Closed or gone ends it.
+/// States may be skipped, repeated and odd at first sight.
 #[must_use]
 pub fn next_step(own: XenbusState, backend: Option<XenbusState>, online: bool) -> Step {
     let Some(backend) = backend else {

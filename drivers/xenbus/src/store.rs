@@ -130,7 +130,8 @@ impl Store {
         self.ask(kind::MKDIR, path, b"").await.map(drop)
     }
 
-    /// Removes a node and everything below it. A node that is not there is no error if its parent is.
+    /// Removes a node and everything below it. A node that is not there is no error if its parent
+    /// is.
     ///
     /// # Errors
     /// As the store has them.
@@ -216,8 +217,8 @@ impl Store {
             .map(drop)
     }
 
-    /// Watches a node, which need not be there, and everything below it. Watches are never part of a
-    /// transaction.
+    /// Watches a node, which need not be there, and everything below it. Watches are never part of
+    /// a transaction.
     ///
     /// # Errors
     /// As the store has them: [`StoreError::Quota`] at 128 watches, as guests usually are allowed.

@@ -64,8 +64,8 @@ impl Assembler {
     /// `None` once `input` is empty.
     ///
     /// # Errors
-    /// [`ProtocolError::TooLong`] when a header announces more than [`PAYLOAD_MAX`] bytes: where the
-    /// next message starts is unknown then, so the connection cannot go on.
+    /// [`ProtocolError::TooLong`] when a header announces more than [`PAYLOAD_MAX`] bytes: where
+    /// the next message starts is unknown then, so the connection cannot go on.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ProtocolError> {
         self.fill(input, HEADER_SIZE);
         let Some(header) = self.bytes.first_chunk().map(Header::decode) else {

@@ -54,6 +54,7 @@ pub struct Slice {
     pub start: u64,
     /// Number of bytes; a multiple of the sector size, not 0.
     pub length: u64,
-    /// What a dump and [`Device::attribute`](crate::Device::attribute) tell about it: key and value.
+    /// What a dump and [`Device::attribute`](crate::Device::attribute) tell about it: key and
+    /// value.
     pub config: Vec<(&'static str, String)>,
 }

@@ -25,18 +25,19 @@
 //! * **Open and close.** [`Disk::open`] at the first open of anybody, [`Disk::close`] at the last
 //!   close. Every open that succeeded is followed by exactly one close, and all closes come before
 //!   gone.
-//! * **Requests.** [`Disk::strategy`] gets a [`DiskBio`], inside the media, aligned, not longer than
-//!   `max_io`, and within what the flags allow. The driver owns it until
+//! * **Requests.** [`Disk::strategy`] gets a [`DiskBio`], inside the media, aligned, not longer
+//!   than `max_io`, and within what the flags allow. The driver owns it until
 //!   [`complete`](DiskBio::complete). There is no timeout on it, and no limit to how many may be
 //!   out: queue what the device cannot take.
 //! * **Leaving.** As soon as the driver knows that the device is lost or must go, it calls
-//!   [`DiskHandle::gone`], in any state and as often as it likes, and then completes the requests it
-//!   still has, in its own time. From that call on no open and no new request reaches the driver;
-//!   what is queued fails with [`Errno::NoDevice`](crate::Errno::NoDevice); holders are told as soon
-//!   as GEOM is polled. When the last request is back, the last holder has closed and everything is
-//!   detached, [`Disk::gone`] takes the driver object out of GEOM: exactly once per disk that was
-//!   created, whatever the order of events, also for one that was destroyed or dropped without
-//!   `gone`, or lost before its create event ran. Nothing enters the driver afterwards.
+//!   [`DiskHandle::gone`], in any state and as often as it likes, and then completes the requests
+//!   it still has, in its own time. From that call on no open and no new request reaches the
+//!   driver; what is queued fails with [`Errno::NoDevice`](crate::Errno::NoDevice); holders are
+//!   told as soon as GEOM is polled. When the last request is back, the last holder has closed and
+//!   everything is detached, [`Disk::gone`] takes the driver object out of GEOM: exactly once per
+//!   disk that was created, whatever the order of events, also for one that was destroyed or
+//!   dropped without `gone`, or lost before its create event ran. Nothing enters the driver
+//!   afterwards.
 //! * **Destroy.** [`DiskHandle::destroy`], or dropping the handle, is `gone` and in addition says
 //!   that the driver needs the record no more: it is freed when gone has run.
 //!
@@ -44,10 +45,11 @@
 //!
 //! # Changes while it lives
 //!
-//! [`DiskHandle::resize`] for another size; [`DiskHandle::replace_media`] if the sector size changes
-//! (the provider is replaced, holders of the old one get `ENXIO`); [`DiskHandle::media_changed`] for
-//! other content of the same size; [`DiskHandle::set_limits`] for a new largest request or a lost
-//! feature; [`DiskHandle::attr_changed`] when an attribute has another value.
+//! [`DiskHandle::resize`] for another size; [`DiskHandle::replace_media`] if the sector size
+//! changes (the provider is replaced, holders of the old one get `ENXIO`);
+//! [`DiskHandle::media_changed`] for other content of the same size; [`DiskHandle::set_limits`] for
+//! a new largest request or a lost feature; [`DiskHandle::attr_changed`] when an attribute has
+//! another value.
 
 pub(crate) mod departure;
 pub(crate) mod dispatch;

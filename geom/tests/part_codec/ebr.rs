@@ -196,8 +196,8 @@ fn logical_partitions_overlap() {
     assert_broken(&disk, &[], &[line, other]);
 }
 
-/// Found by the fuzzer: the chain breaks at a sector inside a partition, whose owner could put a record
-/// there and so make partitions appear.
+/// Found by the fuzzer: the chain breaks at a sector inside a partition, whose owner could put a
+/// record there and so make partitions appear.
 #[test]
 fn broken_link_into_a_logical_partition() {
     let mut disk = disk_with(&[0, 20]);

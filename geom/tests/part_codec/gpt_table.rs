@@ -467,8 +467,9 @@ fn protective_entry_beside_others_without_gpt_is_an_mbr() {
     assert_eq!(places(&disk, &table), [(1, 100, 199), (2, 1, 99)]);
 }
 
-/// Found by the fuzzer: with an MBR that has partitions beside its protective entry, the owner of one
-/// that covers sector 1 or the last sector could write a GPT there, and so divide the whole disk anew.
+/// Found by the fuzzer: with an MBR that has partitions beside its protective entry, the owner of
+/// one that covers sector 1 or the last sector could write a GPT there, and so divide the whole
+/// disk anew.
 #[test]
 fn gpt_inside_an_mbr_partition_is_not_believed() {
     for (start, size) in [(1, 100), (2000, 2096)] {

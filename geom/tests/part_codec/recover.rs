@@ -111,8 +111,8 @@ fn overlapping_partitions_are_not_recovered() {
     assert_eq!(writes(&disk), Err(Unrecoverable::NoGoodCopy));
 }
 
-/// Entries only between header and sector 34, but partitions up to the last sector but one: there is
-/// no place for the backup's entries.
+/// Entries only between header and sector 34, but partitions up to the last sector but one: there
+/// is no place for the backup's entries.
 #[test]
 fn no_room_for_the_backup() {
     let mut disk = Disk::with_gpt();

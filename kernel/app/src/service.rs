@@ -12,8 +12,8 @@ use geom::Geom;
 use hv::{Hypervisor, Instant, Virq};
 use pv::Pv;
 
-/// Takes the timer's events. Its work is done by then: the run loop looks at deadlines each turn; but
-/// a port whose event nobody takes stays masked, and would not end the next sleep.
+/// Takes the timer's events. Its work is done by then: the run loop looks at deadlines each turn;
+/// but a port whose event nobody takes stays masked, and would not end the next sleep.
 pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>) {
     match pv.events.bind_virq(Virq::Timer, "timer") {
         Ok(channel) => loop {

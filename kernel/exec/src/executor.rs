@@ -137,8 +137,8 @@ impl Executor {
     }
 
     /// Runs one turn at time `now`: wakes every task whose deadline has come, and polls ready tasks
-    /// until none is left or the turn's budget is used up. Returns whether tasks are still ready, so
-    /// that the caller must not sleep.
+    /// until none is left or the turn's budget is used up. Returns whether tasks are still ready,
+    /// so that the caller must not sleep.
     pub fn turn(&self, now: Instant) -> bool {
         self.inner.now.set(now.max(self.inner.now.get()));
         Timers::fire(&self.inner.timers, now);
@@ -163,8 +163,8 @@ impl Executor {
             .poll(&mut Context::from_waker(&waker))
             .is_ready();
         let unfinished = (!done).then_some(future);
-        // A finished future was just dropped, with nothing borrowed and its slot still taken: what a
-        // task owns may spawn, wake or sleep in its own drop.
+        // A finished future was just dropped, with nothing borrowed and its slot still taken: what
+        // a task owns may spawn, wake or sleep in its own drop.
         let mut tasks = self.inner.tasks.borrow_mut();
         let Some(slot) = tasks.slots.get_mut(task.index) else {
             return;
@@ -177,8 +177,8 @@ impl Executor {
         }
     }
 
-    /// Takes the task's future out of its slot, if the slot is still this task's: a waker may outlive
-    /// its task.
+    /// Takes the task's future out of its slot, if the slot is still this task's: a waker may
+    /// outlive its task.
     fn take(&self, task: &Arc<Task>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
         let mut tasks = self.inner.tasks.borrow_mut();
         let slot = tasks.slots.get_mut(task.index)?;
@@ -195,8 +195,8 @@ impl Executor {
     }
 
     /// Drops every task: for a domain that ends while the program goes on, as in a simulator. Tasks
-    /// own this executor and each other's parts, so nothing of them would be freed otherwise. Not to
-    /// be called by a task.
+    /// own this executor and each other's parts, so nothing of them would be freed otherwise. Not
+    /// to be called by a task.
     pub fn drop_tasks(&self) {
         loop {
             // Dropped with nothing borrowed: what a task owns may spawn or wake in its own drop.

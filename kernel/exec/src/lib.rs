@@ -2,7 +2,8 @@
 //!
 //! Tasks belong to one run loop, so no future need be `Send`. Nothing here reads a clock, blocks or
 //! knows Xen: the run loop calls [`Executor::turn`] with the time, and asks
-//! [`Executor::next_deadline`] how long it may sleep. The simulator does the same with its own time.
+//! [`Executor::next_deadline`] how long it may sleep. The simulator does the same with its own
+//! time.
 //!
 //! - [`executor`]: [`Executor`]: tasks, and which of them are ready
 //! - [`timer`]: [`Sleep`], [`Elapsed`]: deadlines

@@ -27,7 +27,8 @@ impl fmt::Display for TraceEntry {
     }
 }
 
-/// A ring of the last trace entries. It costs no allocation to write, and a panic handler can read it.
+/// A ring of the last trace entries. It costs no allocation to write, and a panic handler can read
+/// it.
 pub struct Trace {
     ring: SpinMutex<Ring>,
 }

@@ -217,8 +217,8 @@ pub trait Hypervisor: Clone + 'static {
     /// (`HYPERVISOR_set_timer_op`).
     fn set_timer(&self, at: Option<Instant>);
 
-    /// Gives the CPU away until an unmasked port is pending (`SCHEDOP_block`); returns at once if one
-    /// is.
+    /// Gives the CPU away until an unmasked port is pending (`SCHEDOP_block`); returns at once if
+    /// one is.
     fn block(&self);
 
     /// Arms (or, with the same `id`, feeds) a watchdog that ends the domain `timeout` from now;

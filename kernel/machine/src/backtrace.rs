@@ -21,8 +21,8 @@ pub(crate) fn write_callers(out: &mut dyn fmt::Write) -> fmt::Result {
     }
 }
 
-/// Writes a line per caller: `#0 0xffffffff80001234 name+0x14`. The first is `rip` itself, the others
-/// are return addresses, found from `rbp` on.
+/// Writes a line per caller: `#0 0xffffffff80001234 name+0x14`. The first is `rip` itself, the
+/// others are return addresses, found from `rbp` on.
 pub(crate) fn write(out: &mut dyn fmt::Write, rip: u64, rbp: u64) -> fmt::Result {
     write_line(out, 0, rip, 0)?;
     let mut frame = rbp;

@@ -1,8 +1,8 @@
 //! What a domain says before it ends by a panic or an exception.
 //!
 //! It is written to the console ring, whatever the console driver was doing, and drained within a
-//! second; then the domain ends with `SHUTDOWN_crash`. A tool can read it (`cargo xtask symbolize`);
-//! each line ends in CR LF:
+//! second; then the domain ends with `SHUTDOWN_crash`. A tool can read it (`cargo xtask
+//! symbolize`); each line ends in CR LF:
 //!
 //! ```text
 //! --- xenolith epitaph ---
@@ -18,8 +18,8 @@
 //! --- end of epitaph ---
 //! ```
 //!
-//! The cause of a panic is `panic at FILE:LINE: MESSAGE`. A panic inside the epitaph ends the domain
-//! at once.
+//! The cause of a panic is `panic at FILE:LINE: MESSAGE`. A panic inside the epitaph ends the
+//! domain at once.
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
@@ -59,7 +59,8 @@ pub(crate) fn set_console(ring: Mapping, port: Port) {
     CONSOLE.call_once(|| Console { ring, port });
 }
 
-/// Says where the last trace entries are: `source` writes a line for each. Only the first call counts.
+/// Says where the last trace entries are: `source` writes a line for each. Only the first call
+/// counts.
 pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
     TRACE.call_once(|| Box::new(source));
 }
@@ -158,7 +159,8 @@ impl Out<'_> {
         waited < u128::from(PATIENCE_NANOSECONDS) && self.turns < PATIENCE_TURNS
     }
 
-    /// Bytes in the ring that the daemon has not taken; more than the ring has if the indices are wrong.
+    /// Bytes in the ring that the daemon has not taken; more than the ring has if the indices are
+    /// wrong.
     fn waiting(&self) -> u32 {
         let ring = &self.console.ring;
         ring.load_u32(console::OUT_PROD)

@@ -1,8 +1,8 @@
 //! The global allocator: a boot heap inside the image, then a main heap that grows from frames.
 //!
-//! The boot heap (`linked_list_allocator`: no metadata to set up) serves what is allocated before the
-//! domain's memory is mapped. The main heap (`talc`: fast with many live objects) grows in steps, in
-//! place where the frames behind it are free, and keeps a reserve of frames for pages.
+//! The boot heap (`linked_list_allocator`: no metadata to set up) serves what is allocated before
+//! the domain's memory is mapped. The main heap (`talc`: fast with many live objects) grows in
+//! steps, in place where the frames behind it are free, and keeps a reserve of frames for pages.
 #![expect(unsafe_code, reason = "the global allocator")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -142,8 +142,8 @@ fn frame_at(address: usize) -> Pfn {
 }
 
 impl FromFrames {
-    /// Takes frames for `layout`, where the heap ends if they are free there: where they start, and how
-    /// many they are.
+    /// Takes frames for `layout`, where the heap ends if they are free there: where they start, and
+    /// how many they are.
     fn take(&self, layout: Layout) -> Option<(usize, usize)> {
         // The first part also holds the heap's own lists; alignment may cost its own size.
         let own = talc::min_first_heap_size::<DefaultBinning>();

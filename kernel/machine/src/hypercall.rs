@@ -1,7 +1,7 @@
 //! Hypercalls: one function per operation, each with its own argument type.
 //!
-//! A hypercall is a `syscall` instruction with its number in rax and up to five arguments in rdi, rsi,
-//! rdx, r10 and r8; Xen clobbers those, rcx and r11. There is no hypercall page.
+//! A hypercall is a `syscall` instruction with its number in rax and up to five arguments in rdi,
+//! rsi, rdx, r10 and r8; Xen clobbers those, rcx and r11. There is no hypercall page.
 #![expect(unsafe_code, reason = "the syscall instruction")]
 
 use core::arch::asm;

@@ -1,7 +1,8 @@
 //! The real hypervisor: everything unsafe that runs in a domain.
 //!
 //! [`start()`] takes over from the entry point, and [`Xen`] is the [`hv::Hypervisor`] that the rest
-//! of the kernel runs on. What can be decided without touching hardware is in `pv`, and tested there.
+//! of the kernel runs on. What can be decided without touching hardware is in `pv`, and tested
+//! there.
 //!
 //! - `start`: from start_info to a running domain
 //! - [`xen`]: [`Xen`], the handle

@@ -1,8 +1,8 @@
 //! The C memory functions that compiled Rust calls.
 //!
-//! They are assembly, not loops in Rust, which the compiler may turn into calls to themselves. Short
-//! lengths use overlapping moves; long ones `rep movsq` and `rep stosq`, which are fast on hardware
-//! and one instruction per eight bytes under emulation.
+//! They are assembly, not loops in Rust, which the compiler may turn into calls to themselves.
+//! Short lengths use overlapping moves; long ones `rep movsq` and `rep stosq`, which are fast on
+//! hardware and one instruction per eight bytes under emulation.
 #![expect(unsafe_code, reason = "naked functions that compiled code calls")]
 
 use core::arch::naked_asm;
@@ -93,8 +93,8 @@ unsafe extern "C" fn memmove(destination: *mut u8, source: *const u8, n: usize) 
         "sub rcx, rsi",
         "cmp rcx, rdx",
         "jb 2f",
-        // Forward is right, but the last word may be overwritten before it is read: it was not, since
-        // it is read first, and is written last.
+        // Forward is right, but the last word may be overwritten before it is read: it was not,
+        // since it is read first, and is written last.
         "mov r8, [rsi + rdx - 8]",
         "lea r9, [rdi + rdx - 8]",
         "lea rcx, [rdx - 1]",

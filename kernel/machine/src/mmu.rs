@@ -8,6 +8,8 @@
 //! Page tables are read-only everywhere; Xen writes them, after it has checked what is written.
 #![expect(unsafe_code, reason = "it changes what is mapped where")]
 
+use core::ops::Range;
+
 use hv::{Errno, Pfn, SharedMem};
 use pv::pagetable::{self, DirectMap, ENTRIES};
 use spin::Once;
@@ -225,18 +227,25 @@ fn map_all(plan: &DirectMap, frames: &Frames) -> Result<(), MapError> {
         let range = plan.mapped_by(index);
         for (slot, pfn) in (range.start.0..range.start.0 + ENTRIES).enumerate() {
             let pfn = Pfn(pfn);
-            let entry = if pfn < range.end {
-                leaf(pfn, direct_rights(plan, frames, pfn))
-            } else {
-                0
-            };
-            page.store_u64(slot * 8, entry);
+            page.store_u64(slot * 8, direct_entry(plan, frames, &range, pfn));
         }
         protect_early(frames, table)?;
         let parent = plan.level2_frame(index / ENTRIES);
         write_entry(parent, (index % ENTRIES) as u16, table)?;
     }
     Ok(())
+}
+
+/// The direct map's entry for `pfn`; `range` is what its level-1 table maps.
+fn direct_entry(plan: &DirectMap, frames: &Frames, range: &Range<Pfn>, pfn: Pfn) -> u64 {
+    if pfn >= range.end {
+        0
+    } else if pfn.0 >= frames.mapped {
+        // Nothing to protect lies beyond what the builder mapped; and there is a lot of it.
+        leaf(pfn, WRITE)
+    } else {
+        leaf(pfn, direct_rights(plan, frames, pfn))
+    }
 }
 
 /// What may be done with a frame through the direct map: nothing that the image window forbids.

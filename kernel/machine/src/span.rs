@@ -30,8 +30,8 @@ impl Span {
     /// The `length` bytes at `address`.
     ///
     /// # Safety
-    /// They must stay mapped, writable unless nobody writes through the span, for as long as the span
-    /// lives; no reference may exist into them; `address` is not 0 and a multiple of 8.
+    /// They must stay mapped, writable unless nobody writes through the span, for as long as the
+    /// span lives; no reference may exist into them; `address` is not 0 and a multiple of 8.
     pub(crate) unsafe fn new(address: u64, length: usize) -> Self {
         let base = ptr::with_exposed_provenance_mut(address as usize);
         // SAFETY: the caller promises that the address is not 0.

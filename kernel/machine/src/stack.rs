@@ -1,9 +1,9 @@
 //! The stack, its guard pages and its high-water mark.
 //!
 //! There is one stack, since there is one run loop. Its guard pages are not mapped. Xen builds the
-//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the domain:
-//! the page fault's own frame does not fit, and Xen ends the domain. What it leaves is a line in
-//! `xl dmesg`, naming the fault's address:
+//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the
+//! domain: the page fault's own frame does not fit, and Xen ends the domain. What it leaves is a
+//! line in `xl dmesg`, naming the fault's address:
 //!
 //! ```text
 //! (XEN) domain_crash called from arch/x86/pv/traps.c...

@@ -39,8 +39,8 @@ pub(crate) fn domain() -> &'static Domain {
         .expect("the domain is started before anybody has a handle to it")
 }
 
-/// Takes over the domain: entry points, memory, clock. Ends it if that fails, which is a defect or a
-/// domain too small: with an epitaph as soon as there is a console.
+/// Takes over the domain: entry points, memory, clock. Ends it if that fails, which is a defect or
+/// a domain too small: with an epitaph as soon as there is a console.
 ///
 /// # Safety
 /// To be called once, by the first instructions: with the address of start_info, the first address

@@ -1,8 +1,8 @@
 //! Where Xen enters the domain: exceptions, the non-maskable interrupt, and the event upcall.
 //!
 //! Xen pushes its frame on the stack it interrupts (from low to high: rcx, r11, an error code for
-//! some vectors, rip, cs, rflags, rsp, ss). An exception ends the domain with an epitaph, and so does
-//! the non-maskable interrupt, which an administrator can raise to see where a domain hangs
+//! some vectors, rip, cs, rflags, rsp, ss). An exception ends the domain with an epitaph, and so
+//! does the non-maskable interrupt, which an administrator can raise to see where a domain hangs
 //! (`xl trigger DOMAIN nmi`). The upcall returns at once with events masked: the run loop looks at
 //! the pending bits itself.
 #![expect(unsafe_code, reason = "entry points are assembly")]
@@ -193,7 +193,8 @@ entry!(simd_floating_point, 19);
 entry!(virtualization, 20);
 entry!(control_protection, 21, error);
 
-/// Xen could not return to the domain. The frame has the segment registers in front: ds, es, fs, gs.
+/// Xen could not return to the domain. The frame has the segment registers in front: ds, es, fs,
+/// gs.
 #[unsafe(naked)]
 unsafe extern "C" fn failsafe() -> ! {
     naked_asm!(
@@ -207,9 +208,9 @@ unsafe extern "C" fn failsafe() -> ! {
     )
 }
 
-/// An event came. Returns where it came from, with events masked: the `iret` hypercall takes the mask
-/// from the frame's interrupt flag, and restores every register that it or Xen used. No Rust runs
-/// here, so no other register is touched.
+/// An event came. Returns where it came from, with events masked: the `iret` hypercall takes the
+/// mask from the frame's interrupt flag, and restores every register that it or Xen used. No Rust
+/// runs here, so no other register is touched.
 #[unsafe(naked)]
 unsafe extern "C" fn upcall() -> ! {
     naked_asm!(

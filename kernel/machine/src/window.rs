@@ -22,8 +22,8 @@ static WINDOW: Mutex<Window> = Mutex::new(Window {
     tables: 0,
 });
 
-/// Addresses that foreign pages can be mapped at: at most what one level-2 table covers, 262144 pages,
-/// which is as many as Xen tracks for a domain by default.
+/// Addresses that foreign pages can be mapped at: at most what one level-2 table covers, 262144
+/// pages, which is as many as Xen tracks for a domain by default.
 struct Window {
     /// Pages, counted from the window's start, that nothing is mapped at.
     free: Vec<u64>,
@@ -40,8 +40,8 @@ impl Window {
         self.free.pop()
     }
 
-    /// Adds a level-1 table. The list of free pages gets its room now, so that giving an address back
-    /// never needs memory.
+    /// Adds a level-1 table. The list of free pages gets its room now, so that giving an address
+    /// back never needs memory.
     fn grow(&mut self) -> Option<()> {
         if u64::from(self.tables) == ENTRIES {
             return None;
@@ -136,8 +136,8 @@ struct Granted {
     handle: u32,
 }
 
-/// A page that Xen or another domain owns. Dropping a granted page unmaps it; a page that Xen shares
-/// stays mapped.
+/// A page that Xen or another domain owns. Dropping a granted page unmaps it; a page that Xen
+/// shares stays mapped.
 pub struct Mapping {
     span: Span,
     grant: Option<Granted>,

@@ -27,7 +27,8 @@ use crate::{clock, heap, stack};
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
 /// There is no address left to map a page at (`GNTST_no_device_space`).
 const NO_SPACE: GrantStatus = GrantStatus(-7);
-/// The farthest a timer is set ahead; Xen takes much farther ones for a mistake (`do_set_timer_op`).
+/// The farthest a timer is set ahead; Xen takes much farther ones for a mistake
+/// (`do_set_timer_op`).
 const TIMER_HORIZON: Duration = Duration::from_secs(86_400);
 
 /// The real hypervisor. [`start`](crate::start()) makes the only one; clones speak for the same
@@ -212,7 +213,8 @@ impl Hypervisor for Xen {
 
     fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>> {
         let mut batch: Vec<_> = copies.iter().map(copy_argument).collect();
-        // SAFETY: local frames are named by `Page::mfn`, and pages are only accessed as shared memory.
+        // SAFETY: local frames are named by `Page::mfn`, and pages are only accessed as shared
+        // memory.
         let done = unsafe { grant::copy(&mut batch) };
         let results = batch.iter().map(|element| {
             done.map_err(|_| GENERAL_ERROR)?;

@@ -39,8 +39,8 @@ impl<H: Hypervisor> Clone for Pv<H> {
 }
 
 impl<H: Hypervisor> Pv<H> {
-    /// Takes charge of the domain that `hv` speaks for. To be called once per domain: it masks every
-    /// port.
+    /// Takes charge of the domain that `hv` speaks for. To be called once per domain: it masks
+    /// every port.
     pub fn new(hv: H) -> Self {
         let exec = Executor::new();
         let clock = hv.clone();

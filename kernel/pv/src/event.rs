@@ -257,14 +257,14 @@ impl<H: Hypervisor> Channel<H> {
         self.port
     }
 
-    /// Raises an event at the other end. An error means that the other end is gone; a peer's death is
-    /// learned from xenstore, so it is not reported here.
+    /// Raises an event at the other end. An error means that the other end is gone; a peer's death
+    /// is learned from xenstore, so it is not reported here.
     pub fn notify(&self) {
         let _peer_gone = self.events.inner.hv.evtchn_send(self.port);
     }
 
-    /// Waits for an event that came since the last wait ended. Events may be lost neither before nor
-    /// during a wait; several of them may count as one, and one may come without a cause.
+    /// Waits for an event that came since the last wait ended. Events may be lost neither before
+    /// nor during a wait; several of them may count as one, and one may come without a cause.
     pub async fn wait(&self) {
         let quiet_until = self.state.quiet_until.get();
         if quiet_until > self.events.inner.exec.now() {
@@ -288,8 +288,8 @@ impl<H: Hypervisor> Channel<H> {
         Poll::Pending
     }
 
-    /// Says that the last event brought no work. A peer that goes on like this has to wait longer and
-    /// longer, up to 16 ms, before its next event is looked at.
+    /// Says that the last event brought no work. A peer that goes on like this has to wait longer
+    /// and longer, up to 16 ms, before its next event is looked at.
     pub fn was_spurious(&self) {
         let state = &self.state;
         state.spurious.set(state.spurious.get() + 1);

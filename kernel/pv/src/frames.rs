@@ -4,8 +4,8 @@ use hv::Pfn;
 
 /// A bitmap over frames `0..frames`; a set bit is a free frame.
 ///
-/// Taking one frame goes on where the last search ended, so it costs a constant on average; a run of
-/// frames costs a look at every word at worst.
+/// Taking one frame goes on where the last search ended, so it costs a constant on average; a run
+/// of frames costs a look at every word at worst.
 pub struct FrameMap<'a> {
     words: &'a mut [u64],
     frames: u64,

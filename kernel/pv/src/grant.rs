@@ -57,8 +57,8 @@ struct Table<H: Hypervisor> {
     frames: Vec<H::Mapping>,
     max_frames: u32,
     free: Vec<u32>,
-    /// Pages whose grant has ended but which a peer still maps. Room for every entry is reserved when
-    /// the table grows, so that parking never allocates.
+    /// Pages whose grant has ended but which a peer still maps. Room for every entry is reserved
+    /// when the table grows, so that parking never allocates.
     parked: Vec<(u32, H::Page)>,
 }
 
@@ -187,8 +187,8 @@ impl<H: Hypervisor> Grants<H> {
         })
     }
 
-    /// Tries again to take back what peers still mapped when its grant ended. Returns how many pages
-    /// came back.
+    /// Tries again to take back what peers still mapped when its grant ended. Returns how many
+    /// pages came back.
     pub fn sweep(&self) -> usize {
         let mut table = self.inner.table.borrow_mut();
         let table = &mut *table;
@@ -336,8 +336,8 @@ impl<H: Hypervisor> Granted<H> {
         self.grants.inner.table.borrow().is_mapped(self.reference)
     }
 
-    /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked until
-    /// the peer lets go.
+    /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked
+    /// until the peer lets go.
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
         self.grants.end(self.reference, page)

@@ -2,8 +2,8 @@
 //!
 //! The domain builder maps only the image and what it brings along. The rest is mapped once, at
 //! start, into a window of its own, the direct map: frame `pfn` at `base + pfn * 4096`. Its page
-//! tables need frames, which must be written while they are still ordinary memory; so they are taken
-//! from what the builder mapped, and when that is used up from what the first tables map.
+//! tables need frames, which must be written while they are still ordinary memory; so they are
+//! taken from what the builder mapped, and when that is used up from what the first tables map.
 
 use core::ops::Range;
 
@@ -117,9 +117,9 @@ impl DirectMap {
         Pfn(start)..Pfn((start + ENTRIES).min(self.frames))
     }
 
-    /// Whether `pfn` must be mapped read-only when its level-1 table is installed, since it is, or is
-    /// about to become, a table. Tables beyond the builder's map are written through this very map
-    /// first, and protected one by one.
+    /// Whether `pfn` must be mapped read-only when its level-1 table is installed, since it is, or
+    /// is about to become, a table. Tables beyond the builder's map are written through this very
+    /// map first, and protected one by one.
     #[must_use]
     pub fn is_table(&self, pfn: Pfn) -> bool {
         self.tables().contains(&pfn.0) && pfn.0 < self.mapped

@@ -197,7 +197,8 @@ impl<H: Hypervisor> Session<H> {
     fn run_submitted(&mut self) {
         let line = self.shell.inner.submitted.borrow_mut().pop_front();
         if let Some(line) = line {
-            // The prompt stands there; what is half typed behind it gives way, and comes again later.
+            // The prompt stands there; what is half typed behind it gives way, and comes again
+            // later.
             if !self.editor.is_empty() {
                 self.out.write(CLEAR_LINE);
                 self.out.write(PROMPT);

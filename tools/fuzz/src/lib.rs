@@ -1,8 +1,8 @@
 //! Fuzz harnesses that replay under `cargo test`.
 //!
 //! Whatever reads bytes that somebody else wrote has a harness here: a function from bytes to
-//! nothing that panics when its oracle is broken. Each opens by stating that oracle, which is always
-//! more than "did not panic".
+//! nothing that panics when its oracle is broken. Each opens by stating that oracle, which is
+//! always more than "did not panic".
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -24,9 +24,9 @@
 //! # A new harness
 //!
 //! One file `src/NAME.rs` with `pub fn NAME(data: &[u8])`, some inputs in `corpus/NAME/`, one line
-//! in [`HARNESSES`] and one in `tests/replay.rs`. `cargo test -p fuzz` then runs the corpus and 5,000 seeded inputs;
-//! `XENOLITH_LONG=1` makes it 100,000. A failure prints its seed and keeps the input as a file; put
-//! that file into `corpus/NAME/` and the bug has its test.
+//! in [`HARNESSES`] and one in `tests/replay.rs`. `cargo test -p fuzz` then runs the corpus and
+//! 5,000 seeded inputs; `XENOLITH_LONG=1` makes it 100,000. A failure prints its seed and keeps the
+//! input as a file; put that file into `corpus/NAME/` and the bug has its test.
 //!
 //! # With coverage
 //!

@@ -1,7 +1,7 @@
 //! Harness for master boot records and chains of extended ones.
 //!
-//! Oracle: all of [`lawful`]; and for an MBR that is used, each partition is described word for word
-//! by an entry of sector 0 or, from number 5, of a record that no partition covers.
+//! Oracle: all of [`lawful`]; and for an MBR that is used, each partition is described word for
+//! word by an entry of sector 0 or, from number 5, of a record that no partition covers.
 
 use crate::image::Image;
 use crate::laws::lawful;

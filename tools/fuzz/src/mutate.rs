@@ -1,8 +1,8 @@
 //! Seeded changes to inputs, for all harnesses.
 //!
-//! The formats we read are small islands of meaning, in disks also in a sea of zeroes. So places are
-//! chosen near bytes that are not zero, and numbers are replaced by those that bounds checks get
-//! wrong. Which changes help is not known, so all have the same chance.
+//! The formats we read are small islands of meaning, in disks also in a sea of zeroes. So places
+//! are chosen near bytes that are not zero, and numbers are replaced by those that bounds checks
+//! get wrong. Which changes help is not known, so all have the same chance.
 
 use crate::random::Random;
 

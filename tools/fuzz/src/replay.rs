@@ -12,12 +12,12 @@ pub const INPUTS: u64 = 5_000;
 /// Seeded inputs with `XENOLITH_LONG=1`.
 pub const INPUTS_LONG: u64 = 100_000;
 
-/// Runs a harness over `corpus/NAME` and over seeded changes of it. `XENOLITH_FUZZ_SEED=N` runs that
-/// one seed only.
+/// Runs a harness over `corpus/NAME` and over seeded changes of it. `XENOLITH_FUZZ_SEED=N` runs
+/// that one seed only.
 ///
 /// # Panics
-/// If there is no such harness, its corpus is missing or empty, or with the harness's own panic; then seed and input's file
-/// were printed before.
+/// If there is no such harness, its corpus is missing or empty, or with the harness's own panic;
+/// then seed and input's file were printed before.
 pub fn replay(name: &str) {
     let harness = HARNESSES
         .iter()

@@ -3,10 +3,10 @@
 //! Oracle:
 //!
 //! * the messages are those that a plain reading of the whole input finds, however it is cut into
-//!   pieces on its way; encoded again they are the input, up to an unfinished message; a header that
-//!   announces too much ends it there, and not before;
-//! * a payload taken apart (strings, watch event, directory part) and put together again is the same
-//!   payload; what is refused could not be put together.
+//!   pieces on its way; encoded again they are the input, up to an unfinished message; a header
+//!   that announces too much ends it there, and not before;
+//! * a payload taken apart (strings, watch event, directory part) and put together again is the
+//!   same payload; what is refused could not be put together.
 
 use crate::random::Random;
 use xenbus::ProtocolError;

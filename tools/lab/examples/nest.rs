@@ -1,7 +1,7 @@
-//! Boots a nest and runs commands in its dom0:
+//! Boots a nest and runs commands in its dom0, or a shell if there are none:
 //!
 //!     cargo run -p lab --example nest -- [--suite bookworm] [--icount] [--memory MIB]
-//!         [--limit SECONDS] [--serial] [--xen 'WORDS FOR XEN'] [--put HOSTFILE:DOM0PATH]... 'COMMAND'...
+//!         [--limit SECONDS] [--serial] [--xen 'WORDS FOR XEN'] [--put HOSTFILE:DOM0PATH]... ['COMMAND']...
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
@@ -37,6 +37,9 @@ fn main() -> Result<ExitCode> {
             to,
             &std::fs::read(from).with_context(|| format!("reading {from}"))?,
         )?;
+    }
+    if commands.is_empty() {
+        lab::shell::shell(&nest)?;
     }
     let mut failed = false;
     for command in commands {

@@ -1,5 +1,5 @@
-//! Archives for an initrd: cpio's "newc" format, as Linux's Documentation/driver-api/early-userspace
-//! describes it.
+//! Archives for an initrd: cpio's "newc" format, as Linux's
+//! Documentation/driver-api/early-userspace describes it.
 
 /// An archive being written. All files belong to root.
 pub(crate) struct Archive {

@@ -121,6 +121,8 @@ pub(crate) struct Backend {
     connection: Option<Connection>,
     watches: Vec<Watching>,
     actor: Option<ActorId>,
+    /// The states have to be looked at.
+    look: bool,
     held: bool,
     frozen: bool,
     finished: bool,
@@ -167,6 +169,7 @@ impl Blkback {
             connection: None,
             watches: Vec::new(),
             actor: None,
+            look: true,
             held: false,
             frozen: false,
             finished: false,
@@ -317,16 +320,13 @@ impl Actor for Backend {
             return Next::Wait;
         }
         for watch in &self.watches {
-            let _ = watch.drain();
+            self.look |= watch.drain();
         }
         let script = self.follow_script(xen);
-        let mut next = match script {
-            Some(next) => next,
-            None => {
-                self.handshake(xen);
-                Next::Wait
-            }
-        };
+        let mut next = script.unwrap_or(Next::Wait);
+        if script.is_none() && std::mem::take(&mut self.look) {
+            self.handshake(xen);
+        }
         if self.finished {
             self.watches.clear();
             return Next::Finished;

@@ -175,8 +175,8 @@ impl Hypervisor for Dom {
         });
     }
 
-    /// Lets the others run until this domain has an event. Called by the domain's own turn, where the
-    /// scheduler waits already, it returns at once.
+    /// Lets the others run until this domain has an event. Called by the domain's own turn, where
+    /// the scheduler waits already, it returns at once.
     fn block(&self) {
         if self.xen.is_running() {
             return;

@@ -94,8 +94,8 @@ impl Xen {
     /// `EVTCHNOP_bind_interdomain`. The new port is pending once, as in Xen.
     ///
     /// # Errors
-    /// `EINVAL` when the remote port is not open for `dom`, `ENOSPC`, `ESRCH`, or what the fault plan
-    /// says.
+    /// `EINVAL` when the remote port is not open for `dom`, `ENOSPC`, `ESRCH`, or what the fault
+    /// plan says.
     pub fn evtchn_bind_interdomain(
         &self,
         dom: DomId,

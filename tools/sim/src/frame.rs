@@ -130,8 +130,8 @@ pub(crate) enum Hold {
 
 /// A domain's hold on one frame: its own page, or a mapping.
 ///
-/// Dropping it frees the page or unmaps it. Freeing a page that a peer may still use is recorded as a
-/// violation (`Xen::violations`).
+/// Dropping it frees the page or unmaps it. Freeing a page that a peer may still use is recorded as
+/// a violation (`Xen::violations`).
 pub struct Memory {
     pub(crate) frame: Rc<Frame>,
     who: DomId,

@@ -1,5 +1,5 @@
-//! A guest that runs the shipped code: `pv`, the xenstore client, GEOM, the block frontend, and what
-//! a test spawns on them.
+//! A guest that runs the shipped code: `pv`, the xenstore client, GEOM, the block frontend, and
+//! what a test spawns on them.
 
 use std::cell::RefCell;
 use std::rc::Rc;

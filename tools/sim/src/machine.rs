@@ -38,8 +38,8 @@ impl Machine {
         Self::boot_with(seed, command_line, DomainConfig::default(), |_, _| {})
     }
 
-    /// The same, with other resources, and after `prepare` has made the devices that are to be there
-    /// at boot.
+    /// The same, with other resources, and after `prepare` has made the devices that are to be
+    /// there at boot.
     #[must_use]
     pub fn boot_with(
         seed: u64,

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// A small seeded generator (SplitMix64). Everything random in a run comes from one of these, so the
-/// seed alone repeats the run.
+/// A small seeded generator (SplitMix64). Everything random in a run comes from one of these, so
+/// the seed alone repeats the run.
 #[derive(Debug)]
 pub struct Rng(Cell<u64>);
 

@@ -1,5 +1,5 @@
-//! A backend that lies: F01 to F17. Each lie ends that one device, with a message; another disk goes
-//! on, nothing leaks, and every request ends exactly once.
+//! A backend that lies: F01 to F17. Each lie ends that one device, with a message; another disk
+//! goes on, nothing leaks, and every request ends exactly once.
 
 use std::time::Duration;
 
@@ -100,8 +100,8 @@ fn lies_from_the_start(tamper: Tamper, why: &str) {
     }
 }
 
-/// One lie, while two reads are outstanding on a disk in use: the honest answer before it counts, the
-/// other read fails.
+/// One lie, while two reads are outstanding on a disk in use: the honest answer before it counts,
+/// the other read fails.
 fn lies_in_use(tamper: Tamper, why: &str) {
     for seed in 10..15 {
         let scene = Scene::new(seed);

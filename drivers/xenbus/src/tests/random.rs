@@ -1,8 +1,8 @@
 //! A daemon that answers, refuses, lies and scribbles by chance.
 //!
-//! Oracle: the client never panics; what it sends is always whole messages, no two of them in flight
-//! under one id and never more than eight; every task gets exactly what was answered to its own
-//! request, or an error that the daemon caused; nobody waits once the connection is given up.
+//! Oracle: the client never panics; what it sends is always whole messages, no two of them in
+//! flight under one id and never more than eight; every task gets exactly what was answered to its
+//! own request, or an error that the daemon caused; nobody waits once the connection is given up.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -3,7 +3,8 @@
 use super::le;
 use core::fmt;
 
-/// A GUID in the byte order of the disk: the first three fields are little-endian (UEFI, Appendix A).
+/// A GUID in the byte order of the disk: the first three fields are little-endian (UEFI, Appendix
+/// A).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Guid(pub [u8; 16]);
 
@@ -11,8 +12,9 @@ impl Guid {
     /// All zeroes: the type of an unused GPT entry.
     pub const UNUSED: Self = Self([0; 16]);
 
-    /// From the five groups of the text form, each as one number: `C12A7328-F81F-11D2-BA4B-00A0C93EC93B`
-    /// is `new(0xC12A7328, 0xF81F, 0x11D2, 0xBA4B, 0x00A0_C93E_C93B)`.
+    /// From the five groups of the text form, each as one number:
+    /// `C12A7328-F81F-11D2-BA4B-00A0C93EC93B` is `new(0xC12A7328, 0xF81F, 0x11D2, 0xBA4B,
+    /// 0x00A0_C93E_C93B)`.
     #[must_use]
     pub const fn new(a: u32, b: u16, c: u16, d: u16, e: u64) -> Self {
         let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());

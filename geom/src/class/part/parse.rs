@@ -14,16 +14,16 @@ const USUAL_ENTRIES: u64 = 16 << 10;
 /// whose partition the media is, if it is one.
 ///
 /// FreeBSD's order: a GPT whose MBR protects it; a plain MBR, because it was written later by
-/// something that did not know of the GPT beside it; a GPT with no MBR. No MBR inside an MBR: that is
-/// what extended partitions are for.
+/// something that did not know of the GPT beside it; a GPT with no MBR. No MBR inside an MBR: that
+/// is what extended partitions are for.
 ///
 /// Two differences. An MBR that does nothing but protect a GPT is never taken for an MBR with one
 /// useless partition: it is a GPT that lost both its copies. And in an MBR that protects a GPT and
 /// has partitions too, what lies in those is not taken for a GPT header: whoever may write a
 /// partition must not be able to write the table.
 ///
-/// Run it again from the start after each [`Need`] was met or failed; it ends after a bounded number
-/// of them, because each concerns sectors that were not known before.
+/// Run it again from the start after each [`Need`] was met or failed; it ends after a bounded
+/// number of them, because each concerns sectors that were not known before.
 ///
 /// # Errors
 /// What must be read first.

@@ -40,8 +40,8 @@ impl fmt::Display for Unrecoverable {
 impl core::error::Error for Unrecoverable {}
 
 /// The writes, in the order in which they must be made: the copy that does not count first, so that
-/// a good one exists at every moment. Empty if nothing is wrong. The usable area grows to the end of
-/// a disk that has grown.
+/// a good one exists at every moment. Empty if nothing is wrong. The usable area grows to the end
+/// of a disk that has grown.
 ///
 /// # Errors
 /// The outer error is what must be read first.

@@ -25,7 +25,8 @@ pub(crate) unsafe fn update_va_mapping(address: VirtAddr, entry: u64) -> Result<
 /// Replaces page-table entries at machine addresses.
 ///
 /// # Safety
-/// As for [`update_va_mapping`], for each element; and the TLB must be flushed if an entry was in use.
+/// As for [`update_va_mapping`], for each element; and the TLB must be flushed if an entry was in
+/// use.
 pub(crate) unsafe fn mmu_update(batch: &mut [MmuUpdate]) -> Result<(), Errno> {
     let count = batch.len() as u64;
     let arguments = [pointer(batch), count, 0, u64::from(DOMID_SELF), 0];

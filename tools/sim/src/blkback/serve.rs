@@ -78,8 +78,8 @@ impl Connection {
         self.ring.capacity()
     }
 
-    /// The jobs that may be finished now: what comes after a barrier waits for it, and a barrier or a
-    /// flush waits for what came before.
+    /// The jobs that may be finished now: what comes after a barrier waits for it, and a barrier or
+    /// a flush waits for what came before.
     fn ready(&self, now: Instant) -> Vec<usize> {
         let mut ready = Vec::new();
         for (index, job) in self.jobs.iter().enumerate() {
@@ -193,8 +193,8 @@ impl Backend {
         }
     }
 
-    /// Checks a request and maps its pages. A frontend of ours that sends a bad one has a bug, and it
-    /// is not to be hidden behind an error status.
+    /// Checks a request and maps its pages. A frontend of ours that sends a bad one has a bug, and
+    /// it is not to be hidden behind an error status.
     fn plan(&self, xen: &Xen, request: &Request) -> Result<Vec<Piece>, i16> {
         let config = &self.config;
         let offered = match request.operation {

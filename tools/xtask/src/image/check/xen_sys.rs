@@ -1,6 +1,6 @@
 //! xen-sys gives types and constants; its functions are wrong for x86-64 (they keep values in the
-//! red zone across a call, and pass shutdown's argument by value). All of them call through a symbol
-//! named `HYPERCALL_PAGE`, so also an inlined one would show.
+//! red zone across a call, and pass shutdown's argument by value). All of them call through a
+//! symbol named `HYPERCALL_PAGE`, so also an inlined one would show.
 
 use super::super::names::short;
 use super::Finished;
