@@ -4,6 +4,10 @@ use anyhow::{Context, Result, bail};
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How long an entry is kept that nobody uses.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Where the lab keeps what it prepared: `$XDG_CACHE_HOME/xenolith/lab`, by default under
 /// `~/.cache`.
@@ -32,6 +36,8 @@ pub(crate) fn entry(
 ) -> Result<PathBuf> {
     let finished = root.join(name);
     if finished.is_dir() {
+        // Remembered as its last use. A cache that cannot be written to serves as well.
+        let _ = File::open(&finished).and_then(|used| used.set_modified(SystemTime::now()));
         return Ok(finished);
     }
     fs::create_dir_all(root).with_context(|| format!("making {}", root.display()))?;
@@ -50,14 +56,28 @@ pub(crate) fn entry(
     fs::create_dir(&partial)?;
     make(&partial)?;
     fs::rename(&partial, &finished)?;
+    prune(root);
     Ok(finished)
+}
+
+/// Removes what no checkout has used for a month: an older recipe's, most likely.
+fn prune(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let used = entry.metadata().and_then(|metadata| metadata.modified());
+        if used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > KEPT)) {
+            // What cannot be removed only takes up room. Lock files are empty.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{entry, root_from};
-    use std::fs;
+    use super::{KEPT, entry, root_from};
+    use crate::scratch::Scratch;
+    use std::fs::{self, File};
     use std::path::PathBuf;
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn the_cache_follows_xdg() {
@@ -78,7 +98,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_made_whole_once() {
-        let root = std::env::temp_dir().join(format!("lab-cache-{}", std::process::id()));
+        let scratch = Scratch::new().unwrap();
+        let root = scratch.join("cache");
         let failed = entry(&root, "x", |partial| {
             fs::write(partial.join("half"), "")?;
             anyhow::bail!("no network")
@@ -95,6 +116,22 @@ mod tests {
         assert!(made.unwrap().join("whole").exists());
         let again = entry(&root, "x", |_| panic!("made twice"));
         assert_eq!(again.unwrap(), root.join("x"));
-        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_used_for_a_month_goes_when_something_new_comes() {
+        let root = Scratch::new().unwrap();
+        let long_ago = SystemTime::now() - KEPT - Duration::from_secs(60);
+        for name in ["unused", "used"] {
+            let directory = entry(root.path(), name, |_| Ok(())).unwrap();
+            File::open(directory)
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        }
+        entry(root.path(), "used", |_| panic!("it is there")).unwrap();
+        entry(root.path(), "new", |_| Ok(())).unwrap();
+        let left = |name| fs::exists(root.join(name)).unwrap();
+        assert!(!left("unused") && left("used") && left("new"));
     }
 }

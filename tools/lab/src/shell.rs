@@ -47,7 +47,8 @@ pub fn attach(nest: &Nest, line: &str) -> Result<Ending> {
         script,
         format!("stty rows {ws_row} cols {ws_col}\n{line}\n").as_bytes(),
     )?;
-    let pty = format!("exec socat -t 1 - EXEC:'bash {script}',pty,stderr,setsid,ctty,sane");
+    let pty =
+        format!("exec socat -lf /dev/null -t 1 - EXEC:'bash {script}',pty,stderr,setsid,ctty,sane");
     let running = nest.start(&pty, FOR_EVER, true)?;
     let _raw = Raw::new()?;
     converse(running, Some(Escape::default()))
