@@ -37,6 +37,15 @@ impl Command {
 }
 
 /// A piece of a request, owned by the driver until it is completed.
+///
+/// Completing one twice does not compile:
+///
+/// ```compile_fail,E0382
+/// fn twice(bio: geom::disk::DiskBio) {
+///     bio.complete(Ok(()));
+///     bio.complete(Ok(()));
+/// }
+/// ```
 #[must_use = "a bio that is dropped completes with EIO and is counted as a bug"]
 pub struct DiskBio {
     /// What to do.

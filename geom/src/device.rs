@@ -21,6 +21,15 @@ use crate::request::{Io, Order, ReadIo};
 /// the future is dropped. Offsets and lengths are bytes and must be multiples of the sector size; a
 /// range that ends beyond the media is refused as a whole. When the provider is lost, requests fail
 /// with [`Errno::NoDevice`] until the device is dropped.
+///
+/// A request without an open device does not compile:
+///
+/// ```compile_fail,E0382
+/// fn late(device: geom::Device) {
+///     drop(device);
+///     let _ = device.flush();
+/// }
+/// ```
 pub struct Device {
     mesh: Rc<Mesh>,
     consumer: ConsumerId,
