@@ -269,7 +269,8 @@ impl Blkback {
         self.xen.wake(self.actor);
     }
 
-    /// Bytes that are not zero and that it found beside those of the requests, if malice had it spy.
+    /// Bytes that are not zero and that it found beside those of the requests, if malice had it
+    /// spy.
     #[must_use]
     pub fn spied(&self) -> Vec<u8> {
         self.backend.borrow().spied.clone()

@@ -199,7 +199,7 @@ impl Life {
             keep_mapped: rng.one_in(4),
             flip_after_read: rng.one_in(4),
             scribble_events: rng.one_in(4),
-            storm: rng.one_in(4).then_some(Duration::from_micros(100)),
+            storm: rng.one_in(4).then_some(Duration::from_millis(1)),
             ..Malice::default()
         });
     }
