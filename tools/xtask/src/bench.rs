@@ -1,12 +1,11 @@
-//! `cargo xtask bench boot`: how fast it boots, beside its peers.
+//! `cargo xtask bench`: figures, each a ratio to a named peer in the same nest.
+//!
+//! - [`boot`]: how fast it boots
+//! - [`guests`]: who boots against whom
+//! - [`figures`]: the smallest, the middle and the largest
 
-use std::process::ExitCode;
+mod boot;
+mod figures;
+mod guests;
 
-use anyhow::{Result, bail};
-
-use crate::nest::Choice;
-
-/// Does it.
-pub(crate) fn command(_nest: Choice) -> Result<ExitCode> {
-    bail!("this command is not written yet")
-}
+pub(crate) use boot::command;

@@ -65,7 +65,8 @@ case $(payload | od -An -t x1 -N 4 | tr -d ' ') in
 fd377a58) payload | chroot "$root" xz -dc >"$stage/linux" ;;
 *) cp "$root"/boot/vmlinuz-* "$stage/linux" ;; # as it is: Xen unpacks it itself
 esac
-rm -rf "$root/boot"
+# The guest kernel for comparisons stays; the rest would only make dom0 larger.
+find "$root/boot" -type f ! -name "vmlinuz-*" -delete
 cp "$root/bin/busybox" "$stage/busybox"
 
 mkdir "$stage/modules"
