@@ -263,6 +263,15 @@ impl Blkback {
         self.xen.wake(self.actor);
     }
 
+    /// Falsifies its next response, and no other.
+    pub fn tamper_next(&self, tamper: Tamper) {
+        let responses = vec![(self.served().responses + 1, tamper)];
+        self.set_malice(Malice {
+            responses,
+            ..Malice::default()
+        });
+    }
+
     /// Changes what it serves and how; keys that are published stay as they are.
     pub fn configure(&self, change: impl FnOnce(&mut BlkbackConfig)) {
         change(&mut self.backend.borrow_mut().config);

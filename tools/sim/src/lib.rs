@@ -30,6 +30,7 @@
 //! - [`machine`]: a domain composed as the image is, with its console
 //! - [`life`]: one random life from its seed
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
+//! - [`scene`]: a good disk beside one whose backend lies
 #![forbid(unsafe_code)]
 
 pub mod blkback;
@@ -45,6 +46,7 @@ pub mod layout;
 pub mod life;
 pub mod machine;
 pub mod rng;
+pub mod scene;
 pub mod schedule;
 pub mod storage;
 pub mod toolstack;
