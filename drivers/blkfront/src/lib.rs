@@ -1,7 +1,7 @@
 //! Block frontend: a Xen vbd as a GEOM disk (io/blkif.h).
 //!
-//! The backend is not trusted: every value of its is copied once, checked and bounded, and a lie ends
-//! that one device. A vbd may leave at any moment; what happens then stands in [`device`].
+//! The backend is not trusted: every value of its is copied once, checked and bounded, and a lie
+//! ends that one device. A vbd may leave at any moment; what happens then stands in [`device`].
 //!
 //! - [`bus`]: [`Blkfront`], all vbds of the domain
 //! - [`mod@unit`], [`vdev`]: which name a device gets

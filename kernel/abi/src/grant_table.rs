@@ -33,7 +33,7 @@ pub const MAP_GRANT_REF: u64 = 0;
 pub const UNMAP_GRANT_REF: u64 = 1;
 /// Grow the own table and learn its frames ([`SetupTable`]).
 pub const SETUP_TABLE: u64 = 2;
-/// Copy between frames ([`Copy`]).
+/// Copy between frames ([`struct@Copy`]).
 pub const COPY: u64 = 5;
 /// How large the table is ([`QuerySize`]).
 pub const QUERY_SIZE: u64 = 6;
@@ -120,7 +120,7 @@ pub struct QuerySize {
     pub status: i16,
 }
 
-/// One end of a [`Copy`] (`struct gnttab_copy_ptr`).
+/// One end of a [`struct@Copy`] (`struct gnttab_copy_ptr`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CopyPtr {

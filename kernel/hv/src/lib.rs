@@ -4,7 +4,7 @@
 //! [`Hypervisor`]. `machine` implements it with real hypercalls, `tools/sim` with a simulated Xen;
 //! nothing above this crate can tell the difference.
 //!
-//! - [`unit`]: [`DomId`], [`Port`], [`GrantRef`], [`Mfn`], [`Instant`]: one newtype per unit
+//! - [`mod@unit`]: [`DomId`], [`Port`], [`GrantRef`], [`Mfn`], [`Instant`]: one newtype per unit
 //! - [`errno`]: the errors a hypercall returns
 //! - [`memory`]: [`SharedMem`], memory that somebody else may be writing
 //! - [`heap`]: [`HeapMemory`], shared memory of plain bytes, for tests and simulated domains

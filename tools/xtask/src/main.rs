@@ -3,8 +3,8 @@
 //! - [`command`]: the command line
 //! - [`image`]: building, checking and symbolising the image
 //! - [`structure`]: the house rules, as checks
-//! - [`test`]: the gate
-//! - [`run`], [`shell`], [`bench`]: the commands that show it in nested Xen
+//! - [`mod@test`]: the gate
+//! - [`run`], [`shell`], [`mod@bench`]: the commands that show it in nested Xen
 //! - [`nest`]: a nest with the image in place
 //! - [`cargo`], [`project`]: running cargo, and where things are
 

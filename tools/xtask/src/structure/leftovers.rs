@@ -23,7 +23,11 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
         .map(|(name, end)| format!("{name}{end}"))
         .collect();
     let mut found = Vec::new();
-    for file in tree.files.iter().filter(|file| file.path != "Cargo.lock") {
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| !file.path.ends_with("Cargo.lock"))
+    {
         for (at, line) in file.text.lines().enumerate() {
             let place = format!("{}:{}", file.path, at + 1);
             if is_code_in_comment(file, line) {

@@ -141,9 +141,10 @@ mod tests {
 
     #[test]
     fn failed_and_ignored_tests_are_named() {
-        let text = "test disk::a ... FAILED\ntest b ... ignored, why\ntest c ... ok\n\nfailures:\n\n\
-                    ---- disk::a stdout ----\n\nthread panicked: left != right\n\n\nfailures:\n    \
-                    disk::a\n\ntest result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured\n";
+        let text = "test disk::a ... FAILED\ntest b ... ignored, why\ntest c ... ok\n\n\
+                    failures:\n\n---- disk::a stdout ----\n\nthread panicked: left != right\n\n\n\
+                    failures:\n    disk::a\n\n\
+                    test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured\n";
         let found = read_text(text, 101);
         assert_eq!(found.passed, 1);
         let why = "thread panicked: left != right".to_owned();

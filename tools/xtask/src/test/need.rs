@@ -26,9 +26,9 @@ pub(super) fn ensure() -> Result<()> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root || !Path::new("/usr/bin/apt-get").exists() {
         bail!(
-            "the tests need packages that are not installed. On Debian or Ubuntu:\n    sudo apt-get \
-             update && sudo apt-get install {packages}\nElsewhere install what brings {}, then try \
-             again.",
+            "the tests need packages that are not installed. On Debian or Ubuntu:\n    \
+             sudo apt-get update && sudo apt-get install {packages}\nElsewhere install what \
+             brings {}, then try again.",
             NEEDS.map(|(file, _)| file).join(" and ")
         );
     }

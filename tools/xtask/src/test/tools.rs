@@ -39,7 +39,10 @@ pub(super) fn documentation() -> Result<Found> {
     let doc = Cargo::new("doc").args(["--no-deps", "--document-private-items"]);
     one(
         "rustdoc finds nothing",
-        doc.env("RUSTDOCFLAGS", "-Dwarnings"),
+        doc.env(
+            "RUSTDOCFLAGS",
+            "-Dwarnings -Arustdoc::private_intra_doc_links",
+        ),
     )
 }
 
