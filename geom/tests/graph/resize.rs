@@ -345,3 +345,26 @@ fn media_may_come_and_leave() {
     rig.settle();
     assert_eq!(rig.live_names(), ["xbd0"]);
 }
+
+#[test]
+fn s40b_a_partition_lost_by_shrinking_comes_back_as_a_new_provider() {
+    let rig = Rig::new();
+    let (_fake, handle) = rig.settled_disk(0, with_head(64, &[(1, 8), (32, 16)]));
+    let kept = rig.open("xbd0h1", Access::READ_WRITE);
+    let lost = rig.open("xbd0h2", Access::READ);
+    handle.resize(40 * 512).unwrap();
+    rig.settle();
+    handle.resize(64 * 512).unwrap();
+    rig.settle();
+    assert_eq!(
+        lost.error(),
+        Some(Errno::NoDevice),
+        "what was told stays true"
+    );
+    assert_eq!(kept.error(), None);
+    let back = rig.geom.provider("xbd0h2").unwrap();
+    assert!(back.id != lost.id() && back.error.is_none());
+    drop(lost);
+    rig.settle();
+    assert_eq!(rig.names(), ["xbd0", "xbd0h1", "xbd0h2"]);
+}
