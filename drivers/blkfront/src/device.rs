@@ -17,7 +17,7 @@ use geom::Geom;
 use hv::{Hypervisor, Instant};
 use pv::Pv;
 use xenbus::state::{Step, XenbusState, next_step};
-use xenbus::{BackendWatch, Frontend};
+use xenbus::{BackendWatch, Frontend, StoreError};
 
 use crate::failure::Failure;
 use crate::keys::{late_offers, medium, offers};
@@ -295,24 +295,30 @@ impl<H: Hypervisor> Device<H> {
         if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
             return Err(Failure::Parked(parked));
         }
-        let features = offers(&course.frontend).await?.accept();
+        let mut features = offers(&course.frontend).await?.accept();
         // A device that does not say is trusted (blkif.h).
         let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
-        let (link, keys) = Link::new(
-            &self.pv,
-            &course.frontend,
-            &self.identity,
-            features,
-            trusted,
-        )?;
-        course
-            .frontend
-            .publish(&keys, XenbusState::Initialised)
-            .await
-            .map_err(Failure::Store)?;
-        course.link = Some(link);
-        course.deadline = None;
-        Ok(())
+        loop {
+            let (link, keys) = Link::new(
+                &self.pv,
+                &course.frontend,
+                &self.identity,
+                features,
+                trusted,
+            )?;
+            let published = course.frontend.publish(&keys, XenbusState::Initialised);
+            match published.await {
+                Ok(()) => course.link = Some(link),
+                // A large ring has many nodes; with hardly any left, a small one must do.
+                Err(StoreError::Quota) if features.ring_order > 0 => {
+                    features.ring_order = 0;
+                    continue;
+                }
+                Err(error) => return Err(Failure::Store(error)),
+            }
+            course.deadline = None;
+            return Ok(());
+        }
     }
 
     /// The backend serves the ring: GEOM gets its disk.

@@ -264,6 +264,23 @@ fn f14_a_state_that_oscillates_ends_in_peace() {
 }
 
 #[test]
+fn f14_a_backend_that_closes_each_connection_is_met_ever_more_rarely() {
+    let scene = Scene::new(64);
+    let backend = scene.attach_ready();
+    let mut closed = 0;
+    for _ in 0..6000 {
+        scene.storage.run_for(Duration::from_millis(10));
+        if backend.state() == 4 {
+            backend.close();
+            closed += 1;
+        }
+    }
+    // A minute: pauses of 20 ms, 40 ms and so on up to 10 s.
+    assert!((8..25).contains(&closed), "{closed} connections");
+    scene.good_disk_goes_on();
+}
+
+#[test]
 fn f14_closing_and_then_silence_is_let_go() {
     let scene = Scene::new(63);
     let backend = scene.attach_ready();

@@ -88,6 +88,54 @@ fn s03_a_disk_pulled_while_its_taste_is_pending_is_gone_once_and_holds_nobody_up
 }
 
 #[test]
+fn ten_disks_that_are_there_at_boot_are_tasted_before_it_is_ready() {
+    let config = sim::DomainConfig {
+        pages: 4096,
+        ..sim::DomainConfig::default()
+    };
+    let machine = Machine::boot_with(8, "", config, |world, toolstack| {
+        for index in 0..10 {
+            let vbd = Storage::vbd(XVDA + 16 * index);
+            let config = BlkbackConfig::default();
+            let _serves = sim::Blkback::attach(world, toolstack, vbd, &Disk::new(), config);
+        }
+    });
+    machine.until_shown("ready");
+    for index in 0..10 {
+        let name = format!("xbd{index}");
+        assert!(machine.domain.geom.provider(&name).is_some(), "{name}");
+    }
+    assert!(machine.domain.geom.is_settled());
+}
+
+#[test]
+fn s26_a_command_on_a_disk_that_is_pulled_fails_and_the_shell_goes_on() {
+    for seed in 0..8 {
+        let machine = ready(100 + seed);
+        let config = BlkbackConfig {
+            latency: Duration::from_millis(2),
+            sectors: 2048,
+            ..BlkbackConfig::default()
+        };
+        let backend = machine.attach(XVDA, &Disk::new(), config);
+        machine.until_shown("xbd0: vbd");
+        machine.run_for(SECOND);
+        machine.console.type_bytes("fill xbd0 7; sum xbd0\r");
+        machine.run_for(Duration::from_micros(machine.world.rng().below(100_000)));
+        let detach = machine.toolstack.detach(&backend.vbd(), seed % 2 == 0);
+        machine.until("it is detached", |_| detach.outcome().is_some());
+        machine.until_shown("geom: xbd0 gone");
+        assert!(
+            machine.command("disk list").contains("created"),
+            "seed {seed}"
+        );
+        let counters = machine.domain.geom.counters();
+        assert_eq!((counters.disks_created, counters.disks_gone), (1, 1));
+        assert_eq!(counters.requests, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn x05_shutdown_requests_are_acknowledged_before_they_are_obeyed() {
     for (how, reason) in [
         ("poweroff", ShutdownReason::Poweroff),
