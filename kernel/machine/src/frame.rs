@@ -10,6 +10,9 @@ use spin::Mutex;
 use crate::mmu::{self, Spare};
 use crate::span::{Span, shared_by_span};
 
+/// Frames that only the heap may take: 256 KiB.
+const HEAP_RESERVE: usize = 64;
+
 static FRAMES: Mutex<Option<Frames>> = Mutex::new(None);
 
 struct Frames {
@@ -56,9 +59,16 @@ pub(crate) fn usage() -> FrameUse {
         })
 }
 
-/// Takes a frame.
-pub(crate) fn take() -> Option<Pfn> {
-    FRAMES.lock().as_mut()?.map.take()
+/// Takes a frame for a page. Leaves some for the heap: a page that is refused is an error value, but
+/// memory that is refused ends the domain.
+fn take() -> Option<Pfn> {
+    let mut frames = FRAMES.lock();
+    let map = &mut frames.as_mut()?.map;
+    if map.free() > HEAP_RESERVE {
+        map.take()
+    } else {
+        None
+    }
 }
 
 /// Takes `count` frames in a row: at `at` if they are free there, else anywhere. `keep` frames must

@@ -21,7 +21,7 @@ use crate::{frame, mmu};
 
 const PAGE: usize = hv::PAGE_SIZE;
 /// Bytes of the boot heap.
-const BOOT_BYTES: usize = 32 * 1024;
+const BOOT_BYTES: usize = 16 * 1024;
 /// Frames the main heap grows by at least: 256 KiB.
 const STEP: usize = 64;
 /// Frames the main heap leaves for pages: one in this many.

@@ -1,15 +1,21 @@
 //! The stack, its guard pages and its high-water mark.
 //!
 //! There is one stack, since there is one run loop. Its guard pages are not mapped. Xen builds the
-//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the
-//! domain: the page fault's own frame does not fit, and Xen ends the domain. What it leaves is a
-//! line in `xl dmesg`, naming the fault's address:
+//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the domain:
+//! the frame of its page fault does not fit, and Xen ends the domain. The sign is a domain that
+//! crashed without an epitaph; `xl dmesg` in dom0 then shows, at its end:
 //!
 //! ```text
-//! (XEN) domain_crash called from arch/x86/pv/traps.c...
-//! (XEN) RIP:    e033:[<ffffffff8000....>]   (look it up: cargo xtask symbolize)
-//! (XEN) rsp: ffffffff800.....               (just above the low guard page)
+//! (XEN) domain_crash_sync called from entry.S: fault at ... domain_crash_page_fault_6x8+0/0x4
+//! (XEN) Domain 7 (vcpu#0) crashed on cpu#1:
+//! (XEN) RIP:    e033:[<ffffffff8000c07b>]
+//! (XEN) rbp: ffffffff80045030   rsp: ffffffff80044e30   r8:  0000000000000000
+//! (XEN) Guest stack trace from rsp=ffffffff80044e30:
+//! (XEN)   Fault while accessing guest memory.
 //! ```
+//!
+//! `rsp` lies in the page below the stack (`xenolith_stack_guard_low` of the link script), and
+//! `cargo xtask symbolize` on these lines says what ran at `RIP`.
 //!
 //! [`usage`] says how close it ever came.
 #![expect(unsafe_code, reason = "it looks at the whole stack")]

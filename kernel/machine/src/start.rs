@@ -54,6 +54,7 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     }
     // SAFETY: this is the one start.
     unsafe { heap::open_boot() };
+    let command_line = command_line(&info);
     // SAFETY: this is the one start, with what the builder passed.
     unsafe { mmu::learn(&info, unused as u64) };
     let console = mmu::builder_page(info.console_mfn);
@@ -77,7 +78,7 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
         store_port: Port(info.store_evtchn),
         console,
         console_port,
-        command_line: command_line(&info),
+        command_line,
         vcpus: vcpus as u32,
     });
     Xen::new()

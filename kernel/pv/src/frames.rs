@@ -10,7 +10,8 @@ pub struct FrameMap<'a> {
     words: &'a mut [u64],
     frames: u64,
     free: usize,
-    next: usize,
+    /// No word above this one has a free frame.
+    highest: usize,
 }
 
 impl<'a> FrameMap<'a> {
@@ -31,7 +32,7 @@ impl<'a> FrameMap<'a> {
             words,
             frames: frames.min(room),
             free: 0,
-            next: 0,
+            highest: 0,
         }
     }
 
@@ -50,18 +51,20 @@ impl<'a> FrameMap<'a> {
             Some(word) if *word & bit == 0 => *word |= bit,
             _ => return false,
         }
+        self.highest = self.highest.max(word);
         self.free += 1;
         true
     }
 
     /// Takes a free frame.
     pub fn take(&mut self) -> Option<Pfn> {
-        let found = self.find_from(self.next).or_else(|| self.find_from(0))?;
+        let candidates = self.words.get(..=self.highest)?;
+        let found = candidates.iter().rposition(|word| *word != 0)?;
         let word = self.words.get_mut(found)?;
-        let bit = word.trailing_zeros();
-        *word &= *word - 1;
+        let bit = word.checked_ilog2()?;
+        *word &= !(1 << bit);
         self.free -= 1;
-        self.next = found;
+        self.highest = found;
         Some(Pfn(u64::try_from(found).ok()? * 64 + u64::from(bit)))
     }
 
@@ -95,11 +98,6 @@ impl<'a> FrameMap<'a> {
             }
         }
         None
-    }
-
-    fn find_from(&self, word: usize) -> Option<usize> {
-        let rest = self.words.get(word..)?;
-        Some(word + rest.iter().position(|word| *word != 0)?)
     }
 
     fn place(&self, frame: Pfn) -> Option<(usize, u64)> {
@@ -146,14 +144,14 @@ mod tests {
     fn every_free_frame_is_taken_once() {
         let mut words = [u64::MAX; 4];
         let mut map = map(&mut words, 3..200);
-        let mut taken: Vec<_> = core::iter::from_fn(|| map.take())
+        let taken: Vec<_> = core::iter::from_fn(|| map.take())
             .map(|pfn| pfn.0)
             .collect();
-        taken.sort_unstable();
-        assert_eq!(taken, (3..200).collect::<Vec<_>>());
+        assert_eq!(taken, (3..200).rev().collect::<Vec<_>>(), "from the top");
         assert_eq!(map.free(), 0);
         assert!(map.release(Pfn(7)));
-        assert_eq!(map.take(), Some(Pfn(7)), "the search goes round");
+        assert!(map.release(Pfn(150)));
+        assert_eq!(map.take(), Some(Pfn(150)), "the top is free again");
     }
 
     #[test]
