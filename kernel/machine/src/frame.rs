@@ -59,8 +59,8 @@ pub(crate) fn usage() -> FrameUse {
         })
 }
 
-/// Takes a frame for a page. Leaves some for the heap: a page that is refused is an error value, but
-/// memory that is refused ends the domain.
+/// Takes a frame for a page. Leaves some for the heap: a page that is refused is an error value,
+/// but memory that is refused ends the domain.
 fn take() -> Option<Pfn> {
     let mut frames = FRAMES.lock();
     let map = &mut frames.as_mut()?.map;

@@ -1,8 +1,8 @@
 //! The page tables: all memory mapped, the image protected, single pages of others.
 //!
 //! The address space has three parts. The *image window* at -2 GiB is the builder's; after
-//! [`take_over`] it holds the image and what the builder brought, each page with no more rights than
-//! it needs, and nothing else. The *direct map* holds all of the domain's memory. The *foreign
+//! [`take_over`] it holds the image and what the builder brought, each page with no more rights
+//! than it needs, and nothing else. The *direct map* holds all of the domain's memory. The *foreign
 //! window* ([`window`](crate::window)) holds pages of other domains and of Xen.
 //!
 //! Page tables are read-only everywhere; Xen writes them, after it has checked what is written.
@@ -143,8 +143,8 @@ pub(crate) fn builder_page(mfn: u64) -> u64 {
     image_address(pfn_of(mfn).0)
 }
 
-/// The machine address of the level-1 entry behind `address`, and the entry. `top` is the frame of the
-/// level-4 table. Only for addresses whose tables the builder made: they lie in the image window.
+/// The machine address of the level-1 entry behind `address`, and the entry. `top` is the frame of
+/// the level-4 table. Only for addresses whose tables the builder made: they lie in the image window.
 fn slot(top: u64, address: u64) -> Option<(u64, u64)> {
     let address = VirtAddr::new(address);
     let indices = [
@@ -162,7 +162,7 @@ fn slot(top: u64, address: u64) -> Option<(u64, u64)> {
             table = pfn_of(frame).0;
             machine = frame * PAGE + u64::from(index) * 8;
         }
-        // SAFETY: `table` is one of the builder's page tables, which it mapped; Xen alone writes it.
+        // SAFETY: `table` is one of the builder's page tables, which it mapped; only Xen writes it.
         let span = unsafe { Span::new(image_address(table), hv::PAGE_SIZE) };
         entry = span.load_u64(usize::from(index) * 8);
         if entry & PageTableFlags::PRESENT.bits() == 0 && depth < 3 {
@@ -316,7 +316,7 @@ fn protect_image(frames: &Frames) -> Result<(), MapError> {
         count += 1;
         if count == BATCH || pfn + 1 == frames.mapped {
             let (changes, _) = batch.split_at_mut(count);
-            // SAFETY: what stays mapped keeps the rights it is used with; the rest is used by nobody.
+            // SAFETY: what stays mapped keeps the rights it is used with; nobody uses the rest.
             unsafe { mmu::mmu_update(changes) }?;
             count = 0;
         }
@@ -342,8 +342,8 @@ fn image_entry(frames: &Frames, pfn: u64, entry: u64) -> u64 {
     leaf(Pfn(pfn), flags)
 }
 
-/// Makes a zeroed frame a page table, as entry `index` of the table in frame `parent` (`None`: of the
-/// level-4 table).
+/// Makes a zeroed frame a page table, as entry `index` of the table in frame `parent` (`None`: of
+/// the level-4 table).
 ///
 /// # Errors
 /// Xen's; the frame stays read-only then.

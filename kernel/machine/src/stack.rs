@@ -1,8 +1,8 @@
 //! The stack, its guard pages and its high-water mark.
 //!
 //! There is one stack, since there is one run loop. Its guard pages are not mapped. Xen builds the
-//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the domain:
-//! the frame of its page fault does not fit, and Xen ends the domain. The sign is a domain that
+//! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the
+//! domain: the frame of its page fault does not fit, and Xen ends the domain. The sign is a domain that
 //! crashed without an epitaph; `xl dmesg` in dom0 then shows, at its end:
 //!
 //! ```text
