@@ -144,7 +144,7 @@ pub(crate) fn builder_page(mfn: u64) -> u64 {
 }
 
 /// The machine address of the level-1 entry behind `address`, and the entry. `top` is the frame of
-/// the level-4 table. Only for addresses whose tables the builder made: they lie in the image window.
+/// the level-4 table. Only for addresses whose tables the builder made: those in the image window.
 fn slot(top: u64, address: u64) -> Option<(u64, u64)> {
     let address = VirtAddr::new(address);
     let indices = [

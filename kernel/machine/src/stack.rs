@@ -2,8 +2,8 @@
 //!
 //! There is one stack, since there is one run loop. Its guard pages are not mapped. Xen builds the
 //! frame of an exception on the stack it interrupts, so an overflow cannot be reported by the
-//! domain: the frame of its page fault does not fit, and Xen ends the domain. The sign is a domain that
-//! crashed without an epitaph; `xl dmesg` in dom0 then shows, at its end:
+//! domain: the frame of its page fault does not fit, and Xen ends the domain. The sign is a domain
+//! that crashed without an epitaph; `xl dmesg` in dom0 then shows, at its end:
 //!
 //! ```text
 //! (XEN) domain_crash_sync called from entry.S: fault at ... domain_crash_page_fault_6x8+0/0x4
