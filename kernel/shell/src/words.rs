@@ -8,15 +8,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Text cut outside its quotes. The quotes are still there; [`unquoted`] takes them off.
-pub struct Pieces<'text> {
+struct Pieces<'text> {
     /// What lies between the cuts, also where that is nothing.
-    pub pieces: Vec<&'text str>,
+    pieces: Vec<&'text str>,
     /// The quote character that was opened and never closed.
-    pub unclosed: Option<char>,
+    unclosed: Option<char>,
 }
 
 /// Cuts `text` at every character outside quotes for which `cut` holds.
-pub fn pieces(text: &str, cut: impl Fn(char) -> bool) -> Pieces<'_> {
+fn pieces(text: &str, cut: impl Fn(char) -> bool) -> Pieces<'_> {
     let mut pieces = Vec::new();
     let mut quote = None;
     let mut start = 0;
