@@ -49,10 +49,9 @@ fn main() -> ExitCode {
         println!("{line}");
     }
     let (well, failed) = outcome.requests;
-    println!(
-        "seed {seed}: {} disks came and went, {well} requests ended well, {failed} failed, {} steps",
-        outcome.disks, outcome.steps
-    );
+    let (disks, steps) = (outcome.disks, outcome.steps);
+    println!("seed {seed}: {disks} disks came and went in {steps} steps");
+    println!("seed {seed}: {well} requests ended well, {failed} failed");
     match outcome.failure {
         None => ExitCode::SUCCESS,
         Some(failure) => {

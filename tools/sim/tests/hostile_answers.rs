@@ -1,5 +1,5 @@
-//! A backend whose answers lie: F01 to F07. Each lie ends that one device or that one request, with a
-//! message; another disk goes on, nothing leaks, and every request ends exactly once.
+//! A backend whose answers lie: F01 to F07. Each lie ends that one device or that one request, with
+//! a message; another disk goes on, nothing leaks, and every request ends exactly once.
 
 use geom::{Access, Buffer, Errno};
 use sim::scene::Scene;

@@ -1,4 +1,5 @@
-//! A backend whose nodes, states and habits lie: F08 to F17. That device alone fails, or does without.
+//! A backend whose nodes, states and habits lie: F08 to F17. That device alone fails, or does
+//! without.
 
 use std::time::Duration;
 
@@ -228,13 +229,21 @@ fn f14_a_backend_that_never_connects_says_so_once() {
 #[test]
 fn f14_connected_without_initwait_is_no_connection_of_ours() {
     let scene = Scene::new(62);
-    let backend = goes_through(&scene, &[4], true);
+    let keys = [("sectors", "32768"), ("sector-size", "512"), ("info", "0")];
+    let keys = keys.map(|(key, value)| (key.into(), Some(value.into())));
+    let backend = scene.attach(BlkbackConfig {
+        malice: Malice {
+            keys: keys.into(),
+            states: vec![4],
+            then_silent: true,
+            ..Malice::default()
+        },
+        ..BlkbackConfig::default()
+    });
     scene.storage.run_for(60 * SECOND);
     assert_eq!(scene.storage.created_and_gone(), (1, 0));
-    assert!(matches!(
-        scene.storage.front_state(XVDA).as_deref(),
-        Some("5" | "6")
-    ));
+    let state = scene.storage.front_state(XVDA);
+    assert!(matches!(state.as_deref(), Some("5" | "6")), "{state:?}");
     scene.good_disk_goes_on();
     drop(backend);
 }
