@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::build;
 use super::elf::Elf;
 use super::names::short;
+use crate::project;
 
 /// Bytes of a section of the debug file.
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -104,7 +105,11 @@ fn places(elf: &Elf, lines: &Lines<Slice<'_>>, address: u64) -> Result<Vec<Strin
             let line = location
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
-            format!("  {}{line}", location.file.unwrap_or("?"))
+            let file = location.file.unwrap_or("?");
+            let root = project::root();
+            let inside = root.to_str().and_then(|root| file.strip_prefix(root));
+            let file = inside.map_or(file, |inside| inside.trim_start_matches('/'));
+            format!("  {file}{line}")
         });
         places.push(format!("{}{place}", short(&mangled)));
     }
