@@ -19,8 +19,8 @@ const PROGRAM: &str = include_str!("boot.py");
 /// How long it may take on the host's clock.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// What is asked of the ratios (issue 2, item 6): the guest measured, its peer, what is compared, and
-/// the most that the ratio may be.
+/// What is asked of the ratios: the guest measured, its peer, what is compared, and the most that
+/// the ratio may be.
 const GOALS: [(&str, &str, Kind, f64); 4] = [
     ("xenolith", "linux", Kind::Total, 1.0 / 12.0),
     ("xenolith", "grub", Kind::Total, 1.0),

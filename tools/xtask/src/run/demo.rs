@@ -22,7 +22,8 @@ pub(super) fn disk(nest: &Nest) -> Result<Disk> {
 /// The guest's config.
 pub(super) fn config(disk: &Disk) -> String {
     format!(
-        "name = \"{GUEST}\"\ntype = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 32\ndisk = [\"{}\"]\n",
+        "name = \"{GUEST}\"\ntype = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 32\n\
+         disk = [\"{}\"]\n",
         disk.xl("xvda", "rw")
     )
 }
