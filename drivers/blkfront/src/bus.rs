@@ -12,8 +12,9 @@ use hv::Hypervisor;
 use pv::Pv;
 use xenbus::{BusEvent, FrontendBus, Release, Store, StoreError};
 
-use crate::device::{Device, Signals};
+use crate::device::Device;
 use crate::link::Identity;
+use crate::signals::Signals;
 use crate::unit::Units;
 
 /// The block frontend: one task for the bus and one for each device. A handle; clones speak for the

@@ -5,13 +5,13 @@
 //! toolstack has taken the device away.
 
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::cell::Cell;
-use core::future::pending;
+use core::future::{Future, pending};
 use core::pin::pin;
 use core::time::Duration;
 
-use exec::{Level, Notify};
+use exec::Level;
 use futures_util::{FutureExt, select_biased};
 use geom::Geom;
 use hv::{Hypervisor, Instant};
@@ -21,8 +21,9 @@ use xenbus::{BackendWatch, Frontend, StoreError};
 
 use crate::failure::Failure;
 use crate::keys::{late_offers, medium, offers};
+use crate::late::count_late;
 use crate::link::{Identity, Link};
-use crate::queue::Remnant;
+use crate::signals::Signals;
 
 /// How long outstanding answers are awaited once the backend is Closing. libxl gives up at 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -30,8 +31,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a backend that serves a former life of this domain may take to let go of it.
 const RESET: Duration = Duration::from_secs(5);
-/// How long late answers are counted.
-const LATE: Duration = Duration::from_secs(60);
 /// The pause before the second connection in a row that did not last; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
@@ -40,35 +39,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LASTED: Duration = Duration::from_secs(30);
 /// The share of the domain's memory that may be parked before no new connection is made.
 const PARKED_SHARE: usize = 8;
-
-/// What the bus tells a device's task, and the task the bus.
-#[derive(Default)]
-pub(crate) struct Signals {
-    removed: Cell<bool>,
-    removal: Notify,
-    settled: Cell<bool>,
-    settling: Notify,
-}
-
-impl Signals {
-    /// The device's nodes are gone.
-    pub(crate) fn remove(&self) {
-        self.removed.set(true);
-        self.removal.notify();
-    }
-
-    fn settle(&self) {
-        self.settled.set(true);
-        self.settling.notify();
-    }
-
-    /// Waits until the device is connected, or known not to be for now.
-    pub(crate) async fn settled(&self) {
-        while !self.settled.get() {
-            self.settling.notified().await;
-        }
-    }
-}
 
 /// One vbd.
 pub(crate) struct Device<H: Hypervisor> {
@@ -100,6 +70,12 @@ struct Course<H: Hypervisor> {
     failed: bool,
     /// The backend was complained of for not connecting.
     complained: bool,
+}
+
+impl<H: Hypervisor> Course<H> {
+    fn is_live(&self) -> bool {
+        self.link.is_some() && self.frontend.state() == XenbusState::Connected
+    }
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -161,35 +137,65 @@ impl<H: Hypervisor> Device<H> {
         ) {
             self.reset(course).await?;
         }
-        loop {
-            if self.signals.removed.get() {
-                return Ok(());
-            }
-            // Read anew each time: a wait that ended for another reason may have swallowed a
-            // change.
-            course.backend = course
-                .frontend
-                .backend_state()
-                .await
-                .map_err(Failure::Store)?;
-            let online = course.frontend.backend_online().await;
-            let step = next_step(course.frontend.state(), course.backend, online);
-            self.pv.trace.record(
-                self.pv.hv.now(),
-                "blkfront state",
-                u64::from(course.frontend.state().number()),
-                course
-                    .backend
-                    .map_or(u64::MAX, |state| u64::from(state.number())),
-            );
-            if step == Step::Vanished {
-                return Ok(());
-            }
-            match self.take(course, step).await {
-                Ok(()) => {}
+        while !self.signals.removed.get() {
+            match self.step(course).await {
+                Ok(Step::Vanished) => return Ok(()),
+                Ok(_) => {}
                 Err(failure) if failure.is_removal() => return Ok(()),
+                Err(failure) if failure.is_silence() && course.is_live() => {
+                    let text = format_args!("{failure}; the disk goes on");
+                    self.pv.log.limited(Level::Warn, &self.identity.name, text);
+                }
                 Err(Failure::Store(error)) => return Err(Failure::Store(error)),
                 Err(failure) => self.fail(course, &failure).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at both states and does what follows from them.
+    async fn step(&self, course: &mut Course<H>) -> Result<Step, Failure> {
+        let Course { frontend, link, .. } = course;
+        // Read anew each time: a wait that ended for another reason may have swallowed a change.
+        let looked = async {
+            (
+                frontend.backend_state().await,
+                frontend.backend_online().await,
+            )
+        };
+        let (backend, online) = self.beside(link, looked).await?;
+        course.backend = backend.map_err(Failure::Store)?;
+        let step = next_step(course.frontend.state(), course.backend, online);
+        self.pv.trace.record(
+            self.pv.hv.now(),
+            "blkfront state",
+            u64::from(course.frontend.state().number()),
+            course
+                .backend
+                .map_or(u64::MAX, |state| u64::from(state.number())),
+        );
+        self.take(course, step).await?;
+        Ok(step)
+    }
+
+    /// Waits for what the store says, and serves requests meanwhile: a disk in use does not depend
+    /// on how fast xenstored is.
+    async fn beside<T>(
+        &self,
+        link: &mut Option<Link<H>>,
+        said: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let mut said = pin!(said.fuse());
+        loop {
+            if let Some(link) = link {
+                link.turn()?;
+            }
+            let mut event = pin!(event(link.as_ref()).fuse());
+            let mut work = pin!(work(link.as_ref()).fuse());
+            select_biased! {
+                said = said => return Ok(said),
+                () = event => {}
+                () = work => {}
             }
         }
     }
@@ -206,9 +212,8 @@ impl<H: Hypervisor> Device<H> {
             Step::Abandon => self.close(course).await?,
             Step::Reset => self.reset(course).await?,
             Step::Restart if !course.failed => self.restart(course).await?,
-            Step::Publish | Step::Restart | Step::Wait | Step::Vanished => {
-                self.wait(course).await?
-            }
+            Step::Publish | Step::Restart | Step::Wait => self.wait(course).await?,
+            Step::Vanished => {}
         }
         Ok(())
     }
@@ -342,8 +347,9 @@ impl<H: Hypervisor> Device<H> {
 
     /// The backend may have changed its capacity.
     async fn reread(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let medium = medium(&course.frontend).await?;
-        match &mut course.link {
+        let Course { frontend, link, .. } = course;
+        let medium = self.beside(link, medium(frontend)).await??;
+        match link {
             Some(link) => link.set_medium(&self.pv, &self.geom, &self.identity, medium),
             None => Ok(()),
         }
@@ -455,31 +461,5 @@ async fn work<H: Hypervisor>(link: Option<&Link<H>>) {
     match link {
         Some(link) => link.door.work().notified().await,
         None => pending().await,
-    }
-}
-
-/// Looks at a ring whose requests have been failed, until the backend lets go of it.
-async fn count_late<H: Hypervisor>(
-    pv: Pv<H>,
-    mut remnant: Remnant<H>,
-    count: Rc<Cell<u64>>,
-    name: String,
-) {
-    let until = pv.exec.now().after(LATE);
-    let mut late = 0;
-    let mut pause = Duration::from_millis(10);
-    while remnant.is_mapped() && pv.exec.now() < until {
-        pv.exec.sleep(pause).await;
-        late += remnant.late();
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
-    late += remnant.late();
-    count.set(count.get() + late);
-    if late != 0 {
-        exec::info!(
-            pv.log,
-            &name,
-            "{late} answers came too late and were dropped"
-        );
     }
 }

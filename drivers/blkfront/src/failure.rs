@@ -4,7 +4,7 @@ use core::fmt;
 
 use geom::disk::DiskError;
 use hv::Errno;
-use xenbus::{KeyError, StoreError};
+use xenbus::{KeyError, KeyFault, StoreError};
 
 use crate::medium::BadMedium;
 use crate::pool::NoPage;
@@ -58,5 +58,18 @@ impl Failure {
             self,
             Self::Store(StoreError::NoEntry | StoreError::Replaced)
         )
+    }
+
+    /// Whether it only says that the store did not answer, which it may do later.
+    pub(crate) fn is_silence(&self) -> bool {
+        let error = match self {
+            Self::Store(error) => error,
+            Self::Key(KeyError {
+                fault: KeyFault::Store(error),
+                ..
+            }) => error,
+            _ => return false,
+        };
+        *error == StoreError::TimedOut
     }
 }

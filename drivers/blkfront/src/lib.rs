@@ -12,6 +12,8 @@
 //! - `queue`: requests on their way to the backend, and the answers
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
+//! - `signals`: what the bus and a device's task tell each other
+//! - `late`: answers that come when their requests have been failed
 //! - `failure`: why a device cannot go on
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -24,10 +26,12 @@ mod disk;
 mod failure;
 mod feature;
 mod keys;
+mod late;
 mod link;
 mod medium;
 mod pool;
 mod queue;
+mod signals;
 pub mod unit;
 pub mod vdev;
 

@@ -1,6 +1,6 @@
 //! Grant tables, on the bytes of their entries (version 1, grant_table.h).
 //!
-//! A use of an entry is a [`Pin`]: while there is one, the entry's `reading` (and `writing`) bits
+//! A use of an entry is a pin: while there is one, the entry's `reading` (and `writing`) bits
 //! are set, as Xen sets them.
 
 use std::rc::Rc;

@@ -119,3 +119,29 @@ fn x03_a_device_with_hardly_a_node_left_gets_a_small_ring() {
     assert_eq!(backend.served().ring_entries, 32);
     storage.expect("xbd0", 0, &bytes);
 }
+
+#[test]
+fn s57_a_disk_is_served_while_xenstored_is_silent() {
+    let storage = Storage::new(57);
+    let bytes = [0x57; 8192];
+    let backend = storage.attach_ready(&Disk::with(&bytes), BlkbackConfig::default());
+    let store = storage.toolstack.store();
+    // The guest hears of the new size, and then nothing any more.
+    backend.resize(65536);
+    storage.run_for(Duration::from_micros(60));
+    store.set_silent(true);
+    for _ in 0..30 {
+        let before = storage.world.now();
+        storage.expect("xbd0", 0, &bytes);
+        let took = storage.world.now().since(before);
+        assert!(took < SECOND, "{took:?}");
+        storage.run_for(10 * SECOND);
+    }
+    store.set_silent(false);
+    storage.until("the new size", |s| {
+        let provider = s.guest.geom.provider("xbd0");
+        provider.is_some_and(|provider| provider.media_size == 65536 * 512)
+    });
+    storage.expect("xbd0", 0, &bytes);
+    assert_eq!(storage.created_and_gone(), (1, 0));
+}

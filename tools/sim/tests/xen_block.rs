@@ -5,6 +5,7 @@ use std::time::Duration;
 use geom::{Access, Errno};
 use hv::Errno as XenErrno;
 use sim::storage::{GUEST, XVDA};
+use sim::xenstored::Permission;
 use sim::{
     Blkback, BlkbackConfig, Call, DetachError, Disk, DomainConfig, Fault, Malice, Storage, Tamper,
     When,
@@ -176,16 +177,33 @@ fn s46_attach_and_detach_over_and_over_leaves_nothing() {
     );
 }
 
+/// Runs the handshake of a device up to a random moment.
+fn somewhere_in_the_handshake(seed: u64) -> (Storage, Blkback) {
+    let storage = Storage::new(seed);
+    let store = storage.toolstack.store();
+    // A toolstack may let its guests make nodes here: then nothing but the frontend itself keeps a
+    // removed node from being made again.
+    let own = Permission {
+        dom: GUEST,
+        letter: 'n',
+    };
+    store.set_permissions(&format!("/local/domain/{GUEST}/device"), &[own]);
+    store.set_latency(Duration::from_millis(2));
+    let backend = storage.attach(XVDA, &Disk::new(), BlkbackConfig::default());
+    let moment = storage.world.rng().below(120_000);
+    storage.run_for(Duration::from_micros(moment));
+    (storage, backend)
+}
+
+fn seeds() -> u64 {
+    if long() { 2000 } else { 150 }
+}
+
 #[test]
 fn s47_a_removed_node_is_not_made_again() {
-    // The toolstack removes everything at any moment of the handshake.
-    for seed in 0..if long() { 2000 } else { 150 } {
-        let storage = Storage::new(seed);
+    for seed in 0..seeds() {
+        let (storage, backend) = somewhere_in_the_handshake(seed);
         let store = storage.toolstack.store();
-        store.set_latency(Duration::from_millis(2));
-        let backend = storage.attach(XVDA, &Disk::new(), BlkbackConfig::default());
-        let moment = storage.world.rng().below(120_000);
-        storage.run_for(Duration::from_micros(moment));
         let vbd = backend.vbd();
         store.together(&[(&vbd.frontend_path(), None), (&vbd.backend_path(), None)]);
         storage.run_for(60 * SECOND);
@@ -195,6 +213,25 @@ fn s47_a_removed_node_is_not_made_again() {
         assert_eq!(created, gone, "seed {seed}");
         storage.run_for(120 * SECOND);
         assert_eq!(storage.guest.pv.grants.usage().granted, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn s47_a_device_made_anew_at_once_is_not_taken_for_the_former_one() {
+    for seed in 0..seeds() {
+        let (storage, backend) = somewhere_in_the_handshake(seed);
+        let vbd = backend.vbd();
+        let store = storage.toolstack.store();
+        store.together(&[(&vbd.frontend_path(), None), (&vbd.backend_path(), None)]);
+        backend.crash();
+        let bytes = pattern(4096);
+        let anew = storage.attach(XVDA, &Disk::with(&bytes), BlkbackConfig::default());
+        storage.until("xbd0 is the new one", |s| {
+            anew.is_connected() && s.is_ready("xbd0")
+        });
+        storage.expect("xbd0", 0, &bytes);
+        let (created, gone) = storage.created_and_gone();
+        assert_eq!(created, gone + 1, "seed {seed}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use geom::{Access, Device, Errno};
 
 use super::{Diary, Life};
-use crate::Disk;
+use crate::{Blkback, Disk};
 
 /// Bytes of a region; a request keeps to one that no other request uses.
 const REGION: u64 = 32 << 10;
@@ -32,6 +32,10 @@ impl Life {
     /// partition of it.
     pub(super) fn start_io(&self, index: usize) {
         let slot = &self.slots[index];
+        // Until the backend is connected, a disk of that name is the former one, on its way out.
+        if !slot.backend.as_ref().is_some_and(Blkback::is_connected) {
+            return;
+        }
         let geom = &self.storage.guest.geom;
         let names: Vec<_> = geom
             .providers()
