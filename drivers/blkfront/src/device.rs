@@ -4,6 +4,7 @@
 //! task does it. It never waits without also looking at the backend's state and at whether the
 //! toolstack has taken the device away.
 
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use core::cell::Cell;
@@ -97,7 +98,9 @@ impl<H: Hypervisor> Device<H> {
             }
             Err(failure) if failure.is_removal() => {}
             Err(failure) => {
-                exec::error!(self.pv.log, &self.identity.name, "{failure}");
+                let Identity { name, number, .. } = &self.identity;
+                let path = format!("device/vbd/{number}");
+                xenbus::frontend::report(store, &path, name, &failure.to_string()).await;
                 self.signals.settle();
                 self.wait_for_removal().await;
             }

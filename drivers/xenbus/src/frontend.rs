@@ -83,6 +83,17 @@ fn start(value: &str) -> String {
     value.chars().take(SHOWN).collect()
 }
 
+/// Reports what is wrong with the device whose own nodes are at `path`, in `part`'s name: to the
+/// log, and to `error/PATH/error` in the store. Best effort: a store that refuses it is only logged.
+pub async fn report(store: &Store, path: &str, part: &str, text: &str) {
+    let log = store.log();
+    log.limited(Level::Error, part, format_args!("{text}"));
+    let node = format!("error/{path}/error");
+    if let Err(error) = store.write(&node, text).await {
+        log.limited(Level::Warn, part, format_args!("{node}: {error}"));
+    }
+}
+
 /// The backend kinds that serve frontends of `kind`: libxl names a block backend by what runs it.
 fn backend_kinds(kind: &str) -> &[&str] {
     match kind {
@@ -224,18 +235,9 @@ impl Frontend {
         Ok(())
     }
 
-    /// Reports an error that ends the device: to the log, to `error/PATH/error` in the store, and
-    /// by going to Closing. Reporting is best effort: a store that refuses it is only logged.
+    /// Reports an error that ends the device, as [`report`] does, and goes to Closing.
     pub async fn fatal(&self, part: &str, text: &str) {
-        self.store
-            .log()
-            .limited(Level::Error, part, format_args!("{text}"));
-        let node = format!("error/{}/error", self.path);
-        if let Err(error) = self.store.write(&node, text).await {
-            self.store
-                .log()
-                .limited(Level::Warn, part, format_args!("{node}: {error}"));
-        }
+        report(&self.store, &self.path, part, text).await;
         if let Err(error) = self.set_state(XenbusState::Closing).await {
             self.store
                 .log()

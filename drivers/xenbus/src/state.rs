@@ -64,6 +64,9 @@ pub fn next_step(own: XenbusState, backend: Option<XenbusState>, online: bool) -
         }
         XenbusState::Closing => match backend {
             XenbusState::Closed => Step::Abandon,
+            // Linux's backend answers Closing with Closing, and then waits for Closed. Nothing is
+            // outstanding: what was is failed before a frontend of ours goes to Closing.
+            XenbusState::Closing => Step::Abandon,
             // It has forgotten the ring: no answer will come.
             XenbusState::Initialising | XenbusState::InitWait => Step::Abandon,
             _ => Step::Wait,

@@ -438,3 +438,23 @@ fn f17_a_backend_that_keeps_the_pages_of_every_connection_is_given_no_more() {
         "{parked} pages of 2048 are parked"
     );
 }
+
+#[test]
+fn f25_a_backend_link_to_elsewhere_is_reported() {
+    for link in ["/local/domain/0/backend/vbd/1/1", "..", ""] {
+        let scene = Scene::new(90);
+        let front = Storage::vbd(XVDA).frontend_path();
+        let store = scene.storage.toolstack.store();
+        for (key, value) in [("backend", link), ("backend-id", "0"), ("state", "1")] {
+            store.write(&format!("{front}/{key}"), value);
+        }
+        scene
+            .storage
+            .until("an error", |s| s.front_error(XVDA).is_some());
+        let error = scene.storage.front_error(XVDA).unwrap();
+        assert!(error.contains("is not this device's backend"), "{error}");
+        assert!(scene.storage.logged("xbd0: "));
+        assert_eq!(scene.storage.created_and_gone(), (1, 0), "{link:?}");
+        scene.good_disk_goes_on();
+    }
+}
