@@ -3,7 +3,9 @@
 //! * [`wire`]: the frames that the lab and the agent exchange over a virtio-serial port.
 //! * [`agent`]: runs the commands, moves the files and follows the console logs the lab asks for;
 //!   `bin/agent` is its program.
-#![forbid(unsafe_code)]
+//! * [`backend`]: a block backend, honest or not, for what Linux's own would never do;
+//!   `bin/backend` is its program. Its `ioctl` and `mapping` are the only unsafe code here.
 
 pub mod agent;
+pub mod backend;
 pub mod wire;

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The agent's program, built if need be.
-pub(crate) fn program() -> Result<PathBuf> {
+/// The programs by name: the agent's, and a block backend for tests.
+pub(crate) const PROGRAMS: [&str; 2] = ["agent", "backend"];
+
+/// The directory with the [`PROGRAMS`], built if need be.
+pub(crate) fn programs() -> Result<PathBuf> {
     let workspace = workspace()?;
     // A directory of its own: this runs inside `cargo test`, which may hold the usual one.
     let built = env::var_os("CARGO_TARGET_DIR")
@@ -16,13 +19,7 @@ pub(crate) fn program() -> Result<PathBuf> {
         .join("dom0");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package=dom0",
-            "--bin=agent",
-            "--release",
-        ])
+        .args(["build", "--quiet", "--package=dom0", "--bins", "--release"])
         .args(["--target", TARGET, "--target-dir"])
         .arg(&built)
         .current_dir(&workspace)
@@ -30,14 +27,14 @@ pub(crate) fn program() -> Result<PathBuf> {
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .stdin(Stdio::null())
         .output()
-        .context("starting cargo to build the agent")?;
+        .context("starting cargo to build the programs for dom0")?;
     if !output.status.success() {
         bail!(
-            "building the agent:\n{}",
+            "building the programs for dom0:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(built.join(TARGET).join("release/agent"))
+    Ok(built.join(TARGET).join("release"))
 }
 
 /// The top of the checkout that this crate was built from.

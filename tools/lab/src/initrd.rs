@@ -1,5 +1,6 @@
-//! The initrd of one nest: from the cache's busybox and modules, and this build's agent.
+//! The initrd of one nest: from the cache's busybox and modules, and this build's programs.
 
+use crate::agent::PROGRAMS;
 use crate::cpio::Archive;
 use anyhow::{Context, Result};
 use std::fs;
@@ -8,15 +9,18 @@ use std::path::Path;
 const FIRST: &[u8] = include_bytes!("dom0/initrd.sh");
 const INIT: &[u8] = include_bytes!("dom0/init.sh");
 
-/// The bytes of an initrd for the dom0 prepared in `dom0`, that starts the program `agent`.
-pub(crate) fn initrd(dom0: &Path, agent: &Path) -> Result<Vec<u8>> {
+/// The bytes of an initrd for the dom0 prepared in `dom0`, that starts the agent among the
+/// `programs`.
+pub(crate) fn initrd(dom0: &Path, programs: &Path) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     for directory in ["bin", "dev", "lab", "modules", "proc", "root", "sys"] {
         archive.directory(directory);
     }
     archive.program("init", FIRST);
     archive.program("lab/init", INIT);
-    archive.program("lab/agent", &read(agent)?);
+    for program in PROGRAMS {
+        archive.program(&format!("lab/{program}"), &read(&programs.join(program))?);
+    }
     archive.program("bin/busybox", &read(&dom0.join("busybox"))?);
     let mut modules = fs::read_dir(dom0.join("modules"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))

@@ -38,7 +38,7 @@ impl Machine {
     pub(crate) fn start(options: &Options) -> Result<(Self, UnixStream)> {
         let dom0 = prepare::dom0(options.suite)?;
         let program = qemu::program()?;
-        let initrd = initrd::initrd(&dom0, &agent::program()?)?;
+        let initrd = initrd::initrd(&dom0, &agent::programs()?)?;
         let turn = take_turn()?;
         let directory = Scratch::new()?;
         for name in ["xen", "linux"] {
