@@ -131,8 +131,10 @@ impl<H: Hypervisor> Blkfront<H> {
         let bus = self.clone();
         inner.pv.exec.spawn("vbd", async move {
             device.run(&bus.inner.store).await;
-            bus.inner.forget(number, &signals);
-            release.release(number);
+            // What the bus knows under this number is the newer device, if there is one.
+            if bus.inner.forget(number, &signals) {
+                release.release(number);
+            }
         });
     }
 }
@@ -143,15 +145,16 @@ impl<H: Hypervisor> Inner<H> {
         self.listing.notify();
     }
 
-    /// Forgets a device, unless another one with the same number is there already.
-    fn forget(&self, number: u32, signals: &Rc<Signals>) {
+    /// Forgets a device, unless another one with the same number is there already; says whether it
+    /// did.
+    fn forget(&self, number: u32, signals: &Rc<Signals>) -> bool {
         let mut devices = self.devices.borrow_mut();
-        if devices
-            .get(&number)
-            .is_some_and(|known| Rc::ptr_eq(known, signals))
-        {
+        let known = devices.get(&number);
+        let current = known.is_some_and(|known| Rc::ptr_eq(known, signals));
+        if current {
             devices.remove(&number);
             self.units.borrow_mut().release(number);
         }
+        current
     }
 }

@@ -4,7 +4,8 @@
 //! task does it. It never waits without also looking at the backend's state and at whether the
 //! toolstack has taken the device away.
 
-use alloc::format;
+mod opening;
+
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use core::cell::Cell;
@@ -82,54 +83,18 @@ impl<H: Hypervisor> Course<H> {
 impl<H: Hypervisor> Device<H> {
     /// Serves the device until the toolstack has taken it away.
     pub(crate) async fn run(&self, store: &xenbus::Store) {
-        match self.open(store).await {
-            Ok(mut course) => {
-                let end = self.follow(&mut course).await;
-                self.leave(&mut course);
-                if !self.signals.removed.get() {
-                    // The backend's nodes are gone; our own may follow at any moment.
-                    let _may_be_gone = course.frontend.set_state(XenbusState::Closed).await;
-                }
-                if let Err(failure) = end
-                    && !failure.is_removal()
-                {
-                    exec::error!(self.pv.log, &self.identity.name, "{failure}");
-                }
+        if let Some(mut course) = self.opened(store).await {
+            let end = self.follow(&mut course).await;
+            self.leave(&mut course);
+            self.signals.settle();
+            if let Err(failure) = end
+                && !failure.is_removal()
+            {
+                exec::error!(self.pv.log, &self.identity.name, "{failure}");
             }
-            Err(failure) if failure.is_removal() => {}
-            Err(failure) => {
-                let Identity { name, number, .. } = &self.identity;
-                let path = format!("device/vbd/{number}");
-                xenbus::frontend::report(store, &path, name, &failure.to_string()).await;
-                self.signals.settle();
-                self.wait_for_removal().await;
-            }
+            self.say_closed(&course.frontend).await;
         }
         self.signals.settle();
-    }
-
-    async fn wait_for_removal(&self) {
-        while !self.signals.removed.get() {
-            self.signals.removal.notified().await;
-        }
-    }
-
-    async fn open(&self, store: &xenbus::Store) -> Result<Course<H>, Failure> {
-        let frontend = Frontend::open(store, "vbd", self.identity.number)
-            .await
-            .map_err(Failure::Key)?;
-        let watch = frontend.watch_backend().await.map_err(Failure::Store)?;
-        Ok(Course {
-            frontend,
-            watch,
-            link: None,
-            backend: None,
-            deadline: None,
-            connected_at: None,
-            pause: Duration::ZERO,
-            failed: false,
-            complained: false,
-        })
     }
 
     /// Follows the two states until the device is removed.
@@ -168,11 +133,16 @@ impl<H: Hypervisor> Device<H> {
         };
         let (backend, online) = self.beside(link, looked).await?;
         course.backend = backend.map_err(Failure::Store)?;
-        let step = next_step(course.frontend.state(), course.backend, online);
+        let own = course.frontend.state();
+        let step = match next_step(own, course.backend, online) {
+            // There is nothing to give up, and who makes both ends anew makes this one so.
+            Step::Vanished if own == XenbusState::Initialising => Step::Wait,
+            step => step,
+        };
         self.pv.trace.record(
             self.pv.hv.now(),
             "blkfront state",
-            u64::from(course.frontend.state().number()),
+            u64::from(own.number()),
             course
                 .backend
                 .map_or(u64::MAX, |state| u64::from(state.number())),
@@ -189,16 +159,15 @@ impl<H: Hypervisor> Device<H> {
         said: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let mut said = pin!(said.fuse());
+        let mut rang = false;
         loop {
-            if let Some(link) = link {
-                link.turn()?;
-            }
+            look(link, rang)?;
             let mut event = pin!(event(link.as_ref()).fuse());
             let mut work = pin!(work(link.as_ref()).fuse());
             select_biased! {
                 said = said => return Ok(said),
-                () = event => {}
-                () = work => {}
+                () = event => rang = true,
+                () = work => rang = false,
             }
         }
     }
@@ -215,7 +184,13 @@ impl<H: Hypervisor> Device<H> {
             Step::Abandon => self.close(course).await?,
             Step::Reset => self.reset(course).await?,
             Step::Restart if !course.failed => self.restart(course).await?,
-            Step::Publish | Step::Restart | Step::Wait => self.wait(course).await?,
+            Step::Publish | Step::Restart | Step::Wait => {
+                // What is waited for will not come to nodes that were made anew meanwhile.
+                if !course.is_live() {
+                    course.frontend.check().await.map_err(Failure::Store)?;
+                }
+                self.wait(course).await?;
+            }
             Step::Vanished => {}
         }
         Ok(())
@@ -224,11 +199,22 @@ impl<H: Hypervisor> Device<H> {
     /// Waits for the backend, and serves requests meanwhile.
     async fn wait(&self, course: &mut Course<H>) -> Result<(), Failure> {
         let own = course.frontend.state();
-        if matches!(own, XenbusState::Initialising | XenbusState::Initialised) {
-            let limit = self.pv.exec.now().after(HANDSHAKE);
-            if !course.complained {
-                course.deadline.get_or_insert(limit);
-            }
+        if own == XenbusState::Closed && course.backend == Some(XenbusState::Closed) {
+            self.signals.settle();
+        }
+        let limit = match own {
+            XenbusState::Closing => Some(RESET),
+            XenbusState::Initialising | XenbusState::Initialised => Some(HANDSHAKE),
+            // As found at boot: the backend may still be on its way to a new start.
+            XenbusState::Closed if !self.signals.is_settled() => Some(HANDSHAKE),
+            _ => None,
+        };
+        if let Some(limit) = limit
+            && !(course.complained && limit == HANDSHAKE)
+        {
+            course
+                .deadline
+                .get_or_insert(self.pv.exec.now().after(limit));
         }
         match self.serve(course, false).await? {
             Seen::Backend(state) => course.backend = state,
@@ -262,14 +248,7 @@ impl<H: Hypervisor> Device<H> {
             if self.signals.removed.get() {
                 return Ok(Seen::Removed);
             }
-            if let Some(link) = link {
-                let answered = link.turn()?;
-                match (rang, answered) {
-                    (false, _) => {}
-                    (true, 0) => link.channel.was_spurious(),
-                    (true, _) => link.channel.was_useful(),
-                }
-            }
+            look(link, rang)?;
             if draining
                 && link
                     .as_ref()
@@ -449,6 +428,20 @@ impl<H: Hypervisor> Device<H> {
                 .spawn("late answers", count_late(pv, remnant, count, name));
         }
     }
+}
+
+/// Takes the answers there are and sends what waits. An event that `rang` for this must have
+/// brought something; a backend that goes on without is heard ever more rarely.
+fn look<H: Hypervisor>(link: &mut Option<Link<H>>, rang: bool) -> Result<(), Failure> {
+    if let Some(link) = link {
+        let answered = link.turn()?;
+        match (rang, answered) {
+            (false, _) => {}
+            (true, 0) => link.channel.was_spurious(),
+            (true, _) => link.channel.was_useful(),
+        }
+    }
+    Ok(())
 }
 
 /// An event of the backend's; never, if there is no ring.

@@ -27,6 +27,11 @@ impl Signals {
         self.settling.notify();
     }
 
+    /// Whether the device is connected, or known not to be for now.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
     /// Waits until the device is connected, or known not to be for now.
     pub(crate) async fn settled(&self) {
         while !self.settled.get() {

@@ -235,6 +235,19 @@ impl Frontend {
         Ok(())
     }
 
+    /// Looks whether the own nodes are still those of this device.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let state = self.store.read(&format!("{}/state", self.path)).await?;
+        if state::parse(&state) == self.state.get() {
+            Ok(())
+        } else {
+            Err(StoreError::Replaced)
+        }
+    }
+
     /// Reports an error that ends the device, as [`report`] does, and goes to Closing.
     pub async fn fatal(&self, part: &str, text: &str) {
         report(&self.store, &self.path, part, text).await;
