@@ -1,7 +1,8 @@
 //! Boots a nest and runs commands in its dom0, or a shell if there are none:
 //!
 //!     cargo run -p lab --example nest -- [--suite bookworm] [--icount] [--memory MIB]
-//!         [--limit SECONDS] [--serial] [--xen 'WORDS FOR XEN'] [--put HOSTFILE:DOM0PATH]... ['COMMAND']...
+//!         [--limit SECONDS] [--serial] [--xen 'WORDS FOR XEN'] [--put HOSTFILE:DOM0PATH]...
+//!         ['COMMAND']...
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
