@@ -246,6 +246,7 @@ fn f14_connected_without_initwait_is_no_connection_of_ours() {
     assert!(matches!(state.as_deref(), Some("5" | "6")), "{state:?}");
     scene.good_disk_goes_on();
     drop(backend);
+    assert!(scene.storage.logged("the backend is not new"));
 }
 
 #[test]

@@ -20,6 +20,16 @@ fn the_same_seed_is_the_same_life() {
     assert_ne!(live(3).transcript, live(17).transcript);
 }
 
+#[test]
+fn seeds_that_failed_once() {
+    // A device made anew while its former task was still leaving was taken for released.
+    for seed in [19713, 62088] {
+        live(seed);
+    }
+    // A request to a disk on its way out, which was the test's own fault.
+    live(17809);
+}
+
 /// What many lives came to.
 #[derive(Default)]
 struct Sum {
