@@ -5,8 +5,9 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::time::Duration;
 
-use exec::{Notify, error};
+use exec::{Notify, error, warn};
 use geom::Geom;
 use hv::Hypervisor;
 use pv::Pv;
@@ -16,6 +17,9 @@ use crate::device::Device;
 use crate::link::Identity;
 use crate::signals::Signals;
 use crate::unit::Units;
+
+/// The pause before a store that did not let the devices be watched is asked again.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// The block frontend: one task for the bus and one for each device. A handle; clones speak for the
 /// same one.
@@ -87,15 +91,34 @@ impl<H: Hypervisor> Blkfront<H> {
     }
 
     async fn run(&self) -> Result<(), StoreError> {
-        let mut bus = FrontendBus::open(&self.inner.store, "vbd").await?;
+        let mut bus = self.open().await?;
         let release = bus.release();
-        for event in bus.settle().await? {
-            self.take(event, &release);
+        match bus.settle().await {
+            Ok(events) => events
+                .into_iter()
+                .for_each(|event| self.take(event, &release)),
+            Err(lost @ StoreError::Lost(_)) => return Err(lost),
+            // The bus asks again, and says so.
+            Err(_not_now) => {}
         }
         self.inner.set_listed();
         loop {
             let event = bus.next().await?;
             self.take(event, &release);
+        }
+    }
+
+    /// Watches the devices. A store that refuses is asked again until it does not.
+    async fn open(&self) -> Result<FrontendBus, StoreError> {
+        let Inner { pv, store, .. } = &*self.inner;
+        loop {
+            match FrontendBus::open(store, "vbd").await {
+                Ok(bus) => return Ok(bus),
+                Err(lost @ StoreError::Lost(_)) => return Err(lost),
+                Err(error) => warn!(pv.log, "blkfront", "the devices are not known: {error}"),
+            }
+            self.inner.set_listed();
+            pv.exec.sleep(AGAIN).await;
         }
     }
 

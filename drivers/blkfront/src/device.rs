@@ -286,6 +286,12 @@ impl<H: Hypervisor> Device<H> {
         // A device that does not say is trusted (blkif.h).
         let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
         loop {
+            if features.ring_order == 0 {
+                // A backend would believe these of a former connection.
+                let keys = ["ring-page-order", "num-ring-pages"];
+                let withdrawn = course.frontend.withdraw(&keys).await;
+                withdrawn.map_err(Failure::Store)?;
+            }
             let (link, keys) = Link::new(
                 &self.pv,
                 &course.frontend,
@@ -370,6 +376,8 @@ impl<H: Hypervisor> Device<H> {
 
     /// The backend serves a former life of this domain: it is told that that life is over.
     async fn reset(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let text = format_args!("the backend is not new: its former connection is closed first");
+        self.pv.log.limited(Level::Info, &self.identity.name, text);
         course.deadline = Some(self.pv.exec.now().after(RESET));
         course
             .frontend

@@ -119,12 +119,21 @@ impl<H: Hypervisor> Link<H> {
         let name = &identity.name;
         let Some((disk, known)) = &mut self.disk else {
             if medium.size == 0 {
-                info!(pv.log, name, "no medium: the backend has 0 sectors");
+                let text = format_args!("no medium: the backend has 0 sectors");
+                pv.log.limited(Level::Info, name, text);
                 return Ok(());
             }
             let disk = self.create(pv, geom, identity, medium)?;
             self.disk = Some((disk, medium));
             return Ok(());
+        };
+        if known.read_only != medium.read_only {
+            let text = format_args!("write permission changed; it is taken at the next connection");
+            pv.log.limited(Level::Warn, name, text);
+        }
+        let medium = Medium {
+            read_only: known.read_only,
+            ..medium
         };
         if *known == medium {
             return Ok(());
@@ -135,18 +144,10 @@ impl<H: Hypervisor> Link<H> {
             disk.replace_media(medium.size, medium.sector_size)
         }
         .map_err(Failure::Disk)?;
-        info!(
-            pv.log,
-            name, "now {} bytes, {}-byte sectors", medium.size, medium.sector_size
-        );
-        if known.read_only != medium.read_only {
-            let text = format_args!("write permission changed; it is taken at the next connection");
-            pv.log.limited(Level::Warn, name, text);
-        }
-        *known = Medium {
-            read_only: known.read_only,
-            ..medium
-        };
+        let (size, sector_size) = (medium.size, medium.sector_size);
+        let text = format_args!("now {size} bytes, {sector_size}-byte sectors");
+        pv.log.limited(Level::Info, name, text);
+        *known = medium;
         Ok(())
     }
 

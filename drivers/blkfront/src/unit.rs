@@ -23,7 +23,7 @@ impl Units {
     pub fn take(&mut self, number: u32) -> u32 {
         let unit = match (Vdev::from_number(number).unit(), self.known.get(&number)) {
             (Some(own), _) if !self.used_by_another(own, number) => own,
-            (None, Some((before, _))) if !self.used_by_another(*before, number) => *before,
+            (_, Some((before, _))) if !self.used_by_another(*before, number) => *before,
             _ => self.lowest_free(),
         };
         if self.known.len() >= REMEMBERED {
@@ -79,6 +79,16 @@ mod tests {
         units.release(SDB);
         assert_eq!(units.take(SDB), 1);
         assert_eq!(units.take(SDA), 0);
+    }
+
+    #[test]
+    fn a_xen_disk_whose_own_unit_is_taken_comes_back_with_the_other_it_had() {
+        let mut units = Units::default();
+        assert_eq!((units.take(SDA), units.take(XVDA)), (0, 1));
+        for _ in 0..3 {
+            units.release(XVDA);
+            assert_eq!(units.take(XVDA), 1);
+        }
     }
 
     #[test]

@@ -219,12 +219,9 @@ impl Frontend {
     ) -> Result<(), StoreError> {
         let path = &self.path;
         let state_path = format!("{path}/state");
-        let known = self.state.get();
         self.store
             .transaction(async |store: &Store| {
-                if state::parse(&store.read(&state_path).await?) != known {
-                    return Err(StoreError::Replaced);
-                }
+                self.same(store).await?;
                 for (key, value) in keys {
                     store.write(&format!("{path}/{key}"), value).await?;
                 }
@@ -235,12 +232,39 @@ impl Frontend {
         Ok(())
     }
 
+    /// Removes own nodes that a former connection left, named by their keys.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn withdraw(&self, keys: &[&str]) -> Result<(), StoreError> {
+        let left = self.store.list(&self.path).await?;
+        let keys = keys
+            .iter()
+            .filter(|key| left.iter().any(|name| name == *key));
+        if keys.clone().next().is_none() {
+            return Ok(());
+        }
+        self.store
+            .transaction(async |store: &Store| {
+                self.same(store).await?;
+                for key in keys.clone() {
+                    store.remove(&format!("{}/{key}", self.path)).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// Looks whether the own nodes are still those of this device.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn check(&self) -> Result<(), StoreError> {
-        let state = self.store.read(&format!("{}/state", self.path)).await?;
+        self.same(&self.store).await
+    }
+
+    async fn same(&self, store: &Store) -> Result<(), StoreError> {
+        let state = store.read(&format!("{}/state", self.path)).await?;
         if state::parse(&state) == self.state.get() {
             Ok(())
         } else {
