@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::boot;
+use super::{boot, cycles, fill, held, sums};
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -34,7 +34,7 @@ pub(super) struct Group {
 pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "Xen 4.20",
-        options: Options::default,
+        options: trixie,
         tests: XEN_4_20,
     },
     Group {
@@ -44,15 +44,43 @@ pub(super) const GROUPS: &[Group] = &[
     },
 ];
 
-const XEN_4_20: &[Test] = &[quick(
-    "nested_boots_and_powers_off",
-    boot::boots_and_powers_off,
-)];
+const XEN_4_20: &[Test] = &[
+    quick("nested_boots_and_powers_off", boot::boots_and_powers_off),
+    quick("nested_sums", sums::every_provider_has_dom0s_sum),
+    quick("nested_fill", fill::fills_are_what_and_where_they_should),
+    quick("nested_fill_read_only", fill::read_only_is_refused),
+    quick("nested_fill_direct", fill::fills_with_little_support),
+    quick(
+        "nested_detach_with_reads_held",
+        held::detached_with_reads_held,
+    ),
+    quick("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
+    long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
+];
 
-const XEN_4_17: &[Test] = &[quick(
-    "nested_417_boots_and_powers_off",
-    boot::boots_and_powers_off,
-)];
+const XEN_4_17: &[Test] = &[
+    quick(
+        "nested_417_boots_and_powers_off",
+        boot::boots_and_powers_off,
+    ),
+    quick("nested_417_sums", sums::every_provider_has_dom0s_sum),
+    quick(
+        "nested_417_fill",
+        fill::fills_are_what_and_where_they_should,
+    ),
+    quick(
+        "nested_417_detach_with_reads_held",
+        held::detached_with_reads_held,
+    ),
+];
+
+/// Its long tests take longer than a nest may by default.
+fn trixie() -> Options {
+    Options {
+        time_limit: Duration::from_secs(5400),
+        ..Options::default()
+    }
+}
 
 fn bookworm() -> Options {
     Options {
@@ -61,12 +89,22 @@ fn bookworm() -> Options {
     }
 }
 
-/// A test that may take a minute.
+/// A test that takes less than a minute on an idle machine; a busy one gets more time.
 const fn quick(name: &'static str, run: fn(&Nest) -> Result<()>) -> Test {
     Test {
         name,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_secs(400),
         long: false,
+        run,
+    }
+}
+
+/// A test that takes many minutes.
+const fn long(name: &'static str, run: fn(&Nest) -> Result<()>) -> Test {
+    Test {
+        name,
+        limit: Duration::from_secs(3000),
+        long: true,
         run,
     }
 }

@@ -2,10 +2,22 @@
 //!
 //! - [`list`]: the tests, by nest; add one there
 //! - [`runner`]: booting the nests, running the tests, ending the ones that hang
+//! - [`domain`]: a Xenolith domain, and what its shell says
+//! - [`partition`]: disks that dom0 partitioned
 //! - [`boot`]: the image starts and ends
+//! - [`sums`]: what dom0 put on disks is what the domain reads
+//! - [`fill`]: what the domain writes is what dom0 finds
+//! - [`held`]: a disk leaves while its reads are held back
+//! - [`cycles`]: a disk comes and goes many times
 
 mod boot;
+mod cycles;
+mod domain;
+mod fill;
+mod held;
 mod list;
+mod partition;
 mod runner;
+mod sums;
 
 pub(super) use runner::{run, wanted};

@@ -1,0 +1,83 @@
+//! What dom0 put on disks is what the domain reads: disks partitioned by sgdisk and sfdisk, with
+//! ext4 made by mkfs, in sectors of 512 and of 4096 bytes.
+
+use anyhow::{Context, Result, ensure};
+use lab::guest::Guest;
+use lab::{Disk, Nest};
+
+use super::domain::{same_sum, start, sum};
+use super::partition::{MIB, Part, gpt, mbr, parts};
+
+/// Every provider's sum is dom0's, and so are those of ranges.
+pub(super) fn every_provider_has_dom0s_sum(nest: &Nest) -> Result<()> {
+    let disks = [
+        gpt(nest, "gpt-small", 512)?,
+        gpt(nest, "gpt-large", 4096)?,
+        mbr(nest, "mbr-small", 512)?,
+        mbr(nest, "mbr-large", 4096)?,
+    ];
+    let on = |index: usize, vdev: &str| disks[index].xl(vdev, "w");
+    let mut guest = start(
+        nest,
+        "sums",
+        &[on(0, "xvda"), on(1, "xvdb"), on(2, "xvdc"), on(3, "xvdd")],
+    )?;
+    for (unit, disk) in disks.iter().enumerate() {
+        let letter = if unit < 2 { 'p' } else { 's' };
+        let parts = parts(nest, disk)?;
+        ensure!(parts.len() >= 2, "{}: partitions", disk.path());
+        let name = format!("xbd{unit}");
+        same_sum(nest, &mut guest, &name, disk, (0, disk.bytes()))?;
+        for part in &parts {
+            let name = format!("{name}{letter}{}", part.number);
+            let range = (part.offset, part.length);
+            if !part.is_extended {
+                same_sum(nest, &mut guest, &name, disk, range)
+                    .with_context(|| guest.command("geom tree").unwrap_or_default())?;
+            }
+        }
+        tree_has_no_more(&mut guest, &name, letter, &parts)?;
+    }
+    ranges(nest, &mut guest, "xbd0p2", &disks[0])?;
+    ranges(nest, &mut guest, "xbd1p2", &disks[1])?;
+    guest.destroy()?;
+    disks.into_iter().try_for_each(|disk| disk.remove(nest))
+}
+
+/// The domain has no partition that sfdisk does not know.
+fn tree_has_no_more(guest: &mut Guest<'_>, disk: &str, letter: char, parts: &[Part]) -> Result<()> {
+    let tree = guest.command("geom tree")?;
+    let start = format!("{disk}{letter}");
+    let numbers = tree
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix(&start)?.parse::<u32>().ok());
+    for number in numbers {
+        ensure!(
+            parts.iter().any(|part| part.number == number),
+            "sfdisk knows no {start}{number}:\n{tree}"
+        );
+    }
+    Ok(())
+}
+
+/// Ranges of a provider, at its edges, in its midst, and not in whole sectors.
+fn ranges(nest: &Nest, guest: &mut Guest<'_>, provider: &str, disk: &Disk) -> Result<()> {
+    let part = parts(nest, disk)?;
+    let part = part.iter().find(|part| part.number == 2).context("no 2")?;
+    for (offset, length) in [
+        (0, 4096),
+        (part.length - 4096, 4096),
+        (4096, 3 * MIB + 8192),
+        (1, 1),
+        (4095, 70_001),
+        (part.length, 0),
+    ] {
+        let theirs = disk.sha256(nest, part.offset + offset, length)?;
+        let what = format!("{provider} {offset} {length}");
+        let ours = sum(guest, &what)?;
+        ensure!(ours == theirs, "{what}: {ours}, dom0 says {theirs}");
+    }
+    let said = guest.command(&format!("sum {provider} {} 1", part.length))?;
+    ensure!(said.contains("beyond its end"), "{said}");
+    Ok(())
+}
