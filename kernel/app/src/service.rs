@@ -6,7 +6,7 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use exec::{Notify, error, info, warn};
+use exec::{Level, Notify, error, info, warn};
 use futures_util::future::select;
 use geom::Geom;
 use hv::{Hypervisor, Instant, Virq};
@@ -37,7 +37,10 @@ pub(crate) async fn geom<H: Hypervisor>(pv: Pv<H>, geom: Geom, polled: Rc<Notify
         }
         geom.poll(pv.exec.now().since_start());
         while let Some(notice) = geom.take_notice() {
-            info!(pv.log, "geom", "{notice}");
+            // It begins with a provider's name, and what is on a disk is its backend's to say.
+            let name = notice.split(':').next().unwrap_or_default();
+            pv.log
+                .limited_by(name, Level::Info, "geom", format_args!("{notice}"));
         }
         polled.notify();
     }

@@ -11,7 +11,7 @@ const LINES_A_WINDOW: u32 = 10;
 /// The window.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Parts remembered. A peer can bring up many devices, but not make this table grow.
-const PARTS: usize = 64;
+const PARTS: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Limits {

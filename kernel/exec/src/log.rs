@@ -118,6 +118,12 @@ impl Log {
     /// Writes a line that a peer can cause at will: at most a few per part in ten seconds, then one
     /// that says how many were suppressed.
     pub fn limited(&self, level: Level, part: &str, text: fmt::Arguments<'_>) {
+        self.limited_by(part, level, part, text);
+    }
+
+    /// The same for one of the things that `part` speaks of, named by `key`: they do not silence
+    /// each other.
+    pub fn limited_by(&self, key: &str, level: Level, part: &str, text: fmt::Arguments<'_>) {
         if level > self.inner.level.get() {
             return;
         }
@@ -125,7 +131,7 @@ impl Log {
             .inner
             .limits
             .borrow_mut()
-            .ask(part, (self.inner.clock)());
+            .ask(key, (self.inner.clock)());
         match verdict {
             Verdict::Speak { suppressed: 0 } => self.append(level, part, text),
             Verdict::Speak { suppressed } => {

@@ -103,8 +103,12 @@ fn c05_a_storm_while_the_store_is_silent_is_looked_at_ever_more_rarely() {
     let storage = Storage::new(6);
     let backend = storage.attach_ready(&Disk::new(), BlkbackConfig::default());
     storage.run_for(SECOND);
-    storage.toolstack.store().set_silent(true);
+    // The frontend has asked for the new capacity, and is not answered.
+    let store = storage.toolstack.store();
+    let asked = store.requests();
     backend.write_key("state", "4");
+    storage.until("it asks", |_| store.requests() > asked);
+    store.set_silent(true);
     storage.run_for(SECOND);
     backend.configure(|config| config.malice.storm = Some(Duration::from_micros(50)));
     let before = storage.guest.pv.exec.polls();
@@ -130,6 +134,44 @@ fn a_store_that_does_not_list_the_devices_at_boot_is_asked_again() {
     storage.toolstack.store().set_silent(false);
     let _backend = storage.attach(XVDA, &Disk::new(), BlkbackConfig::default());
     storage.until("xbd0 is there", |s| s.is_ready("xbd0"));
+}
+
+#[test]
+fn c13_a_table_that_is_damaged_anew_at_each_look_fills_no_log() {
+    let disk = Disk::with(&damaged_gpt());
+    let mut vbds = Vec::new();
+    let machine = Machine::boot_with(9, "", DomainConfig::default(), |world, tools| {
+        let config = BlkbackConfig::default();
+        vbds.push(Blkback::attach(
+            world,
+            tools,
+            Storage::vbd(XVDA),
+            &disk,
+            config,
+        ));
+    });
+    machine.until_shown("xenolith: ready");
+    for round in 0..400 {
+        vbds[0].resize(32768 + round % 2 * 8);
+        machine.run_for(Duration::from_millis(20));
+    }
+    let output = machine.console.output();
+    let written = output.matches("geom: xbd0").count();
+    assert!(
+        (1..=11).contains(&written),
+        "{written} lines in 8 s\n{output}"
+    );
+}
+
+/// A sector with the mark of a protective MBR and a GPT header that is none.
+fn damaged_gpt() -> Vec<u8> {
+    let mut bytes = vec![0; 1024];
+    bytes[446 + 4] = 0xee;
+    bytes[446 + 8] = 1;
+    bytes[446 + 12..446 + 16].fill(0xff);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes[512..520].copy_from_slice(b"EFI PART");
+    bytes
 }
 
 /// Gives a disk another size for ever.
