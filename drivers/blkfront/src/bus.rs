@@ -17,6 +17,7 @@ use crate::device::Device;
 use crate::link::Identity;
 use crate::signals::Signals;
 use crate::unit::Units;
+use crate::vdev::Vdev;
 
 /// The pause before a store that did not let the devices be watched is asked again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -94,9 +95,13 @@ impl<H: Hypervisor> Blkfront<H> {
         let mut bus = self.open().await?;
         let release = bus.release();
         match bus.settle().await {
-            Ok(events) => events
-                .into_iter()
-                .for_each(|event| self.take(event, &release)),
+            Ok(mut events) => {
+                // Those with a unit of their own first: the others take any that is free.
+                events.sort_by_key(|event| !has_own_unit(event));
+                for event in events {
+                    self.take(event, &release);
+                }
+            }
             Err(lost @ StoreError::Lost(_)) => return Err(lost),
             // The bus asks again, and says so.
             Err(_not_now) => {}
@@ -180,4 +185,9 @@ impl<H: Hypervisor> Inner<H> {
         }
         current
     }
+}
+
+fn has_own_unit(event: &BusEvent) -> bool {
+    let (BusEvent::Added(number) | BusEvent::Removed(number)) = event;
+    Vdev::from_number(*number).unit().is_some()
 }

@@ -47,6 +47,33 @@ fn the_command_line_runs_commands_when_the_disks_are_there() {
 }
 
 #[test]
+fn a_disk_of_another_kind_that_is_there_at_boot_takes_no_unit_of_a_xen_disk() {
+    const HDA: u32 = 768;
+    const SDA: u32 = 2048;
+    let machine = Machine::boot_with(
+        4,
+        "run=\"disk list; poweroff\"",
+        sim::DomainConfig::default(),
+        |world, toolstack| {
+            for number in [HDA, SDA, XVDA, XVDA + 16] {
+                let (vbd, config) = (Storage::vbd(number), BlkbackConfig::default());
+                let _serves = sim::Blkback::attach(world, toolstack, vbd, &Disk::new(), config);
+            }
+        },
+    );
+    machine.until("it has ended", |machine| machine.ended().is_some());
+    let output = machine.console.output();
+    for name in [
+        "xbd0: vbd 51712",
+        "xbd1: vbd 51728",
+        "xbd2: vbd ",
+        "xbd3: vbd ",
+    ] {
+        assert!(output.contains(name), "{name}: {output}");
+    }
+}
+
+#[test]
 fn s03_a_disk_pulled_while_its_taste_is_pending_is_gone_once_and_holds_nobody_up() {
     for force in [false, true] {
         let machine = ready(3);
