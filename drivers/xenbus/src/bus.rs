@@ -111,6 +111,11 @@ impl FrontendBus {
         let mut pause = FIRST_PAUSE;
         loop {
             if let Some(event) = self.events.pop_front() {
+                if let BusEvent::Added(device) = event {
+                    // What has been released until now is the one before, which left while this
+                    // one was being looked at.
+                    self.released.devices.borrow_mut().retain(|d| *d != device);
+                }
                 return Ok(event);
             }
             if !self.stale {

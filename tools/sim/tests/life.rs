@@ -23,7 +23,7 @@ fn the_same_seed_is_the_same_life() {
 #[test]
 fn seeds_that_failed_once() {
     // A device made anew while its former task was still leaving was taken for released.
-    for seed in [19713, 62088] {
+    for seed in [19713, 62088, 63113, 66478] {
         live(seed);
     }
     // A request to a disk on its way out, which was the test's own fault.
