@@ -84,7 +84,8 @@ fn start(value: &str) -> String {
 }
 
 /// Reports what is wrong with the device whose own nodes are at `path`, in `part`'s name: to the
-/// log, and to `error/PATH/error` in the store. Best effort: a store that refuses it is only logged.
+/// log, and to `error/PATH/error` in the store. Best effort: a store that refuses it is only
+/// logged.
 pub async fn report(store: &Store, path: &str, part: &str, text: &str) {
     let log = store.log();
     log.limited(Level::Error, part, format_args!("{text}"));

@@ -194,8 +194,8 @@ impl Device {
     /// Waits, until `deadline` if there is one, for something to do, and does it; whether there are
     /// orders.
     fn turn(&mut self, listens: bool, deadline: Option<Instant>) -> Result<bool> {
-        if !self.frozen {
-            self.follow_frontend()?;
+        if !self.frozen && self.follow_frontend()? {
+            return Ok(false);
         }
         let stdin = io::stdin();
         let mut waits = vec![PollFd::new(&self.store, PollFlags::IN)];
@@ -238,27 +238,25 @@ impl Device {
         Ok(())
     }
 
-    fn follow_frontend(&mut self) -> Result<()> {
+    /// Does what follows from the frontend's state; whether that is anything.
+    fn follow_frontend(&mut self) -> Result<bool> {
         let front = self.front_state()?;
         match next_step(self.state, front) {
-            Step::Nothing => Ok(()),
-            Step::Offer => self.offer(),
-            Step::Connect => self.connect(),
+            Step::Nothing => return Ok(false),
+            Step::Offer => self.offer()?,
+            Step::Connect => self.connect()?,
             Step::Close(state) => {
                 self.disconnect();
-                self.set_state(state)
+                self.publish(&[], state)?;
             }
         }
+        Ok(true)
     }
 
     fn front_state(&mut self) -> Result<Option<XenbusState>> {
         let text = self.store.read(&format!("{}/state", self.front))?;
         let number = text.and_then(|text| text.parse().ok());
         Ok(number.and_then(XenbusState::from_number))
-    }
-
-    fn set_state(&mut self, state: XenbusState) -> Result<()> {
-        self.publish(&[], state)
     }
 
     /// Writes what the backend says, or what it is to say instead, and goes to `state`.

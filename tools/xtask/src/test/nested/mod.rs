@@ -8,6 +8,7 @@
 //! - [`sums`]: what dom0 put on disks is what the domain reads
 //! - [`fill`]: what the domain writes is what dom0 finds
 //! - [`held`]: a disk leaves while its reads are held back
+//! - [`hostile`]: backends that lie
 //! - [`cycles`]: a disk comes and goes many times
 
 mod boot;
@@ -15,6 +16,7 @@ mod cycles;
 mod domain;
 mod fill;
 mod held;
+mod hostile;
 mod list;
 mod partition;
 mod runner;
