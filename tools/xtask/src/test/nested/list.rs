@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::{boot, cycles, fill, held, hostile, sums};
+use super::{boot, configs, cycles, ends, fill, held, sums};
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -56,23 +56,14 @@ const XEN_4_20: &[Test] = &[
     ),
     quick("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
     long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
+    quick("nested_configs", configs::every_config_does_what_it_says),
+    quick("nested_shutdown_and_reboot", ends::shutdown_and_reboot),
     quick(
-        "nested_fill_honest_backends",
-        hostile::honest_backends_of_every_kind,
+        "nested_sysrq_and_unknown_words",
+        ends::sysrq_and_unknown_words,
     ),
-    quick(
-        "nested_f01_f03_f04_c01_false_answers",
-        hostile::f01_f03_f04_c01_false_answers,
-    ),
-    quick("nested_f08_f09_absurd_sizes", hostile::f08_f09_absurd_sizes),
-    quick(
-        "nested_f14_f25_odd_states_and_places",
-        hostile::f14_f25_odd_states_and_places,
-    ),
-    quick(
-        "nested_c05_c09_f17_storms_and_pages_kept",
-        hostile::c05_c09_f17_storms_and_pages_kept,
-    ),
+    quick("nested_crash", ends::a_crash_has_an_epitaph),
+    quick("nested_idle", ends::idle_costs_nothing),
 ];
 
 const XEN_4_17: &[Test] = &[
@@ -89,6 +80,11 @@ const XEN_4_17: &[Test] = &[
         "nested_417_detach_with_reads_held",
         held::detached_with_reads_held,
     ),
+    quick(
+        "nested_417_configs",
+        configs::every_config_does_what_it_says,
+    ),
+    quick("nested_417_crash", ends::a_crash_has_an_epitaph),
 ];
 
 /// Its long tests take longer than a nest may by default.

@@ -5,18 +5,20 @@
 //! - [`domain`]: a Xenolith domain, and what its shell says
 //! - [`partition`]: disks that dom0 partitioned
 //! - [`boot`]: the image starts and ends
+//! - [`configs`]: every file of `xl-configs`
+//! - [`ends`]: shutdown, reboot, sysrq, a crash, idleness
 //! - [`sums`]: what dom0 put on disks is what the domain reads
 //! - [`fill`]: what the domain writes is what dom0 finds
 //! - [`held`]: a disk leaves while its reads are held back
-//! - [`hostile`]: backends that lie
 //! - [`cycles`]: a disk comes and goes many times
 
 mod boot;
+mod configs;
 mod cycles;
 mod domain;
+mod ends;
 mod fill;
 mod held;
-mod hostile;
 mod list;
 mod partition;
 mod runner;

@@ -97,7 +97,8 @@ pub(super) fn parts(nest: &Nest, disk: &Disk) -> Result<Vec<Part>> {
 /// Fills a disk with random bytes.
 pub(super) fn randomize(nest: &Nest, disk: &Disk) -> Result<()> {
     nest.check(&format!(
-        "dd if=/dev/urandom of={} bs=1M oflag=direct status=none count={} iflag=count_bytes,fullblock",
+        "dd if=/dev/urandom of={} bs=1M oflag=direct status=none \
+         count={} iflag=count_bytes,fullblock",
         disk.path(),
         disk.bytes()
     ))?;

@@ -1,0 +1,245 @@
+//! Every file of `xl-configs` does what its comment says.
+
+use anyhow::{Context, Result, ensure};
+use lab::Nest;
+use lab::guest::{Guest, Reason};
+
+use super::domain::{SECOND, start_config, sum};
+
+/// The disk of `disk.cfg`, `memory8.cfg` and `readonly.cfg`, made as `disk.cfg` says, but smaller:
+/// sums take long in emulation.
+const DISK: &str = "/var/tmp/xenolith-disk.img";
+
+/// A config, and what to see of it.
+type Config = (&'static str, fn(&Nest, &str) -> Result<()>);
+
+const CONFIGS: &[Config] = &[
+    ("smoke.cfg", smoke),
+    ("shell.cfg", shell),
+    ("cmdline.cfg", command_line),
+    ("vcpus2.cfg", two_vcpus),
+    ("disk.cfg", one_disk),
+    ("memory8.cfg", little_memory),
+    ("readonly.cfg", read_only),
+    ("disks.cfg", ten_disks),
+    ("empty-disk.cfg", empty_disk),
+    ("one-sector.cfg", one_sector),
+    ("watchdog.cfg", watchdog),
+];
+
+/// All of them.
+pub(super) fn every_config_does_what_it_says(nest: &Nest) -> Result<()> {
+    nest.check(&format!(
+        "dd if=/dev/urandom of={DISK} bs=1M count=8 status=none && \
+         sgdisk --clear -n 1:2048:+2M -n 2:0:0 {DISK}"
+    ))?;
+    for (file, check) in CONFIGS {
+        let text = nest.get(&format!("/root/xl-configs/{file}"))?;
+        check(nest, &String::from_utf8(text)?).context(*file)?;
+    }
+    nest.check("rm /var/tmp/xenolith-*.img")?;
+    Ok(())
+}
+
+/// Runs a config that ends in `poweroff`; returns all of its console.
+fn run(nest: &Nest, name: &str, config: &str) -> Result<String> {
+    let mut guest = nest.create_guest(name, config)?;
+    let reason = guest.wait_shutdown(40 * SECOND)?;
+    ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
+    guest.wait_gone(20 * SECOND)?;
+    Ok(guest.console()?.to_owned())
+}
+
+fn has(console: &str, texts: &[&str]) -> Result<()> {
+    for text in texts {
+        ensure!(console.contains(text), "no {text:?} in:\n{console}");
+    }
+    Ok(())
+}
+
+fn smoke(nest: &Nest, config: &str) -> Result<()> {
+    let console = run(nest, "smoke", config)?;
+    has(
+        &console,
+        &["\nup ", "\nmemory: 16384 KiB", "  xenstore", "\ngranted: 0"],
+    )
+}
+
+fn shell(nest: &Nest, config: &str) -> Result<()> {
+    let mut guest = start_config(nest, "shell", config)?;
+    has(
+        &guest.command("disk list")?,
+        &["created: 0, gone: 0, live: 0"],
+    )?;
+    ensure!(guest.command("geom tree")?.is_empty(), "no disk");
+    nest.check(&format!(
+        "xl block-attach shell format=raw,vdev=xvda,target={DISK}"
+    ))?;
+    guest.wait_for("xbd0", 10 * SECOND)?;
+    same_sum(nest, &mut guest, "xbd0", DISK)
+}
+
+/// The warnings name each word. The open quote's `poweroff` ends the domain.
+fn command_line(nest: &Nest, config: &str) -> Result<()> {
+    let console = run(nest, "cmdline", config)?;
+    let warnings = [
+        "command line: warning: unknown: ro quiet =x",
+        "command line: warning: loglevel=loud: takes ",
+        "command line: warning: watchdog=never: takes ",
+        "command line: warning: watchdog=0: takes ",
+        "command line: warning: watchdog= is given more than once",
+        "command line: warning: a \\\" is not closed",
+    ];
+    has(&console.replace("a \" is", "a \\\" is"), &warnings)?;
+    ensure!(
+        !console.contains("watchdog: Xen ends"),
+        "no watchdog:\n{console}"
+    );
+    Ok(())
+}
+
+/// Dom0 sees that the second one never ran.
+fn two_vcpus(nest: &Nest, config: &str) -> Result<()> {
+    let console = run(nest, "vcpus", config)?;
+    has(&console, &["boot: 2 vCPUs; running on the first only"])?;
+    let config = config.replace("cmdline", "#cmdline");
+    let _guest = start_config(nest, "vcpus-stay", &config)?;
+    let list = nest.check("xl vcpu-list vcpus-stay | tail -n +2")?;
+    let [first, second] = list.lines().collect::<Vec<_>>()[..] else {
+        anyhow::bail!("two vCPUs: {list}");
+    };
+    ensure!(!first.contains("--p") && second.contains("--p"), "{list}");
+    Ok(())
+}
+
+fn one_disk(nest: &Nest, config: &str) -> Result<()> {
+    let mut guest = start_config(nest, "disk", config)?;
+    let tree = guest.command("geom tree")?;
+    has(
+        &tree,
+        &[
+            "xbd0  DISK  8.0 MiB, sectors of 512",
+            "xbd0p1  2.0 MiB at 1048576",
+            "xbd0p2  ",
+        ],
+    )?;
+    same_sum(nest, &mut guest, "xbd0", DISK)
+}
+
+/// 8 MiB serve a disk.
+fn little_memory(nest: &Nest, config: &str) -> Result<()> {
+    let theirs = file_sum(nest, DISK)?;
+    let console = run(nest, "memory8", config)?;
+    has(
+        &console,
+        &["\nmemory: 8192 KiB", "xbd0p2", &format!("{theirs}  xbd0")],
+    )
+}
+
+fn read_only(nest: &Nest, config: &str) -> Result<()> {
+    let before = file_sum(nest, DISK)?;
+    let console = run(nest, "read-only", config)?;
+    has(&console, &["xbd0p1", "EROFS"])?;
+    let after = file_sum(nest, DISK)?;
+    ensure!(after == before, "it was written:\n{console}");
+    Ok(())
+}
+
+/// Ten disks at once, of every kind of name, each with its own bytes.
+fn ten_disks(nest: &Nest, config: &str) -> Result<()> {
+    nest.check(
+        "for n in 0 1 2 3 4 5 6 7 8 9; do f=/var/tmp/xenolith-disk$n.img; \
+         truncate -s $((n + 1))M $f; echo disk $n | dd of=$f conv=notrunc status=none; done",
+    )?;
+    let mut guest = start_config(nest, "disks", config)?;
+    has(
+        &guest.command("disk list")?,
+        &["created: 10, gone: 0, live: 10"],
+    )?;
+    // xvdX by their letters; sda, sdb, hda and hdb, in any order, the lowest that are free.
+    for (number, unit) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 16), (5, 25)] {
+        let file = format!("/var/tmp/xenolith-disk{number}.img");
+        same_sum(nest, &mut guest, &format!("xbd{unit}"), &file)?;
+    }
+    let mut theirs = Vec::new();
+    let mut ours = Vec::new();
+    for (number, unit) in [(6, 4), (7, 5), (8, 6), (9, 7)] {
+        let file = format!("/var/tmp/xenolith-disk{number}.img");
+        theirs.push(file_sum(nest, &file)?);
+        ours.push(sum(&mut guest, &format!("xbd{unit}"))?);
+    }
+    theirs.sort();
+    ours.sort();
+    ensure!(ours == theirs, "{ours:?}, dom0 says {theirs:?}");
+    Ok(())
+}
+
+fn empty_disk(nest: &Nest, config: &str) -> Result<()> {
+    nest.check("truncate -s 0 /var/tmp/xenolith-empty.img")?;
+    let console = run(nest, "empty", config)?;
+    has(&console, &["created: 0, gone: 0, live: 0"])?;
+    let message = "xbd0: no medium: the backend has 0 sectors";
+    ensure!(console.matches(message).count() == 1, "{console}");
+    Ok(())
+}
+
+fn one_sector(nest: &Nest, config: &str) -> Result<()> {
+    let file = "/var/tmp/xenolith-sector.img";
+    nest.check(&format!(
+        "dd if=/dev/urandom of={file} bs=512 count=1 status=none"
+    ))?;
+    let theirs = file_sum(nest, file)?;
+    let console = run(nest, "one-sector", config)?;
+    has(&console, &["\n00000000", &format!("{theirs}  xbd0")])
+}
+
+/// It feeds the watchdog, so it lives, as long as it runs. Xen's timer goes on while the domain is
+/// paused: a pause longer than the limit ends it.
+fn watchdog(nest: &Nest, config: &str) -> Result<()> {
+    let short = config.replace("watchdog=10", "watchdog=4");
+    ensure!(short != config, "the config says watchdog=10");
+    let mut guest = start_config(nest, "watchdog", &short)?;
+    guest.watch(6 * SECOND)?;
+    ensure!(guest.command("uptime")?.starts_with("up "), "it lives");
+    nest.check("xl pause watchdog; sleep 0.5; xl unpause watchdog")?;
+    ensure!(
+        guest.command("uptime")?.starts_with("up "),
+        "after a short pause"
+    );
+    nest.check("xl pause watchdog")?;
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Watchdog, "it ended by {reason:?}");
+    guest.wait_gone(20 * SECOND)
+}
+
+/// Holds the domain's sum of a disk against dom0's of its file.
+fn same_sum(nest: &Nest, guest: &mut Guest<'_>, provider: &str, file: &str) -> Result<()> {
+    let theirs = file_sum(nest, file)?;
+    let ours = sum(guest, provider)?;
+    ensure!(ours == theirs, "{provider}: {ours}, dom0 says {theirs}");
+    Ok(())
+}
+
+fn file_sum(nest: &Nest, file: &str) -> Result<String> {
+    let said = nest.check(&format!("sha256sum {file}"))?;
+    let sum = said.split_whitespace().next();
+    sum.map(str::to_owned).context("sha256sum said nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CONFIGS;
+    use crate::project;
+
+    #[test]
+    fn every_config_is_looked_at() {
+        let files = std::fs::read_dir(project::root().join("xl-configs")).unwrap();
+        let mut files: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut known: Vec<&str> = CONFIGS.iter().map(|(file, _)| *file).collect();
+        files.sort();
+        known.sort_unstable();
+        assert_eq!(files, known);
+    }
+}

@@ -1,0 +1,116 @@
+//! What the administrator asks of a domain, how it ends, and what it costs while it does nothing.
+
+use anyhow::{Context, Result, ensure};
+use lab::Nest;
+use lab::guest::{PROMPT, Reason};
+
+use super::domain::{SECOND, config, number, start, start_config};
+
+/// `xl shutdown` and `xl reboot` are acknowledged and done; the features are published.
+pub(super) fn shutdown_and_reboot(nest: &Nest) -> Result<()> {
+    let text = format!("{}on_poweroff = \"preserve\"\n", config(&[]));
+    let mut guest = start_config(nest, "asked", &text)?;
+    let id = guest.id()?;
+    let control = |node: &str| format!("/local/domain/{id}/control/{node}");
+    let features = nest.check(&format!(
+        "xenstore-read {} {} {}",
+        control("feature-poweroff"),
+        control("feature-reboot"),
+        control("feature-suspend")
+    ))?;
+    ensure!(
+        features == "1\n1\n\n",
+        "poweroff, reboot, no suspend: {features:?}"
+    );
+
+    nest.check("xl reboot asked")?;
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Reboot, "xl reboot: {reason:?}");
+    guest.reconnect();
+    guest.wait_for("xenolith: ready", 30 * SECOND)?;
+    guest.wait_for(PROMPT, 10 * SECOND)?;
+    let second = guest.id()?;
+    ensure!(second != id, "a new domain");
+
+    nest.check("xl shutdown asked")?;
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Poweroff, "xl shutdown: {reason:?}");
+    let node = format!("/local/domain/{second}/control/shutdown");
+    let left = nest.check(&format!("xenstore-read {node}"))?;
+    ensure!(
+        left.trim().is_empty(),
+        "acknowledged before it acted: {left:?}"
+    );
+    guest.destroy()
+}
+
+/// `xl sysrq` is heard; what is not known is acknowledged and named, and changes nothing.
+pub(super) fn sysrq_and_unknown_words(nest: &Nest) -> Result<()> {
+    let mut guest = start(nest, "sysrq", &[])?;
+    let id = guest.id()?;
+    for (node, word, line) in [
+        ("shutdown", "fly", "control/shutdown: \"fly\" is not known"),
+        ("shutdown", "suspend", "suspend refused"),
+        ("sysrq", "q", "control/sysrq: \"q\" is none of"),
+        ("sysrq", "t", "task shell is"),
+    ] {
+        let path = format!("/local/domain/{id}/control/{node}");
+        nest.check(&format!("xenstore-write {path} {word}"))?;
+        guest.wait_for(line, 10 * SECOND)?;
+        let left = nest.check(&format!("xenstore-read {path}"))?;
+        ensure!(left.trim().is_empty(), "{word} is acknowledged: {left:?}");
+    }
+    ensure!(guest.command("uptime")?.starts_with("up "), "it goes on");
+    nest.check("xl sysrq sysrq o")?;
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Poweroff, "xl sysrq o: {reason:?}");
+    guest.wait_gone(20 * SECOND)
+}
+
+/// A domain that crashes says where, and xl keeps it if it is told to.
+pub(super) fn a_crash_has_an_epitaph(nest: &Nest) -> Result<()> {
+    let text = format!("{}on_crash = \"preserve\"\n", config(&[]));
+    let mut guest = start_config(nest, "crashes", &text)?;
+    guest.send("crash\r")?;
+    let epitaph = guest.wait_for("--- end of epitaph ---", 20 * SECOND)?;
+    let (_, epitaph) = epitaph
+        .split_once("--- xenolith epitaph ---")
+        .with_context(|| epitaph.clone())?;
+    ensure!(epitaph.contains("cause: "), "{epitaph}");
+    let named = epitaph
+        .lines()
+        .filter(|line| line.starts_with('#') && line.contains("::") && line.contains("+0x"));
+    ensure!(named.count() >= 3, "functions by name:\n{epitaph}");
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Crash, "it ended by {reason:?}");
+    let state = nest.check("xl list crashes | tail -n 1 | awk '{print $5}'")?;
+    ensure!(
+        state.trim().ends_with('c') || state.contains("c-"),
+        "xl list says {state}"
+    );
+    guest.destroy()
+}
+
+/// Idle for ten seconds, it uses less than a hundredth of them.
+pub(super) fn idle_costs_nothing(nest: &Nest) -> Result<()> {
+    let guest = start(nest, "idle", &[])?;
+    let id = guest.id()?;
+    // In nanoseconds: what xl shows are tenths of a second.
+    let line = format!(
+        "export PYTHONPATH=$(ls -d /usr/lib/xen-*/lib/python | head -n 1); sleep 1; \
+         python3 -c 'import time, xen.lowlevel.xc as xc\n\
+         used = lambda: xc.xc().domain_getinfo({id}, 1)[0][\"cpu_time\"]\n\
+         before, start = used(), time.monotonic_ns()\n\
+         time.sleep(10)\n\
+         after, end = used(), time.monotonic_ns()\n\
+         print(\"used\", after - before, \"of\", end - start, \"booted in\", before)'"
+    );
+    let said = nest.check(&line)?;
+    let (used, of) = (number(&said, "used")?, number(&said, "of")?);
+    ensure!(
+        number(&said, "booted in")? > 0,
+        "Xen counts its time: {said}"
+    );
+    ensure!(of >= 10_000_000_000 && used * 100 < of, "{said}");
+    guest.destroy()
+}
