@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::{boot, configs, cycles, ends, fill, held, sums};
+use super::{boot, configs, cycles, ends, fill, held, hostile, sums};
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -64,6 +64,23 @@ const XEN_4_20: &[Test] = &[
     ),
     quick("nested_crash", ends::a_crash_has_an_epitaph),
     quick("nested_idle", ends::idle_costs_nothing),
+    quick(
+        "nested_fill_honest_backends",
+        hostile::honest_backends_of_every_kind,
+    ),
+    quick(
+        "nested_f01_f03_f04_c01_false_answers",
+        hostile::f01_f03_f04_c01_false_answers,
+    ),
+    quick("nested_f08_f09_absurd_sizes", hostile::f08_f09_absurd_sizes),
+    quick(
+        "nested_f14_f25_odd_states_and_places",
+        hostile::f14_f25_odd_states_and_places,
+    ),
+    quick(
+        "nested_c05_c09_f17_storms_and_pages_kept",
+        hostile::c05_c09_f17_storms_and_pages_kept,
+    ),
 ];
 
 const XEN_4_17: &[Test] = &[

@@ -10,6 +10,7 @@
 //! - [`sums`]: what dom0 put on disks is what the domain reads
 //! - [`fill`]: what the domain writes is what dom0 finds
 //! - [`held`]: a disk leaves while its reads are held back
+//! - [`hostile`]: backends that lie
 //! - [`cycles`]: a disk comes and goes many times
 
 mod boot;
@@ -19,6 +20,7 @@ mod domain;
 mod ends;
 mod fill;
 mod held;
+mod hostile;
 mod list;
 mod partition;
 mod runner;
