@@ -97,7 +97,7 @@ const XEN_4_17: &[Test] = &[
         "nested_417_detach_with_reads_held",
         held::detached_with_reads_held,
     ),
-    quick(
+    long(
         "nested_417_configs",
         configs::every_config_does_what_it_says,
     ),
