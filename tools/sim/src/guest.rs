@@ -85,6 +85,18 @@ impl Guest {
         guest
     }
 
+    /// How many lines of the guest's log, as far as it keeps them, contain this text.
+    #[must_use]
+    pub fn log_lines(&self, containing: &str) -> usize {
+        let mut next = 0;
+        let lines = std::iter::from_fn(|| {
+            let line = self.pv.log.line_from(next)?;
+            next = line.number + 1;
+            Some(line)
+        });
+        lines.filter(|line| line.text.contains(containing)).count()
+    }
+
     /// Runs the world until `future`, a task of this guest, is done.
     ///
     /// # Errors

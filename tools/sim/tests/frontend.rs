@@ -74,16 +74,6 @@ impl Setting {
         self.world.wake_domain(ONE);
         self.world.run_for(SECOND).unwrap();
     }
-
-    fn log_lines(&self, containing: &str) -> usize {
-        let mut next = 0;
-        let lines = std::iter::from_fn(|| {
-            let line = self.guest.pv.log.line_from(next)?;
-            next = line.number + 1;
-            Some(line)
-        });
-        lines.filter(|line| line.text.contains(containing)).count()
-    }
 }
 
 #[test]
@@ -285,7 +275,7 @@ fn errors_are_written_where_the_administrator_looks() {
         setting.store().read(&format!("{FRONT}/state")).as_deref(),
         Some("5")
     );
-    assert_eq!(setting.log_lines("sector-size is 511"), 1);
+    assert_eq!(setting.guest.log_lines("sector-size is 511"), 1);
 }
 
 #[test]
@@ -398,7 +388,7 @@ fn x02_names_that_are_no_device_are_complained_of_once_and_passed_over() {
         events,
         [BusEvent::Added(51712), BusEvent::Added(2_147_483_649)]
     );
-    assert_eq!(setting.log_lines("not a device's number"), 4);
+    assert_eq!(setting.guest.log_lines("not a device's number"), 4);
 }
 
 #[test]
@@ -488,5 +478,5 @@ fn a_silent_store_is_waited_for_and_asked_again() {
         bus.next().await
     });
     assert_eq!(event, Ok(BusEvent::Added(51712)));
-    assert_eq!(setting.log_lines("the store does not answer"), 1);
+    assert_eq!(setting.guest.log_lines("the store does not answer"), 1);
 }
