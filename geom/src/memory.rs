@@ -8,11 +8,21 @@ use core::cell::RefCell;
 use core::fmt;
 use core::ops::Range;
 
+use crate::errno::Errno;
+
+/// Bytes that a copy between two memories moves at a time if neither knows a shorter way.
+const CHUNK: usize = 512;
+
 /// Memory that a [`Buffer`] is a part of.
 ///
 /// Bytes are copied in and out and never borrowed, so that pages which another domain may see at
-/// the same time can be memory too. A driver that has a faster way for its own kind of page finds
-/// it with [`as_any`](Self::as_any).
+/// the same time, or even another domain's pages, can be memory too. A memory that has a shorter
+/// way to some other kind finds it out with [`as_any`](Self::as_any).
+///
+/// A memory may put off what [`copy_from`](Self::copy_from) and [`copy_to`](Self::copy_to) ask for
+/// until [`settle`](Self::settle), so that many copies cost one call of the hypervisor. Copies of
+/// one memory happen in the order they were asked for. What is put off keeps the other memory
+/// alive; whoever changes or shows bytes that a copy is to bring settles first.
 pub trait Memory: Any {
     /// Number of bytes.
     fn len(&self) -> usize;
@@ -20,6 +30,37 @@ pub trait Memory: Any {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Copies `length` bytes at `from` of `source` to the bytes at `at`, now or when settled. The
+    /// caller has checked that they are inside of both.
+    fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
+        let mut chunk = [0; CHUNK];
+        for start in (0..length).step_by(CHUNK) {
+            let chunk = &mut chunk[..CHUNK.min(length - start)];
+            source.copy_out(from + start, chunk);
+            self.copy_in(at + start, chunk);
+        }
+    }
+
+    /// Copies `length` bytes at `at` to the bytes at `to` of `target`, now or when settled. The
+    /// caller has checked that they are inside of both.
+    fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
+        let mut chunk = [0; CHUNK];
+        for start in (0..length).step_by(CHUNK) {
+            let chunk = &mut chunk[..CHUNK.min(length - start)];
+            self.copy_out(at + start, chunk);
+            target.copy_in(to + start, chunk);
+        }
+    }
+
+    /// Does the copies that were put off, and says whether every copy of this memory so far could
+    /// be done: the memory of another domain may be taken away at any moment.
+    ///
+    /// # Errors
+    /// [`Errno::Io`] if a copy could not be done; which of the bytes were copied is unknown then.
+    fn settle(&self) -> Result<(), Errno> {
+        Ok(())
     }
 
     /// Copies `from` to the bytes at `at`. The caller has checked that they are inside.
@@ -143,6 +184,38 @@ impl Buffer {
         Ok(())
     }
 
+    /// Copies all bytes of `source` to those at `at`: now, or when [settled](Self::settle).
+    ///
+    /// # Errors
+    /// [`OutOfBuffer`] if they do not fit; nothing is copied then.
+    pub fn copy_from(&self, at: usize, source: &Self) -> Result<(), OutOfBuffer> {
+        self.check(at, source.length)?;
+        let at = self.start + at;
+        self.memory
+            .copy_from(at, &source.memory, source.start, source.length);
+        Ok(())
+    }
+
+    /// Fills all of `target` with the bytes at `at`: now, or when [settled](Self::settle).
+    ///
+    /// # Errors
+    /// [`OutOfBuffer`] if there are not so many; nothing is copied then.
+    pub fn copy_to(&self, at: usize, target: &Self) -> Result<(), OutOfBuffer> {
+        self.check(at, target.length)?;
+        let at = self.start + at;
+        self.memory
+            .copy_to(at, &target.memory, target.start, target.length);
+        Ok(())
+    }
+
+    /// As [`Memory::settle`].
+    ///
+    /// # Errors
+    /// [`Errno::Io`] if a copy of the memory that this is a range of could not be done.
+    pub fn settle(&self) -> Result<(), Errno> {
+        self.memory.settle()
+    }
+
     /// The bytes, copied.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
@@ -194,5 +267,26 @@ impl From<&[u8]> for Buffer {
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Buffer({} bytes)", self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_copied_between_and_nothing_reaches_outside() {
+        let source = Buffer::from((0..=255u8).cycle().take(2000).collect::<Vec<_>>());
+        let target = Buffer::zeroed(1500);
+        let part = source.part(100..1400).expect("inside");
+        assert_eq!(target.copy_from(200, &part), Ok(()));
+        assert_eq!(target.to_vec()[..200], [0; 200]);
+        assert_eq!(target.to_vec()[200..], source.to_vec()[100..1400]);
+        assert_eq!(target.copy_from(201, &part), Err(OutOfBuffer));
+        let back = Buffer::zeroed(1300);
+        assert_eq!(target.copy_to(200, &back), Ok(()));
+        assert_eq!(back.to_vec(), part.to_vec());
+        assert_eq!(target.copy_to(201, &back), Err(OutOfBuffer));
+        assert_eq!(target.settle(), Ok(()));
     }
 }
