@@ -24,6 +24,8 @@ pub enum Command {
     Write,
     /// The range's content is not needed any more: a hint.
     Delete,
+    /// The range's content must be beyond recovery when this completes.
+    Erase,
     /// What was written before is on stable media when this completes.
     Flush,
 }

@@ -172,6 +172,12 @@ impl Graph {
             .get(&consumer.geom)
             .ok_or(format!("consumer {id} has no geom"))?;
         law(node.consumer == Some(id), "its geom does not know it", &id)?;
+        let queued = self.changed.iter().filter(|queued| **queued == id).count();
+        law(
+            queued == usize::from(consumer.notified),
+            "L12: a holder to be woken out of step",
+            &id,
+        )?;
         let out = self
             .requests
             .values()
@@ -272,11 +278,7 @@ impl Graph {
     fn check_requests(&self) -> Verdict {
         for (id, request) in &self.requests {
             law(!request.is_over(), "L7: over and not ended", id)?;
-            law(
-                request.ticket.result().is_none(),
-                "L7: ended and still there",
-                id,
-            )?;
+            law(!request.maker.is_told(), "L7: ended and still there", id)?;
             law(
                 request.completed <= request.issued,
                 "L7: more back than sent",
@@ -298,6 +300,7 @@ impl Graph {
         let places = self.doorstep.capacity() >= providers
             && self.ready.capacity() >= providers
             && self.wash.capacity() >= self.geoms.len()
+            && self.changed.capacity() >= self.consumers.len()
             && [
                 &self.creating,
                 &self.departing,

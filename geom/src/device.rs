@@ -2,17 +2,19 @@
 
 use alloc::rc::Rc;
 use alloc::string::String;
+use core::future::poll_fn;
+use core::task::{Context, Poll};
 
 use crate::access::{Access, OpenError};
 use crate::bio::Command;
+use crate::completions::Completions;
 use crate::disk::Attribute;
-use crate::disk::record::DiskRecord;
 use crate::errno::Errno;
 use crate::id::{ConsumerId, ProviderId};
 use crate::memory::Buffer;
 use crate::mesh::Mesh;
 use crate::open::plain;
-use crate::request::{Io, Order, ReadIo};
+use crate::request::{Io, Maker, Order, ReadIo};
 
 /// An open provider. Dropping it closes it, which cannot fail: requests that are out finish, and
 /// the counts drop after the last of them.
@@ -87,13 +89,7 @@ impl Device {
     /// Why the provider was lost; `None` while it lives.
     #[must_use]
     pub fn error(&self) -> Option<Errno> {
-        let graph = self.mesh.graph.borrow();
-        let Some(provider) = graph.providers.get(&self.provider) else {
-            return Some(Errno::NoDevice);
-        };
-        let disk = graph.disks.get(&provider.base.disk);
-        let live = disk.is_some_and(DiskRecord::is_live);
-        provider.error.or((!live).then_some(Errno::NoDevice))
+        self.mesh.graph.borrow().loss(self.provider)
     }
 
     /// What the disk below can do now.
@@ -112,6 +108,21 @@ impl Device {
             .providers
             .get(&self.provider)
             .map_or(u64::MAX, |provider| provider.generation)
+    }
+
+    /// Whether the provider was changed since this was last ready, or since the device was opened:
+    /// its size, media, limits or attributes, as [`generation`](Self::generation) counts them. Of a
+    /// lost provider it is always ready: nothing will change any more. If it is not, the waker of
+    /// `context`, which replaces the one of an earlier call, is woken when it is; the poll of GEOM
+    /// that makes the change does that.
+    pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.mesh.poll_changed(self.consumer, context)
+    }
+
+    /// Ends when [`poll_changed`](Self::poll_changed) is ready. Only the last of several waits of
+    /// one device is woken.
+    pub async fn changed(&self) {
+        poll_fn(|context| self.poll_changed(context)).await;
     }
 
     /// Changes what the device is open for. A device never conflicts with itself.
@@ -159,9 +170,23 @@ impl Device {
         self.start(Command::Delete, offset, length, Buffer::zeroed(0), false)
     }
 
+    /// Has the content of `length` bytes at `offset` destroyed, beyond recovery.
+    pub fn erase(&self, offset: u64, length: u64) -> Io {
+        self.start(Command::Erase, offset, length, Buffer::zeroed(0), false)
+    }
+
     /// Completes when everything that was started on this disk before is on stable media.
     pub fn flush(&self) -> Io {
         self.start(Command::Flush, 0, 0, Buffer::zeroed(0), true)
+    }
+
+    /// Starts a request that ends in `completions`, under `tag`, as all the others that were
+    /// submitted with it: for a holder with many of them. What is refused has ended when this
+    /// returns. A request also ends there when the device was dropped meanwhile.
+    pub fn submit(&self, order: Order, tag: u64, completions: &Rc<Completions>) {
+        completions.reserve();
+        let maker = Maker::Completions(completions.clone(), tag);
+        self.mesh.submit(self.consumer, order, maker);
     }
 
     fn start(&self, command: Command, offset: u64, length: u64, data: Buffer, ordered: bool) -> Io {
@@ -173,7 +198,7 @@ impl Device {
             ordered,
         };
         Io {
-            ticket: self.mesh.submit(self.consumer, order),
+            ticket: self.mesh.start(self.consumer, order),
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Errno {
     BeyondEnd,
     /// ENOENT: there is no provider of that name.
     NotFound,
+    /// ENOSPC: the disk has no room left to keep what is written.
+    NoSpace,
     /// EBUSY: the driver is inside a call of its own and cannot be entered now.
     Busy,
 }
@@ -38,6 +40,7 @@ impl Errno {
             Self::Invalid => "EINVAL",
             Self::BeyondEnd => "EIO (beyond the end of the media)",
             Self::NotFound => "ENOENT",
+            Self::NoSpace => "ENOSPC",
             Self::Busy => "EBUSY",
         }
     }

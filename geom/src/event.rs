@@ -71,6 +71,8 @@ impl Graph {
         reserve(&mut self.ready, providers);
         let geoms = self.geoms.len() + 1;
         reserve(&mut self.wash, geoms);
+        let consumers = self.consumers.len() + 1;
+        reserve(&mut self.changed, consumers);
         let disks = self.disks.len() + 1;
         reserve(&mut self.creating, disks);
         reserve(&mut self.departing, disks);

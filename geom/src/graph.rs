@@ -42,6 +42,8 @@ pub(crate) struct Graph {
     pub(crate) closing: VecDeque<DiskId>,
     /// Disks with requests that may be sent.
     pub(crate) sending: VecDeque<DiskId>,
+    /// Consumers whose holder waits for a change, after one.
+    pub(crate) changed: VecDeque<ConsumerId>,
     pub(crate) created: u64,
     pub(crate) gone: u64,
     pub(crate) freed: u64,
@@ -130,7 +132,7 @@ impl Graph {
         if !below.is_live() {
             return Err(Errno::NoDevice);
         }
-        let name = below.name.clone();
+        let (name, seen) = (below.name.clone(), below.generation);
         let rank = self.geoms.get(&below.geom).map_or(0, |node| node.rank) + 1;
         let geom = self.add_geom(kind, name, rank);
         let id = ConsumerId(self.serial());
@@ -143,6 +145,9 @@ impl Graph {
             spoiled: false,
             orphan: false,
             orphan_calls: 0,
+            seen,
+            waker: None,
+            notified: false,
             closing: false,
         };
         self.consumers.insert(id, consumer);

@@ -20,8 +20,9 @@
 //! | `orphan` | losing providers, spoiling, washing away; the teardown of a disk |
 //! | `taste`, `slicing` | asking the classes, and making providers of their answer |
 //! | `notice` | lines for an embedder's log |
-//! | `resize` | a disk of another size |
+//! | `resize`, `change` | a disk of another size; telling holders |
 //! | [`bio`], [`request`], [`memory`] | a request, its pieces and its bytes |
+//! | `completions` | where the requests of a holder with many of them end |
 //! | [`disk`] | the disk interface: all that a driver sees |
 //! | [`device`], `attribute` | all that an application sees |
 //! | [`class`], [`media`] | classes, and what they see of a provider |
@@ -34,8 +35,10 @@ extern crate alloc;
 pub mod access;
 mod attribute;
 pub mod bio;
+mod change;
 pub mod check;
 pub mod class;
+mod completions;
 pub mod device;
 pub mod disk;
 pub mod dump;
@@ -62,6 +65,7 @@ mod slicing;
 mod taste;
 
 pub use access::{Access, Counts, OpenError};
+pub use completions::Completions;
 pub use device::Device;
 pub use errno::Errno;
 pub use inspect::Counters;
@@ -69,3 +73,4 @@ pub use memory::{Buffer, Memory};
 pub use mesh::Geom;
 pub use params::Params;
 pub use provider::{ProviderInfo, Tasted};
+pub use request::Order;

@@ -211,6 +211,7 @@ impl Mesh {
             || self.graph.borrow_mut().wash_next()
             || self.graph.borrow_mut().serve_creation()
             || self.serve_event()
+            || self.serve_changed()
             || self.serve_sending()
             || self.serve_deadline()
             || self.serve_departure()

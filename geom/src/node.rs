@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::task::Waker;
 
 use crate::access::Counts;
 use crate::id::{ConsumerId, DiskId, GeomId, ProviderId};
@@ -78,6 +79,12 @@ pub(crate) struct Consumer {
     pub(crate) orphan: bool,
     /// How often it was told; never more than once.
     pub(crate) orphan_calls: u32,
+    /// The generation of the provider that its holder has seen.
+    pub(crate) seen: u64,
+    /// Of a holder that waits for a change of the provider.
+    pub(crate) waker: Option<Waker>,
+    /// On the queue of consumers whose holder is to be woken.
+    pub(crate) notified: bool,
     /// Its holder has closed it; the counts drop when `in_flight` is 0.
     pub(crate) closing: bool,
 }

@@ -61,7 +61,8 @@ impl Graph {
             Some(Kind::Slicer(_)) => self.wither(geom, errno),
             Some(Kind::Taste) => self.cancel_taste(provider),
             // An application sees the error with its next request, and lets go when it likes.
-            Some(Kind::Dev { .. } | Kind::Disk(_)) | None => {}
+            Some(Kind::Dev { .. }) => self.notify(id),
+            Some(Kind::Disk(_)) | None => {}
         }
     }
 

@@ -8,17 +8,26 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use crate::bio::{Command, Piece};
+use crate::completions::Completions;
 use crate::errno::Errno;
 use crate::id::{ConsumerId, DiskId};
 use crate::memory::Buffer;
 
-/// What a maker wants, relative to the provider it has open.
-pub(crate) struct Order {
-    pub(crate) command: Command,
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
-    pub(crate) data: Buffer,
-    pub(crate) ordered: bool,
+/// What is asked of an open provider with [`Device::submit`](crate::Device::submit).
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What to do.
+    pub command: Command,
+    /// First byte, counted from the start of the provider; a multiple of its sector size. 0 for a
+    /// flush.
+    pub offset: u64,
+    /// Number of bytes; a multiple of the sector size. 0 for a flush.
+    pub length: u64,
+    /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
+    pub data: Buffer,
+    /// It comes after everything that was started on this disk before, and before everything that
+    /// is started later. Every flush should.
+    pub ordered: bool,
 }
 
 /// A request that has passed the gate: one remap later, in the disk's own offsets.
@@ -32,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) offset: u64,
     pub(crate) length: u64,
     pub(crate) data: Buffer,
-    pub(crate) ticket: Rc<Ticket>,
+    pub(crate) maker: Maker,
     /// Bytes handed to the driver so far.
     pub(crate) issued: u64,
     /// Everything was handed out: nothing remains, or an error ended it early.
@@ -93,6 +102,32 @@ impl Request {
     }
 }
 
+/// Who is to be told of the end of a request, and how.
+pub(crate) enum Maker {
+    /// One that may await it.
+    Ticket(Rc<Ticket>),
+    /// One with many, by its tag.
+    Completions(Rc<Completions>, u64),
+}
+
+impl Maker {
+    /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow.
+    pub(crate) fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
+        match self {
+            Self::Ticket(ticket) => ticket.end(result),
+            Self::Completions(completions, tag) => completions.push(*tag, result),
+        }
+    }
+
+    /// Whether it can be seen that it was told before.
+    pub(crate) fn is_told(&self) -> bool {
+        match self {
+            Self::Ticket(ticket) => ticket.result().is_some(),
+            Self::Completions(..) => false,
+        }
+    }
+}
+
 /// Where a request and its maker meet.
 #[derive(Default)]
 pub(crate) struct Ticket(RefCell<TicketState>);
@@ -104,20 +139,12 @@ struct TicketState {
 }
 
 impl Ticket {
-    /// A ticket of a request that ended at the gate.
-    pub(crate) fn ended(result: Result<(), Errno>) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(TicketState {
-            result: Some(result),
-            waker: None,
-        })))
-    }
-
     pub(crate) fn result(&self) -> Option<Result<(), Errno>> {
         self.0.borrow().result
     }
 
-    /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow.
-    pub(crate) fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
+    /// As [`Maker::end`].
+    fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
         let mut state = self.0.borrow_mut();
         debug_assert!(state.result.is_none(), "a request ended twice");
         state.result.get_or_insert(result);

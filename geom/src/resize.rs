@@ -20,7 +20,7 @@ impl Graph {
             return;
         }
         provider.media_size = size;
-        provider.generation += 1;
+        self.raise_generation(id);
         let mut next = 0;
         while let Some(consumer) = self.providers.get(&id).and_then(|p| p.consumers.get(next)) {
             next += 1;

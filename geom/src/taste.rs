@@ -183,7 +183,7 @@ impl Mesh {
             data: data.clone(),
             ordered: false,
         };
-        let ticket = self.submit(consumer, order);
+        let ticket = self.start(consumer, order);
         if let Some(taste) = self.graph.borrow_mut().tastes.get_mut(&id) {
             taste.reads += 1;
             taste.waiting = Some(Waiting { need, data, ticket });

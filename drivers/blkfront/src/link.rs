@@ -53,6 +53,8 @@ fn limits(features: Features) -> DiskLimits {
         max_io: (features.segments * PAGE_SIZE) as u64,
         can_delete: false,
         can_flush: features.flush || features.barrier,
+        can_erase: false,
+        delete_granularity: 0,
     }
 }
 

@@ -154,7 +154,7 @@ impl<H: Hypervisor> Queue<H> {
             Command::Write => Some(OP_WRITE),
             Command::Flush if self.features.flush => Some(OP_FLUSH_DISKCACHE),
             Command::Flush if self.features.barrier => Some(OP_WRITE_BARRIER),
-            Command::Flush | Command::Delete => None,
+            Command::Flush | Command::Delete | Command::Erase => None,
         }
     }
 

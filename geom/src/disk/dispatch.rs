@@ -12,7 +12,7 @@ use crate::id::{ConsumerId, DiskId, RequestId};
 use crate::mesh::Mesh;
 use crate::node::Kind;
 use crate::provider::Base;
-use crate::request::{Order, Request, Ticket};
+use crate::request::{Maker, Order, Request, Ticket};
 
 /// What the head of a disk's queue comes to.
 enum Head {
@@ -25,18 +25,32 @@ enum Head {
 }
 
 impl Mesh {
-    /// Starts a request. What the gate refuses ends at once.
-    pub(crate) fn submit(&self, consumer: ConsumerId, order: Order) -> Rc<Ticket> {
-        let mut graph = self.graph.borrow_mut();
-        let base = match graph.gate(consumer, &order) {
-            Ok(Some(base)) => base,
-            Ok(None) => return Ticket::ended(Ok(())),
-            Err(errno) => return Ticket::ended(Err(errno)),
-        };
-        let ticket = graph.enqueue(consumer, base, order);
-        drop(graph);
-        self.send(base.disk);
+    /// Starts a request whose maker may wait for it.
+    pub(crate) fn start(&self, consumer: ConsumerId, order: Order) -> Rc<Ticket> {
+        let ticket = Rc::<Ticket>::default();
+        self.submit(consumer, order, Maker::Ticket(ticket.clone()));
         ticket
+    }
+
+    /// Starts a request. What the gate refuses ends at once.
+    pub(crate) fn submit(&self, consumer: ConsumerId, order: Order, maker: Maker) {
+        let mut graph = self.graph.borrow_mut();
+        let passed = match graph.gate(consumer, &order) {
+            Ok(Some(base)) => Ok(base),
+            Ok(None) => Err(Ok(())),
+            Err(errno) => Err(Err(errno)),
+        };
+        match passed {
+            Ok(base) => {
+                graph.enqueue(consumer, base, order, maker);
+                drop(graph);
+                self.send(base.disk);
+            }
+            Err(result) => {
+                drop(graph);
+                wake(maker.end(result));
+            }
+        }
     }
 
     /// Hands everything to the driver of `disk` that may go now.
@@ -116,7 +130,8 @@ impl Graph {
                 }));
             }
             Command::Delete if !limits.can_delete => return Err(Errno::NotSupported),
-            Command::Delete | Command::Read | Command::Write => {}
+            Command::Erase if !limits.can_erase => return Err(Errno::NotSupported),
+            Command::Delete | Command::Erase | Command::Read | Command::Write => {}
         }
         let sector = u64::from(provider.sector_size);
         if !order.offset.is_multiple_of(sector) || !order.length.is_multiple_of(sector) {
@@ -136,9 +151,8 @@ impl Graph {
         }))
     }
 
-    fn enqueue(&mut self, consumer: ConsumerId, base: Base, order: Order) -> Rc<Ticket> {
+    fn enqueue(&mut self, consumer: ConsumerId, base: Base, order: Order, maker: Maker) {
         let id = RequestId(self.serial());
-        let ticket = Rc::new(Ticket::default());
         let request = Request {
             consumer,
             disk: base.disk,
@@ -150,7 +164,7 @@ impl Graph {
             offset: base.offset,
             length: order.length,
             data: order.data,
-            ticket: ticket.clone(),
+            maker,
             issued: 0,
             issued_all: false,
             in_flight: 0,
@@ -164,7 +178,6 @@ impl Graph {
         if let Some(disk) = self.disks.get_mut(&base.disk) {
             disk.queue.push_back(id);
         }
-        ticket
     }
 
     /// Takes the next piece from a disk's queue.
@@ -257,7 +270,7 @@ impl Graph {
             }
             self.finish_close(request.consumer);
         }
-        request.ticket.end(request.result())
+        request.maker.end(request.result())
     }
 }
 
@@ -267,6 +280,7 @@ fn refuse(request: &Request, params: &DiskParams) -> Option<Errno> {
         _ if request.sector_size != params.sector_size => Some(Errno::NoDevice),
         Command::Flush => (!params.limits.can_flush).then_some(Errno::NotSupported),
         Command::Delete if !params.limits.can_delete => Some(Errno::NotSupported),
+        Command::Erase if !params.limits.can_erase => Some(Errno::NotSupported),
         _ => {
             let end = request.offset + request.length;
             (end > params.media_size).then_some(Errno::BeyondEnd)

@@ -88,8 +88,9 @@ impl DiskHandle {
     /// [`resize`](Self::resize) and [`media_changed`](Self::media_changed).
     ///
     /// # Errors
-    /// [`DiskError::MediaSize`], [`DiskError::SectorSize`], [`DiskError::MaxIo`] if the largest
-    /// request would be smaller than a sector, [`DiskError::Gone`].
+    /// [`DiskError::MediaSize`], [`DiskError::SectorSize`], [`DiskError::Gone`];
+    /// [`DiskError::MaxIo`] and [`DiskError::DeleteGranularity`] if the limits do not fit the
+    /// sector size.
     pub fn replace_media(&self, media_size: u64, sector_size: u32) -> Result<(), DiskError> {
         self.change(|graph, id| {
             let disk = graph.disks.get_mut(&id).ok_or(DiskError::Gone)?;
@@ -130,13 +131,13 @@ impl DiskHandle {
     /// driver has stay as they are.
     ///
     /// # Errors
-    /// [`DiskError::MaxIo`], [`DiskError::Gone`].
+    /// [`DiskError::MaxIo`], [`DiskError::DeleteGranularity`], [`DiskError::Gone`].
     pub fn set_limits(&self, limits: DiskLimits) -> Result<(), DiskError> {
         self.change(|graph, id| {
             let disk = graph.disks.get_mut(&id).ok_or(DiskError::Gone)?;
             limits.check(disk.params.sector_size)?;
             disk.params.limits = limits;
-            graph.raise_generation(id);
+            graph.raise_all(id);
             Ok(())
         })
     }
@@ -148,7 +149,7 @@ impl DiskHandle {
     /// [`DiskError::Gone`].
     pub fn attr_changed(&self) -> Result<(), DiskError> {
         self.change(|graph, id| {
-            graph.raise_generation(id);
+            graph.raise_all(id);
             Ok(())
         })
     }
@@ -179,10 +180,10 @@ impl Drop for DiskHandle {
 impl Graph {
     /// Spoils everything found on a provider and has it tasted again.
     fn change_media(&mut self, id: ProviderId) {
-        let Some(provider) = self.providers.get_mut(&id) else {
+        self.raise_generation(id);
+        let Some(provider) = self.providers.get(&id) else {
             return;
         };
-        provider.generation += 1;
         for consumer in &provider.consumers {
             let Some(consumer) = self.consumers.get_mut(consumer) else {
                 continue;
@@ -196,12 +197,5 @@ impl Graph {
             pending.spoil = true;
             pending.taste = true;
         });
-    }
-
-    /// The generation of a disk's provider and of all above it rises.
-    fn raise_generation(&mut self, disk: DiskId) {
-        for provider in self.providers.values_mut().filter(|p| p.base.disk == disk) {
-            provider.generation += 1;
-        }
     }
 }

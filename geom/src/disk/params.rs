@@ -59,6 +59,8 @@ impl DiskParams {
                 max_io: 64 << 10,
                 can_delete: false,
                 can_flush: false,
+                can_erase: false,
+                delete_granularity: 0,
             },
             read_only: false,
             ident: String::new(),
@@ -103,12 +105,23 @@ pub struct DiskLimits {
     pub can_delete: bool,
     /// Whether [`Command::Flush`](crate::disk::Command::Flush) is possible.
     pub can_flush: bool,
+    /// Whether [`Command::Erase`](crate::disk::Command::Erase) is possible.
+    pub can_erase: bool,
+    /// Deleting pays for ranges made of aligned pieces of so many bytes; a multiple of the sector
+    /// size, 0 if every sector counts. Other ranges are allowed: the rest of them may be ignored.
+    pub delete_granularity: u64,
 }
 
 impl DiskLimits {
     pub(crate) fn check(&self, sector_size: u32) -> Result<(), DiskError> {
         if self.max_io < u64::from(sector_size) {
             return Err(DiskError::MaxIo(self.max_io));
+        }
+        if !self
+            .delete_granularity
+            .is_multiple_of(u64::from(sector_size))
+        {
+            return Err(DiskError::DeleteGranularity(self.delete_granularity));
         }
         Ok(())
     }
@@ -132,6 +145,8 @@ pub enum DiskError {
     MediaSize(u64),
     /// The largest request is smaller than a sector.
     MaxIo(u64),
+    /// The granularity of deletes is not a multiple of the sector size.
+    DeleteGranularity(u64),
     /// The disk is gone or leaving.
     Gone,
     /// The disk was destroyed through this handle already.
@@ -152,6 +167,9 @@ impl fmt::Display for DiskError {
             Self::SectorSize(size) => write!(f, "sector size {size} is not usable"),
             Self::MediaSize(size) => write!(f, "media size {size} is not usable"),
             Self::MaxIo(size) => write!(f, "largest request {size} is smaller than a sector"),
+            Self::DeleteGranularity(size) => {
+                write!(f, "delete granularity {size} is not whole sectors")
+            }
             Self::Gone => f.write_str("the disk is gone"),
             Self::Destroyed => f.write_str("the disk was destroyed before"),
         }

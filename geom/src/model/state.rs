@@ -82,6 +82,7 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
             consumer.orphan,
             consumer.orphan_calls,
             consumer.closing,
+            consumer.notified,
         );
         let use_ = (consumer.counts, consumer.in_flight);
         let _ = write!(text, "C{:?}{flags:?}{use_:?}", names.rank(id.0));

@@ -101,7 +101,7 @@ impl Fake {
                 bio.data.write(0, bytes).map_err(|_| Errno::Io)
             }
             (Command::Write, Some(bytes)) => bio.data.read(0, bytes).map_err(|_| Errno::Io),
-            (Command::Delete, Some(bytes)) => {
+            (Command::Delete | Command::Erase, Some(bytes)) => {
                 bytes.fill(0);
                 Ok(())
             }

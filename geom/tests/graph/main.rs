@@ -9,6 +9,7 @@ mod allocation;
 mod creation;
 mod dumps;
 mod fake;
+mod holder;
 mod life;
 mod loss;
 mod partitions;

@@ -169,6 +169,7 @@ pub(crate) fn params(unit: u32, media_size: u64) -> DiskParams {
     params.limits.max_io = 4096;
     params.limits.can_flush = true;
     params.limits.can_delete = true;
+    params.limits.can_erase = true;
     params.ident = format!("serial-{unit}");
     params
 }

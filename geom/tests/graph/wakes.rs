@@ -9,8 +9,9 @@ use geom::{Access, Errno};
 
 use crate::rig::{Rig, pattern};
 
+/// A waker that counts.
 #[derive(Default)]
-struct Bell(AtomicU32);
+pub(crate) struct Bell(AtomicU32);
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
@@ -19,9 +20,19 @@ impl Wake for Bell {
 }
 
 impl Bell {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let bell = Arc::new(Self::default());
+        (bell.clone(), Waker::from(bell))
+    }
+
+    /// How often it rang since this was last asked.
+    pub(crate) fn count(&self) -> u32 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
     /// Whether it rang since this was last asked.
     fn rang(&self) -> bool {
-        self.0.swap(0, Ordering::Relaxed) > 0
+        self.count() > 0
     }
 }
 

@@ -58,6 +58,7 @@ fn marks(disk: &DiskInfo) -> String {
         (disk.read_only, "  read-only"),
         (disk.limits.can_flush, "  flush"),
         (disk.limits.can_delete, "  delete"),
+        (disk.limits.can_erase, "  erase"),
     ];
     marks
         .iter()

@@ -70,7 +70,7 @@ impl Medium {
                 .read(0, &mut self.bytes.borrow_mut()[range])
                 .unwrap(),
             Command::Flush => self.flushes.set(self.flushes.get() + 1),
-            Command::Delete => return Err(Errno::NotSupported),
+            Command::Delete | Command::Erase => return Err(Errno::NotSupported),
         }
         Ok(())
     }
