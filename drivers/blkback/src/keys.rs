@@ -10,7 +10,7 @@ use core::fmt;
 
 use hv::{GrantRef, Port};
 use xen_abi::io::blkif::Layout;
-use xenbus::{Backend, KeyError};
+use xenbus::{Backend, KeyError, KeyFault, StoreError};
 
 /// The most ring pages, as an order: 16 pages.
 pub(crate) const MAX_RING_ORDER: u32 = 4;
@@ -49,13 +49,19 @@ impl fmt::Display for BadKeys {
             Self::Key(error) => error.fmt(f),
             Self::Protocol(text) => write!(f, "protocol {text:?} is not known"),
             Self::RingOrder(order) => {
-                write!(f, "ring-page-order {order}: at most {MAX_RING_ORDER} was offered")
+                write!(
+                    f,
+                    "ring-page-order {order}: at most {MAX_RING_ORDER} was offered"
+                )
             }
             Self::RingPages(pages) => {
                 write!(f, "num-ring-pages {pages} is no power of two up to 16")
             }
             Self::Queues(count) => {
-                write!(f, "multi-queue-num-queues {count}: 1 to {MAX_QUEUES} were offered")
+                write!(
+                    f,
+                    "multi-queue-num-queues {count}: 1 to {MAX_QUEUES} were offered"
+                )
             }
         }
     }
@@ -92,7 +98,11 @@ impl Wanted {
 
 async fn layout(backend: &Backend) -> Result<Layout, BadKeys> {
     match backend.read_frontend_text("protocol").await {
-        Err(error) if error.is_absent() => Ok(Layout::X86_64),
+        // As the frontend's kernel is, then: 64-bit, since no other runs beside this one.
+        Err(KeyError {
+            fault: KeyFault::Store(StoreError::NoEntry),
+            ..
+        }) => Ok(Layout::X86_64),
         Err(error) => Err(error.into()),
         Ok(text) => match text.as_str() {
             "x86_64-abi" => Ok(Layout::X86_64),
@@ -121,11 +131,7 @@ async fn ring_order(backend: &Backend) -> Result<Option<u32>, BadKeys> {
     Ok((pages > 1).then_some(pages.trailing_zeros()))
 }
 
-async fn queue(
-    backend: &Backend,
-    folder: &str,
-    order: Option<u32>,
-) -> Result<QueueKeys, BadKeys> {
+async fn queue(backend: &Backend, folder: &str, order: Option<u32>) -> Result<QueueKeys, BadKeys> {
     let mut references = Vec::new();
     match order {
         None => references.push(reference(backend, &format!("{folder}ring-ref")).await?),

@@ -80,9 +80,9 @@ pub(crate) fn echo(request: &Result<Request, BadRequest>) -> (u64, u8) {
         // Linux answers with the inner operation, and every frontend takes that.
         Ok(Request::Indirect { id, operation, .. }) => (id, operation),
         Ok(Request::Discard { id, .. }) => (id, xen_abi::io::blkif::OP_DISCARD),
-        Err(BadRequest::Operation { id, operation } | BadRequest::Segments { id, operation, .. }) => {
-            (id, operation)
-        }
+        Err(
+            BadRequest::Operation { id, operation } | BadRequest::Segments { id, operation, .. },
+        ) => (id, operation),
     }
 }
 

@@ -63,8 +63,9 @@ impl<H: Hypervisor> Slot<H> {
         &self.memory
     }
 
-    /// Begins with a request whose segments [`memory`](Self::memory) has been given.
-    pub(crate) fn begin(&mut self, (id, operation): (u64, u8), wish: Wish, now: Instant) {
+    /// Begins with a request whose segments [`memory`](Self::memory) has been given. Returns how
+    /// many bytes it is about.
+    pub(crate) fn begin(&mut self, (id, operation): (u64, u8), wish: Wish, now: Instant) -> u64 {
         self.id = id;
         self.operation = operation;
         self.wish = wish;
@@ -83,6 +84,7 @@ impl<H: Hypervisor> Slot<H> {
             Wish::Read { .. } | Wish::Write { .. } | Wish::Discard { .. } => Stage::Pieces,
             Wish::Flush => Stage::FlushLast,
         };
+        self.length
     }
 
     /// The next thing that GEOM is to be asked for; `None` when all was asked for. After an error

@@ -78,7 +78,10 @@ mod tests {
         }
         latency.note(Duration::from_secs(100_000));
         let classes = latency.classes();
-        assert_eq!((classes[0], classes[1], classes[2], classes[10]), (1, 1, 1, 1));
+        assert_eq!(
+            (classes[0], classes[1], classes[2], classes[10]),
+            (1, 1, 1, 1)
+        );
         assert_eq!(classes[LATENCY_CLASSES - 1], 1);
         assert_eq!(latency.below(20), Some(Duration::from_micros(1)));
         assert_eq!(latency.below(50), Some(Duration::from_micros(4)));

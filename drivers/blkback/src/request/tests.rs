@@ -89,10 +89,7 @@ fn honest_requests_pass_with_their_bytes() {
 #[test]
 fn b01_no_segments_or_too_many_are_an_error() {
     for operation in [OP_READ, OP_WRITE] {
-        assert_eq!(
-            TERMS.judge(&direct(operation, 0, &[])),
-            Err(Refusal::Error)
-        );
+        assert_eq!(TERMS.judge(&direct(operation, 0, &[])), Err(Refusal::Error));
     }
     for count in 12..=255 {
         let mut entry = [0; REQUEST_SIZE];
@@ -150,10 +147,7 @@ fn b03_offsets_that_wrap_or_are_no_whole_sectors_are_an_error() {
         sector_size: 4096,
         ..TERMS
     };
-    assert_eq!(
-        large.judge(&direct(OP_READ, 1, &one)),
-        Err(Refusal::Error)
-    );
+    assert_eq!(large.judge(&direct(OP_READ, 1, &one)), Err(Refusal::Error));
     assert_eq!(large.judge(&discard(0, 8, 4)), Err(Refusal::Error));
     assert!(large.judge(&direct(OP_READ, 16, &one)).is_ok());
 }
