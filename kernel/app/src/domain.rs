@@ -114,6 +114,7 @@ impl<H: Hypervisor> Domain<H> {
             pv: pv.clone(),
             store: self.store.clone(),
             geom: self.geom.clone(),
+            blkback: self.blkback.clone(),
         };
         let shell = Shell::new(parts);
         let ready = self.spawn_ready(shell.clone(), run);
