@@ -7,6 +7,7 @@ mod opening;
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use core::cell::RefCell;
 use core::future::{Future, pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
@@ -49,7 +50,7 @@ struct Course<H: Hypervisor> {
     backend: Backend,
     /// From InitWait on: what is exported, and what its requests are held to.
     opened: Option<(Rc<Device>, Terms)>,
-    link: Option<Link<H>>,
+    link: Option<Rc<RefCell<Link<H>>>>,
     /// The provider is gone; nothing more is to be heard of it.
     lost: bool,
     /// When the frontend must have closed.
@@ -150,13 +151,13 @@ impl<H: Hypervisor> Export<H> {
     /// Serves the rings while something else is awaited.
     async fn beside<T>(
         &self,
-        link: &mut Option<Link<H>>,
+        link: &Option<Rc<RefCell<Link<H>>>>,
         awaited: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let mut awaited = pin!(awaited);
         poll_fn(|context| {
             if let Some(link) = link
-                && let Poll::Ready(fault) = link.poll(context)
+                && let Poll::Ready(fault) = link.borrow_mut().poll(context)
             {
                 return Poll::Ready(Err(Failure::Misbehaviour(fault)));
             }
@@ -293,9 +294,11 @@ impl<H: Hypervisor> Export<H> {
             wanted.queues.len(),
             wanted.queues.first().map_or(0, |q| q.references.len()),
         );
+        let link = Rc::new(RefCell::new(link));
+        self.signals.set_last_words(&link);
         course.link = Some(link);
         let said = course.backend.publish(&keys, XenbusState::Connected);
-        self.beside(&mut course.link, said).await??;
+        self.beside(&course.link, said).await??;
         info!(self.pv.log, &self.name, "{text}");
         Ok(())
     }
@@ -322,7 +325,7 @@ impl<H: Hypervisor> Export<H> {
         while course
             .link
             .as_ref()
-            .is_some_and(|link| link.outstanding() > 0)
+            .is_some_and(|link| link.borrow().outstanding() > 0)
         {
             if self.pv.exec.now() >= limit {
                 let text =
@@ -331,7 +334,7 @@ impl<H: Hypervisor> Export<H> {
                 return Ok(());
             }
             let pause = self.pv.exec.sleep(Duration::from_millis(5));
-            self.beside(&mut course.link, pause).await?;
+            self.beside(&course.link, pause).await?;
         }
         Ok(())
     }
@@ -361,7 +364,7 @@ impl<H: Hypervisor> Export<H> {
 
     /// Serves the rings as long as the domain runs.
     async fn serve_on(&self, course: &mut Course<H>) {
-        let never = self.beside(&mut course.link, pending::<()>());
+        let never = self.beside(&course.link, pending::<()>());
         if let Err(failure) = never.await {
             exec::error!(self.pv.log, &self.name, "{failure}");
         }

@@ -98,6 +98,14 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
+    /// Answers every request with an error: those that were taken, and those that wait in the rings.
+    pub(crate) fn fail_all(&mut self) {
+        for queue in &mut self.queues {
+            queue.fail_all();
+        }
+        self.publish();
+    }
+
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
         let mut events = 0;
         loop {

@@ -217,6 +217,29 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
+    /// Answers every request with an error, also those that were not taken yet. Nothing must be done
+    /// with the queue afterwards but to publish.
+    pub(crate) fn fail_all(&mut self) {
+        for index in 0..self.slots.len() {
+            if !self.free.contains(&index)
+                && let Some(slot) = self.slots.get(index)
+            {
+                self.answer(refused(slot.echo(), Refusal::Error));
+            }
+        }
+        let mut entry = [0; REQUEST_SIZE];
+        let size = self.layout.request_size();
+        // A ring has no more than so many.
+        for _ in 0..self.capacity {
+            let taken = entry.get_mut(..size).map(|bytes| self.ring.take(bytes));
+            if !matches!(taken, Some(Ok(Some(())))) {
+                return;
+            }
+            self.layout.widen(&mut entry);
+            self.answer(refused(echo(&Request::decode(&entry)), Refusal::Error));
+        }
+    }
+
     /// Has the pages of every request forgotten: what GEOM still does for one goes nowhere.
     pub(crate) fn abandon(&self) {
         self.copies.flush();

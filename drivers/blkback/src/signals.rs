@@ -1,13 +1,15 @@
 //! What the bus, the domain and an export's task tell each other.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 
 use exec::Notify;
-use hv::DomId;
+use hv::{DomId, Hypervisor};
 use xenbus::state::XenbusState;
 
+use crate::link::Link;
 use crate::statistics::Statistics;
 
 /// One export as everybody but its task sees it.
@@ -27,6 +29,8 @@ pub(crate) struct Signals {
     pub(crate) read_only: Cell<bool>,
     pub(crate) state: Cell<XenbusState>,
     pub(crate) statistics: Rc<RefCell<Statistics>>,
+    /// Answers whatever the frontend asked for with an error, if somebody is connected.
+    last_words: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 impl Signals {
@@ -42,6 +46,7 @@ impl Signals {
             read_only: Cell::new(false),
             state: Cell::new(XenbusState::Unknown),
             statistics: Rc::default(),
+            last_words: RefCell::default(),
         }
     }
 
@@ -49,6 +54,28 @@ impl Signals {
     pub(crate) fn remove(&self) {
         self.removed.set(true);
         self.changed.notify();
+    }
+
+    /// Remembers the connection whose requests are to be answered when the domain dies.
+    pub(crate) fn set_last_words<H: Hypervisor>(&self, link: &Rc<RefCell<Link<H>>>) {
+        let link = Rc::downgrade(link);
+        self.last_words.replace(Some(Box::new(move || {
+            if let Some(link) = link.upgrade()
+                // What dies may be just this connection's work.
+                && let Ok(mut link) = link.try_borrow_mut()
+            {
+                link.fail_all();
+            }
+        })));
+    }
+
+    /// The domain dies: answers what can be answered.
+    pub(crate) fn last_words(&self) {
+        if let Ok(words) = self.last_words.try_borrow()
+            && let Some(words) = &*words
+        {
+            words();
+        }
     }
 
     /// The domain wants to end.

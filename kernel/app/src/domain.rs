@@ -127,7 +127,10 @@ impl<H: Hypervisor> Domain<H> {
             let reason = match select(served, wish).await {
                 Either::Left((reason, _)) | Either::Right((reason, _)) => reason,
             };
-            blkback.close().await;
+            // Dying as of a fault is what a crash that is asked for is to show.
+            if reason != ShutdownReason::Crash {
+                blkback.close().await;
+            }
             console.flush(LAST_LINES).await;
             end.set(Some(reason));
         });
