@@ -110,8 +110,9 @@ impl<H: Hypervisor> Blkback<H> {
         }
     }
 
-    /// The domain dies by a panic or an exception, wherever that was: answers with an error whatever
-    /// frontends asked for, as far as that can still be done. Waits for nothing. To be called last.
+    /// The domain dies by a panic or an exception, wherever that was: answers with an error
+    /// whatever frontends asked for, as far as that can still be done. Waits for nothing. To be
+    /// called last.
     pub fn last_words(&self) {
         if let Ok(exports) = self.0.exports.try_borrow() {
             for signals in exports.values() {

@@ -98,7 +98,8 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Answers every request with an error: those that were taken, and those that wait in the rings.
+    /// Answers every request with an error: those that were taken, and those that wait in the
+    /// rings.
     pub(crate) fn fail_all(&mut self) {
         for queue in &mut self.queues {
             queue.fail_all();

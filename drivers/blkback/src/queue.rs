@@ -217,8 +217,8 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
-    /// Answers every request with an error, also those that were not taken yet. Nothing must be done
-    /// with the queue afterwards but to publish.
+    /// Answers every request with an error, also those that were not taken yet. Nothing must be
+    /// done with the queue afterwards but to publish.
     pub(crate) fn fail_all(&mut self) {
         for index in 0..self.slots.len() {
             if !self.free.contains(&index)
