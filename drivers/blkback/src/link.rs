@@ -184,7 +184,8 @@ impl<H: Hypervisor> Link<H> {
             self.geom.poll(self.pv.exec.now().since_start());
         }
         self.publish();
-        if worked != Worked::More {
+        // With the window full nothing can be taken: the next completion looks again.
+        if worked != Worked::More && self.in_flight < WINDOW {
             for queue in &mut self.queues {
                 if queue.final_check()? {
                     worked = Worked::More;

@@ -144,6 +144,50 @@ fn c05_a_storm_of_events_without_requests_is_heard_ever_more_rarely() {
 }
 
 #[test]
+fn c05_a_storm_while_the_disk_is_slow_is_no_better() {
+    let scene = Neighbours::connected(5);
+    let (peer, ring) = (&scene.peer, scene.peer.ring());
+    scene.exports.disk.set_held(true);
+    let pages: Vec<_> = (0..11).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    for id in 0..32 {
+        ring.put(&Ask::new(READ, id, 0, &segments));
+    }
+    ring.publish();
+    ring.notify();
+    let polls = storm(&scene);
+    assert!(polls < 1000, "{polls} polls for 20000 events in a second");
+    scene.exports.disk.set_held(false);
+    scene.until_answered(32);
+    assert!(ring.take_all().iter().all(|answer| answer.status == OKAY));
+    scene.is_as_before();
+}
+
+#[test]
+fn c05_a_disk_that_takes_its_time_costs_nothing_meanwhile() {
+    // As much as a connection may have out, and more in the ring.
+    let scene = Neighbours::connected(5);
+    let (peer, ring) = (&scene.peer, scene.peer.ring());
+    scene.exports.disk.set_held(true);
+    let pages: Vec<_> = (0..11).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    for id in 0..32 {
+        ring.put(&Ask::new(READ, id, 0, &segments));
+    }
+    ring.publish();
+    ring.notify();
+    scene.exports.run_for(SECOND);
+    assert!(scene.exports.disk.waiting() < 32, "all of them were taken");
+    let before = scene.exports.driver.pv.exec.polls();
+    scene.exports.run_for(SECOND);
+    let polls = scene.exports.driver.pv.exec.polls() - before;
+    assert!(polls < 50, "{polls} polls in a second of waiting");
+    scene.exports.disk.set_held(false);
+    scene.until_answered(32);
+    scene.is_as_before();
+}
+
+#[test]
 fn c06_a_request_that_comes_just_as_the_backend_goes_to_sleep_is_found() {
     // Shown after the backend has looked for the n-th time since the last answer, and announced
     // only if the backend asked for an event by then.
