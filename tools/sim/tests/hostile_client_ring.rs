@@ -188,6 +188,61 @@ fn c05_a_disk_that_takes_its_time_costs_nothing_meanwhile() {
 }
 
 #[test]
+fn c05_a_frontend_that_asks_again_as_soon_as_it_is_answered_leaves_others_their_turn() {
+    let scene = Neighbours::connected(5);
+    let (peer, ring) = (&scene.peer, scene.peer.ring());
+    let page = peer.page(Access::ReadWrite, 0);
+    // How often others had their turn.
+    let turns = Rc::new(Cell::new(0u64));
+    let (exec, count) = (scene.exports.driver.pv.exec.clone(), turns.clone());
+    let other = async move {
+        while count.get() < 10_000 {
+            count.set(count.get() + 1);
+            exec.yield_now().await;
+        }
+    };
+    // As one on another processor: it asks, with an event, just when the backend has seen that
+    // there is nothing more.
+    let (asked, most) = (Rc::new(Cell::new((0, 0))), Rc::new(Cell::new(0)));
+    let hook = {
+        let (ring, turns, asked, most) = (
+            Rc::downgrade(&ring),
+            turns.clone(),
+            asked.clone(),
+            most.clone(),
+        );
+        move |frame: &sim::Frame, reader: DomId, offset: usize, _: usize| {
+            let Some(ring) = ring.upgrade() else {
+                return;
+            };
+            let mut wanted = [0; 4];
+            frame.peek(at::REQ_EVENT, &mut wanted);
+            let sleeps = u32::from_le_bytes(wanted) == ring.produced().wrapping_add(1);
+            if reader != DRIVER || offset != at::REQ_PROD || !sleeps || turns.get() >= 5000 {
+                return;
+            }
+            let _answers = ring.take_all();
+            ring.submit(&Ask::new(READ, 1, 0, &[whole(&page)]));
+            let (turn, count) = asked.get();
+            let count = if turn == turns.get() { count + 1 } else { 1 };
+            asked.set((turns.get(), count));
+            most.set(most.get().max(count));
+            assert!(count < 10_000, "the others never had their turn");
+        }
+    };
+    ring.frame().set_snoop(Some(Box::new(hook)));
+    ring.notify();
+    let done = scene.exports.driver.spawn(&scene.exports.world, other);
+    scene
+        .exports
+        .until("the others are done", || done.borrow().is_some());
+    ring.frame().set_snoop(None);
+    assert!(asked.get().0 > 100, "it was not served at all");
+    assert!(most.get() < 200, "{} requests in one turn", most.get());
+    scene.is_as_before();
+}
+
+#[test]
 fn c06_a_request_that_comes_just_as_the_backend_goes_to_sleep_is_found() {
     // Shown after the backend has looked for the n-th time since the last answer, and announced
     // only if the backend asked for an event by then.
