@@ -414,3 +414,17 @@ fn c13_whatever_a_frontend_does_again_and_again_is_not_said_each_time() {
     }
     scene.is_as_before();
 }
+
+#[test]
+fn c13_connections_that_come_and_go_are_not_said_each_time() {
+    let scene = Neighbours::new(13);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    for _ in 0..100 {
+        exports.connect(peer);
+        peer.set_state(5);
+        exports.until("the export is Closed", || peer.backend_state() == Some(6));
+        peer.set_state(6);
+        peer.set_state(1);
+    }
+    scene.is_as_before();
+}
