@@ -21,6 +21,8 @@ fn run(xen: &Xen) -> ! {
             let _cut_short = writeln!(out, "{entry}");
         });
     });
+    let blkback = domain.blkback.clone();
+    epitaph::set_last_words(move || blkback.last_words());
     if xen.vcpus() > 1 {
         let vcpus = xen.vcpus();
         info!(

@@ -1,29 +1,20 @@
 //! Devices that come and go.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::time::Duration;
 
-use exec::{Level, Notify};
+use exec::Level;
 
+use crate::device::{DEVICES, FIRST_PAUSE, LONGEST_PAUSE, OddNames, Phase, Released};
 use crate::either::either;
 use crate::error::StoreError;
 use crate::number;
 use crate::state::{self, XenbusState};
 use crate::store::Store;
 use crate::watch::Watch;
-
-/// Devices of one kind at most: what is beyond is not announced until others leave.
-const DEVICES: usize = 1024;
-
-/// The pause before a store that refused to list the devices is asked again; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What happened to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,37 +31,22 @@ pub struct FrontendBus {
     path: String,
     watch: Watch,
     known: BTreeMap<u32, Phase>,
-    /// Names that are no device's number, so that each is complained of once.
-    odd: BTreeSet<String>,
+    odd: OddNames,
     events: VecDeque<BusEvent>,
-    released: Rc<Released>,
+    released: Rc<Released<u32>>,
     /// Something changed since the last look that succeeded.
     stale: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Announced,
-    /// Its driver has let go of it, and its nodes are still there.
-    Released,
-}
-
-#[derive(Default)]
-struct Released {
-    devices: RefCell<Vec<u32>>,
-    some: Notify,
-}
-
 /// Tells the bus that a device's driver is done with it.
 #[derive(Clone)]
-pub struct Release(Rc<Released>);
+pub struct Release(Rc<Released<u32>>);
 
 impl Release {
     /// The driver of `device` is done. If the toolstack makes the device anew, or has already, it
     /// is announced again.
     pub fn release(&self, device: u32) {
-        self.0.devices.borrow_mut().push(device);
-        self.0.some.notify();
+        self.0.add(device);
     }
 }
 
@@ -87,7 +63,7 @@ impl FrontendBus {
             path,
             watch,
             known: BTreeMap::new(),
-            odd: BTreeSet::new(),
+            odd: OddNames::default(),
             events: VecDeque::new(),
             released: Rc::default(),
             stale: true,
@@ -114,12 +90,12 @@ impl FrontendBus {
                 if let BusEvent::Added(device) = event {
                     // What has been released until now is the one before, which left while this
                     // one was being looked at.
-                    self.released.devices.borrow_mut().retain(|d| *d != device);
+                    self.released.forget(&device);
                 }
                 return Ok(event);
             }
             if !self.stale {
-                either(self.watch.changed(), self.released.some.notified()).await;
+                either(self.watch.changed(), self.released.some()).await;
                 self.stale = true;
             }
             self.watch.check()?;
@@ -147,7 +123,7 @@ impl FrontendBus {
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
-        for device in self.released.devices.take() {
+        for device in self.released.take() {
             if let Some(phase) = self.known.get_mut(&device) {
                 *phase = Phase::Released;
             }
@@ -156,7 +132,11 @@ impl FrontendBus {
             Err(StoreError::NoEntry) => Vec::new(),
             names => names?,
         };
-        let present = self.numbers(names);
+        let number = |name: &str| number::parse(name).ok();
+        let wanted = "a device's number";
+        let present = self
+            .odd
+            .part(&self.store, &self.path, wanted, names, number);
         let events = &mut self.events;
         self.known.retain(|device, phase| {
             let stays = present.contains(device);
@@ -178,25 +158,6 @@ impl FrontendBus {
         }
         self.stale = false;
         Ok(())
-    }
-
-    /// The names that are a device's number; complains of the others.
-    fn numbers(&mut self, names: Vec<String>) -> BTreeSet<u32> {
-        let mut odd = BTreeSet::new();
-        let mut numbers = BTreeSet::new();
-        for name in names {
-            if let Ok(number) = number::parse(&name) {
-                numbers.insert(number);
-                continue;
-            }
-            if !self.odd.contains(&name) {
-                let text = format_args!("{}/{name}: not a device's number", self.path);
-                self.store.log().limited(Level::Warn, "xenbus", text);
-            }
-            odd.insert(name);
-        }
-        self.odd = odd;
-        numbers
     }
 
     /// Whether a device whose driver is done with it has been made anew.

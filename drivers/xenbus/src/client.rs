@@ -101,6 +101,13 @@ impl Client {
         }
     }
 
+    /// Whether there still is a store.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.lost
+            .get()
+            .map_or(Ok(()), |error| Err(StoreError::Lost(error)))
+    }
+
     /// Sends a request and waits for the answer's payload.
     pub(crate) async fn ask(
         &self,
@@ -108,9 +115,7 @@ impl Client {
         transaction: Option<TransactionId>,
         payload: Vec<u8>,
     ) -> Result<Vec<u8>, StoreError> {
-        if let Some(error) = self.lost.get() {
-            return Err(StoreError::Lost(error));
-        }
+        self.check()?;
         if payload.len() > PAYLOAD_MAX {
             return Err(StoreError::TooLong);
         }
@@ -230,24 +235,26 @@ impl Client {
     }
 
     /// Notes a watch to be registered.
-    pub(crate) fn add_watch(&self, path: &str) -> Result<Rc<WatchState>, StoreError> {
-        if let Some(error) = self.lost.get() {
-            return Err(StoreError::Lost(error));
-        }
+    pub(crate) fn add_watch(
+        &self,
+        path: &str,
+        depth: Option<usize>,
+    ) -> Result<Rc<WatchState>, StoreError> {
+        self.check()?;
         let mut watches = self.watches.borrow_mut();
         let mut token = self.next_token.get();
         while watches.contains_key(&token) {
             token = token.wrapping_add(1);
         }
         self.next_token.set(token.wrapping_add(1));
-        let watch = Rc::new(WatchState::new(token, path));
+        let watch = Rc::new(WatchState::new(token, path, depth));
         watches.insert(token, watch.clone());
         self.work.notify();
         Ok(watch)
     }
 
     /// A watch has fired: any number of events before its owner looks are one.
-    pub(crate) fn event(&self, token: &[u8]) {
+    pub(crate) fn event(&self, path: &[u8], token: &[u8]) {
         let token = core::str::from_utf8(token)
             .ok()
             .and_then(|text| number::parse(text).ok());
@@ -255,7 +262,7 @@ impl Client {
         match watch {
             Some(watch) => {
                 self.count(|usage| usage.events += 1);
-                watch.changed.notify();
+                watch.event(path);
             }
             None => self.count(|usage| usage.stray_events += 1),
         }

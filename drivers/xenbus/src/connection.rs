@@ -122,8 +122,8 @@ impl<M: SharedMem> Connection<M> {
 
     fn deliver(&mut self, message: Message) -> Result<(), ProtocolError> {
         if message.kind == kind::WATCH_EVENT {
-            let (_path, token) = watch_event(&message.payload)?;
-            self.client.event(token);
+            let (path, token) = watch_event(&message.payload)?;
+            self.client.event(path, token);
             return Ok(());
         }
         let Some(index) = self

@@ -3,97 +3,17 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::cell::Cell;
-use core::fmt;
 
 use exec::Level;
 use hv::DomId;
 
 use crate::error::StoreError;
-use crate::number::{self, NumberError};
+use crate::key::{self, KeyError, KeyFault, read_number, read_text, report, start};
+use crate::number::NumberError;
 use crate::path;
 use crate::state::{self, XenbusState};
 use crate::store::Store;
 use crate::watch::Watch;
-
-/// How much of a bad value an error repeats, in characters.
-const SHOWN: usize = 40;
-
-/// A node that does not hold what the protocol wants there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyError {
-    /// The node.
-    pub path: String,
-    /// What is wrong.
-    pub fault: KeyFault,
-}
-
-/// What is wrong with a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyFault {
-    /// It cannot be read.
-    Store(StoreError),
-    /// It holds no number, or none in range.
-    Number {
-        /// The start of what it holds.
-        value: String,
-        /// Why that is no number.
-        error: NumberError,
-    },
-    /// It names something else than this device's backend.
-    NotTheBackend {
-        /// The start of what it holds.
-        value: String,
-    },
-}
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path)?;
-        match &self.fault {
-            KeyFault::Store(error) => error.fmt(f),
-            KeyFault::Number { value, error } => write!(f, "{value:?} is {error}"),
-            KeyFault::NotTheBackend { value } => {
-                write!(f, "{value:?} is not this device's backend")
-            }
-        }
-    }
-}
-
-impl core::error::Error for KeyError {}
-
-impl KeyError {
-    fn store(path: &str, error: StoreError) -> Self {
-        Self {
-            path: String::from(path),
-            fault: KeyFault::Store(error),
-        }
-    }
-
-    fn number(path: &str, value: &str, error: NumberError) -> Self {
-        let value = start(value);
-        Self {
-            path: String::from(path),
-            fault: KeyFault::Number { value, error },
-        }
-    }
-}
-
-/// The start of a value that another domain wrote.
-fn start(value: &str) -> String {
-    value.chars().take(SHOWN).collect()
-}
-
-/// Reports what is wrong with the device whose own nodes are at `path`, in `part`'s name: to the
-/// log, and to `error/PATH/error` in the store. Best effort: a store that refuses it is only
-/// logged.
-pub async fn report(store: &Store, path: &str, part: &str, text: &str) {
-    let log = store.log();
-    log.limited(Level::Error, part, format_args!("{text}"));
-    let node = format!("error/{path}/error");
-    if let Err(error) = store.write(&node, text).await {
-        log.limited(Level::Warn, part, format_args!("{node}: {error}"));
-    }
-}
 
 /// The backend kinds that serve frontends of `kind`: libxl names a block backend by what runs it.
 fn backend_kinds(kind: &str) -> &[&str] {
@@ -238,22 +158,8 @@ impl Frontend {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn withdraw(&self, keys: &[&str]) -> Result<(), StoreError> {
-        let left = self.store.list(&self.path).await?;
-        let keys = keys
-            .iter()
-            .filter(|key| left.iter().any(|name| name == *key));
-        if keys.clone().next().is_none() {
-            return Ok(());
-        }
-        self.store
-            .transaction(async |store: &Store| {
-                self.same(store).await?;
-                for key in keys.clone() {
-                    store.remove(&format!("{}/{key}", self.path)).await?;
-                }
-                Ok(())
-            })
-            .await
+        let same = async |store: &Store| self.same(store).await;
+        key::withdraw(&self.store, &self.path, keys, same).await
     }
 
     /// Looks whether the own nodes are still those of this device.
@@ -316,13 +222,7 @@ impl Frontend {
         key: &str,
         absent: T,
     ) -> Result<T, KeyError> {
-        match self.read_backend(key).await {
-            Err(KeyError {
-                fault: KeyFault::Store(StoreError::NoEntry),
-                ..
-            }) => Ok(absent),
-            result => result,
-        }
+        key::or(self.read_backend(key).await, absent)
     }
 
     /// A text that the backend published.
@@ -345,7 +245,7 @@ impl Frontend {
     /// # Errors
     /// As the store has them.
     pub async fn backend_state(&self) -> Result<Option<XenbusState>, StoreError> {
-        backend_state(&self.store, &format!("{}/state", self.backend)).await
+        key::peer_state(&self.store, &format!("{}/state", self.backend)).await
     }
 
     /// Watches the backend's state.
@@ -358,28 +258,6 @@ impl Frontend {
             store: self.store.clone(),
             watch,
         })
-    }
-}
-
-async fn read_text(store: &Store, path: &str) -> Result<String, KeyError> {
-    store
-        .read(path)
-        .await
-        .map_err(|error| KeyError::store(path, error))
-}
-
-async fn read_number<T: TryFrom<u64>>(store: &Store, path: &str) -> Result<T, KeyError> {
-    let value = read_text(store, path).await?;
-    number::parse(&value).map_err(|error| KeyError::number(path, &value, error))
-}
-
-async fn backend_state(store: &Store, path: &str) -> Result<Option<XenbusState>, StoreError> {
-    match store.read(path).await {
-        Ok(text) => Ok(Some(state::parse(&text))),
-        // Whether a node is missing may itself not be for this domain to know.
-        Err(StoreError::NoEntry | StoreError::Denied) => Ok(None),
-        Err(StoreError::NotText) => Ok(Some(XenbusState::Unknown)),
-        Err(error) => Err(error),
     }
 }
 
@@ -399,6 +277,6 @@ impl BackendWatch {
     /// As the store has them.
     pub async fn next(&self) -> Result<Option<XenbusState>, StoreError> {
         self.watch.changed().await?;
-        backend_state(&self.store, self.watch.path()).await
+        key::peer_state(&self.store, self.watch.path()).await
     }
 }

@@ -1,4 +1,4 @@
-//! The xenstore client and the frontend's side of xenbus.
+//! The xenstore client and both sides of xenbus.
 //!
 //! The store, from the bytes up:
 //!
@@ -11,28 +11,46 @@
 //! - `client`: what that task and the handles share
 //! - `either`: waiting for one of two things
 //! - [`store`]: [`Store`], the handle that everybody uses; transactions
-//! - [`watch`]: a [`Watch`]: "something changed there"
+//! - [`watch`]: a [`Watch`]: "something changed there", and a [`TreeWatch`]: "this changed there"
+//! - [`changes`]: [`Changes`], what a tree watch remembers; pure
 //!
-//! Devices:
+//! Devices, on both sides:
 //!
-//! - [`state`]: the xenbus states, and what a frontend does next; pure
+//! - [`state`]: the xenbus states, and what a frontend and a backend do next; pure
+//! - [`key`]: one node read strictly, [`KeyError`], and how an error is reported
+//! - `device`: what both buses keep of their devices
+//!
+//! As a frontend:
+//!
 //! - [`frontend`]: [`Frontend`], one device's nodes on both sides
 //! - [`bus`]: [`FrontendBus`], devices that come and go
+//!
+//! As a backend:
+//!
+//! - [`backend`]: [`Backend`], one export's nodes on both sides
+//! - [`backend_bus`]: [`BackendBus`], exports that come and go, and who hears of their changes
+//! - [`routes`]: [`BackendRoutes`], the way from that bus to the backends
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod admission;
+pub mod backend;
+pub mod backend_bus;
 pub mod bus;
+pub mod changes;
 mod client;
 mod connection;
+mod device;
 mod either;
 pub mod error;
 pub mod frontend;
+pub mod key;
 pub mod number;
 pub mod path;
 pub mod permission;
+pub mod routes;
 pub mod state;
 pub mod store;
 pub mod watch;
@@ -41,11 +59,16 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{Backend, Looked};
+pub use backend_bus::{BackendBus, BackendEvent, BackendRelease};
 pub use bus::{BusEvent, FrontendBus, Release};
+pub use changes::Changes;
 pub use client::StoreUse;
 pub use error::{ProtocolError, StoreError};
-pub use frontend::{BackendWatch, Frontend, KeyError, KeyFault};
+pub use frontend::{BackendWatch, Frontend};
+pub use key::{KeyError, KeyFault};
 pub use permission::{Permission, Rights};
-pub use state::{Step, XenbusState};
+pub use routes::BackendRoutes;
+pub use state::{BackStep, Step, XenbusState};
 pub use store::Store;
-pub use watch::Watch;
+pub use watch::{TreeWatch, Watch};

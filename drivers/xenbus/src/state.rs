@@ -1,4 +1,4 @@
-//! The xenbus states, and what a frontend does next (io/xenbus.h, and the rules of blkif.h).
+//! The xenbus states, and what each end does next (io/xenbus.h, and the rules of blkif.h).
 
 pub use xen_abi::io::xenbus::XenbusState;
 
@@ -102,5 +102,112 @@ fn in_use(backend: XenbusState) -> Step {
         | XenbusState::Initialised
         | XenbusState::Reconfiguring
         | XenbusState::Reconfigured => Step::Wait,
+    }
+}
+
+/// What a backend does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackStep {
+    /// Nothing, until either end changes. A ring that is mapped is served on meanwhile, in Closing
+    /// too: the frontend has not said yet that it is done.
+    Wait,
+    /// Publish what is offered and go to InitWait. libxl waits 10 s for that.
+    Offer,
+    /// Read what the frontend published, map its ring, publish the properties and go to Connected.
+    Connect,
+    /// Nothing but serving the ring; the properties that may change in use, as the capacity, are
+    /// published by going to Connected once more.
+    Serve,
+    /// Go to Closing, answer what is on the ring, unmap it, then go to Closed. There may be no
+    /// ring: a frontend may close before it has ever connected.
+    Disconnect,
+    /// Go to InitWait for a new connection; what is offered is published again.
+    Reopen,
+    /// Remove the own directory and forget the device.
+    Finish,
+}
+
+/// What a backend in state `own` does when its frontend is in state `frontend`, `None` if that has
+/// no state node that this domain may read. `online` is the own `online` node: whether the
+/// toolstack wants the device to be connected again once it is Closed.
+///
+/// `own` is what [`Backend::look`](crate::Backend::look) says: Closing also when the toolstack
+/// wrote that.
+///
+/// Every pair has an answer. States may be skipped, repeated and odd at first sight (case B13), and
+/// no frontend keeps a backend from being Closed, and no pair is left only by itself: a step that
+/// is done leads to another pair, or to a wait for somebody else's move. The own directory is
+/// removed only when the device is not online, or nobody is left to be told so (scenario 59).
+#[must_use]
+pub fn next_back_step(own: XenbusState, frontend: Option<XenbusState>, online: bool) -> BackStep {
+    match own {
+        XenbusState::Unknown | XenbusState::Initialising => match frontend {
+            // A toolstack may make this end first.
+            None if online => BackStep::Wait,
+            None => BackStep::Disconnect,
+            // Whatever it is: the toolstack waits for InitWait, and the next look sees to the rest.
+            Some(_) => BackStep::Offer,
+        },
+        XenbusState::InitWait | XenbusState::Initialised => match frontend {
+            None | Some(XenbusState::Closing | XenbusState::Closed) => BackStep::Disconnect,
+            Some(XenbusState::Initialised | XenbusState::Connected) => BackStep::Connect,
+            Some(_) => BackStep::Wait,
+        },
+        XenbusState::Connected | XenbusState::Reconfiguring | XenbusState::Reconfigured => {
+            match frontend {
+                None | Some(XenbusState::Closing | XenbusState::Closed) => BackStep::Disconnect,
+                // It has started anew: Closing and Closed came and went between two looks.
+                Some(XenbusState::Initialising | XenbusState::InitWait) => BackStep::Disconnect,
+                Some(_) => BackStep::Serve,
+            }
+        }
+        XenbusState::Closing => match frontend {
+            // It may have writes outstanding, and more to come until it has read our Closing
+            // (scenario 45). Forced, the toolstack removes its nodes.
+            Some(
+                XenbusState::Connected | XenbusState::Reconfiguring | XenbusState::Reconfigured,
+            ) => BackStep::Wait,
+            // It is done, or was never live.
+            _ => BackStep::Disconnect,
+        },
+        XenbusState::Closed => match frontend {
+            None => BackStep::Finish,
+            Some(_) if !online => BackStep::Finish,
+            Some(XenbusState::Initialising | XenbusState::InitWait) => BackStep::Reopen,
+            // One that is still up has not read our Closed; to connect to it at once could go on
+            // for ever.
+            Some(_) => BackStep::Wait,
+        },
+    }
+}
+
+/// The state that a backend begins with which finds `stored` in its own node: nothing is mapped, so
+/// a former life's connection is closed first, and a former life's offer is made again.
+pub(crate) fn at_open(stored: XenbusState) -> XenbusState {
+    match stored {
+        XenbusState::Unknown | XenbusState::Initialising | XenbusState::InitWait => {
+            XenbusState::Initialising
+        }
+        XenbusState::Closed => XenbusState::Closed,
+        XenbusState::Initialised
+        | XenbusState::Connected
+        | XenbusState::Closing
+        | XenbusState::Reconfiguring
+        | XenbusState::Reconfigured => XenbusState::Closing,
+    }
+}
+
+/// The state of a backend that left its node in state `own` and now finds `stored` there; `None`
+/// when that is another device's. The toolstack makes a device in Initialising, and asks for its
+/// end by writing Closing; whatever else it writes changes nothing.
+pub(crate) fn heed(own: XenbusState, stored: XenbusState) -> Option<XenbusState> {
+    match (own, stored) {
+        (XenbusState::Initialising, XenbusState::Initialising) => Some(own),
+        (_, XenbusState::Initialising) => None,
+        (_, XenbusState::Closing) => Some(XenbusState::Closing),
+        (XenbusState::Closing | XenbusState::Closed, XenbusState::Closed) => Some(own),
+        // Without the Closing that it should have written first.
+        (_, XenbusState::Closed) => Some(XenbusState::Closing),
+        _ => Some(own),
     }
 }

@@ -18,7 +18,7 @@ use crate::error::StoreError;
 use crate::number::{self, NumberError};
 use crate::path;
 use crate::permission::{self, Permission};
-use crate::watch::Watch;
+use crate::watch::{TreeWatch, Watch};
 use crate::wire::{directory_part, strings};
 
 /// How often a transaction that met others' changes is tried (case X03).
@@ -224,7 +224,23 @@ impl Store {
     /// As the store has them: [`StoreError::Quota`] at 128 watches, as guests usually are allowed.
     pub async fn watch(&self, path: &str) -> Result<Watch, StoreError> {
         path::check(path)?;
-        Watch::register(self.client.clone(), path).await
+        Watch::register(self.client.clone(), path, None).await
+    }
+
+    /// As [`watch`](Self::watch), with a watch that says what changed: it tells nodes apart by the
+    /// first `depth` parts of their paths below `path`, and takes what lies deeper for a change of
+    /// the node there.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub async fn watch_tree(&self, path: &str, depth: usize) -> Result<TreeWatch, StoreError> {
+        path::check(path)?;
+        TreeWatch::register(self.client.clone(), path, depth).await
+    }
+
+    /// Whether the store is still there.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.client.check()
     }
 
     /// Runs `body` in a transaction and commits it, unless `body` fails: then nothing of what it

@@ -1,13 +1,15 @@
-//! Watches: "something changed there".
+//! Watches: "something changed there", and "this changed there".
 
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
+use core::task::{Context, Poll};
 
 use exec::Notify;
 
+use crate::changes::Changes;
 use crate::client::{ANSWER_DEADLINE, Client};
 use crate::error::StoreError;
 
@@ -28,20 +30,33 @@ pub(crate) enum Phase {
 pub(crate) struct WatchState {
     pub(crate) token: u32,
     path: String,
+    /// What changed, if the owner wants to know it.
+    tree: Option<Tree>,
     pub(crate) phase: Cell<Phase>,
     /// The handle is gone.
     pub(crate) dropped: Cell<bool>,
     /// Events since the owner last looked: one or none.
-    pub(crate) changed: Notify,
+    changed: Notify,
     registered: Notify,
     failed: Cell<Option<StoreError>>,
 }
 
+/// What changed since the owner of a [`TreeWatch`] last looked.
+struct Tree {
+    depth: usize,
+    changes: RefCell<Changes>,
+}
+
 impl WatchState {
-    pub(crate) fn new(token: u32, path: &str) -> Self {
+    /// Tells nodes apart down to `depth`, if there is one.
+    pub(crate) fn new(token: u32, path: &str, depth: Option<usize>) -> Self {
         Self {
             token,
             path: String::from(path),
+            tree: depth.map(|depth| Tree {
+                depth,
+                changes: RefCell::new(Changes::none()),
+            }),
             phase: Cell::new(Phase::Wanted),
             dropped: Cell::new(false),
             changed: Notify::new(),
@@ -53,6 +68,14 @@ impl WatchState {
     /// The payload of `WATCH` and of `UNWATCH`.
     pub(crate) fn payload(&self) -> Vec<u8> {
         format!("{}\0{}\0", self.path, self.token).into_bytes()
+    }
+
+    /// Something changed at `path`, as the daemon says.
+    pub(crate) fn event(&self, path: &[u8]) {
+        if let Some(tree) = &self.tree {
+            tree.changes.borrow_mut().note(&self.path, tree.depth, path);
+        }
+        self.changed.notify();
     }
 
     pub(crate) fn registered(&self) {
@@ -77,8 +100,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(crate) async fn register(client: Rc<Client>, path: &str) -> Result<Self, StoreError> {
-        let state = client.add_watch(path)?;
+    pub(crate) async fn register(
+        client: Rc<Client>,
+        path: &str,
+        depth: Option<usize>,
+    ) -> Result<Self, StoreError> {
+        let state = client.add_watch(path, depth)?;
         // From here on a dropped future takes the watch back.
         let watch = Self { client, state };
         let registered = watch.state.registered.notified();
@@ -118,5 +145,61 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.state.dropped.set(true);
         self.client.work.notify();
+    }
+}
+
+/// A watch that also says what changed; made by [`Store::watch_tree`](crate::Store::watch_tree).
+/// Dropping it takes it back.
+///
+/// It is for one waiting task.
+pub struct TreeWatch(Watch);
+
+impl TreeWatch {
+    pub(crate) async fn register(
+        client: Rc<Client>,
+        path: &str,
+        depth: usize,
+    ) -> Result<Self, StoreError> {
+        Watch::register(client, path, Some(depth)).await.map(Self)
+    }
+
+    /// The path watched.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// Waits until something may have changed at or below the path since the last wait ended, and
+    /// says what. The first wait ends at once, with [`Changes::Everything`].
+    ///
+    /// # Errors
+    /// As [`Watch::changed`].
+    pub async fn changed(&self) -> Result<Changes, StoreError> {
+        loop {
+            self.0.changed().await?;
+            if let Some(changes) = self.take() {
+                return Ok(changes);
+            }
+        }
+    }
+
+    /// Whether the watch still watches.
+    ///
+    /// # Errors
+    /// As [`Watch::changed`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.0.check()
+    }
+
+    /// What changed since it was last asked for, if anything did.
+    pub(crate) fn take(&self) -> Option<Changes> {
+        let tree = self.0.state.tree.as_ref()?;
+        let changes = tree.changes.replace(Changes::none());
+        (!changes.is_none()).then_some(changes)
+    }
+
+    /// Waits until there is something to [`take`](Self::take), or the watch has failed.
+    pub(crate) fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.state.changed.poll_notified(context)
     }
 }

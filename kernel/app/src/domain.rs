@@ -6,6 +6,7 @@ use core::cell::Cell;
 use core::pin::pin;
 use core::time::Duration;
 
+use blkback::Blkback;
 use blkfront::Blkfront;
 use console::Console;
 use control::Control;
@@ -47,6 +48,8 @@ pub struct Domain<H: Hypervisor> {
     pub geom: Geom,
     /// The block devices.
     pub blkfront: Blkfront<H>,
+    /// What is served to others.
+    pub blkback: Blkback<H>,
     end: Rc<Cell<Option<ShutdownReason>>>,
 }
 
@@ -76,11 +79,13 @@ impl<H: Hypervisor> Domain<H> {
         }
         let geom = Geom::new(params);
         let blkfront = Blkfront::start(&pv, &store, &geom);
+        let blkback = Blkback::start(&pv, &store, &geom);
         let domain = Self {
             pv,
             store,
             geom,
             blkfront,
+            blkback,
             end: Rc::default(),
         };
         domain.spawn_services(settings.watchdog);
@@ -102,12 +107,14 @@ impl<H: Hypervisor> Domain<H> {
     /// Console, shell, and the domain's end, which either the shell or the administrator asks for.
     fn spawn_console(&self, run: Option<String>) {
         let (pv, end) = (self.pv.clone(), self.end.clone());
+        let blkback = self.blkback.clone();
         let console = Console::start(&pv);
         let control = Control::start(&pv, &self.store);
         let parts = Parts {
             pv: pv.clone(),
             store: self.store.clone(),
             geom: self.geom.clone(),
+            blkback: self.blkback.clone(),
         };
         let shell = Shell::new(parts);
         let ready = self.spawn_ready(shell.clone(), run);
@@ -120,6 +127,10 @@ impl<H: Hypervisor> Domain<H> {
             let reason = match select(served, wish).await {
                 Either::Left((reason, _)) | Either::Right((reason, _)) => reason,
             };
+            // Dying as of a fault is what a crash that is asked for is to show.
+            if reason != ShutdownReason::Crash {
+                blkback.close().await;
+            }
             console.flush(LAST_LINES).await;
             end.set(Some(reason));
         });

@@ -204,8 +204,10 @@ pub trait Hypervisor: Clone + 'static {
         access: Access,
     ) -> Vec<Result<Self::Mapping, GrantStatus>>;
 
-    /// Lets Xen copy between pages (`GNTTABOP_copy`). One result per copy.
-    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>>;
+    /// Lets Xen copy between pages (`GNTTABOP_copy`), in the order given. `refused` is called for
+    /// each copy that Xen would not make, with its index and Xen's verdict; the others are made.
+    /// Allocates nothing.
+    fn grant_copy(&self, copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus));
 
     /// The time since the domain's first instruction. It never goes back.
     fn now(&self) -> Instant;

@@ -20,6 +20,7 @@
 //!
 //! The cause of a panic is `panic at FILE:LINE: MESSAGE`. A panic inside the epitaph ends the
 //! domain at once.
+#![expect(unsafe_code, reason = "what is done last belongs to the one vCPU")]
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
@@ -45,9 +46,18 @@ const PAGE_FAULT: u64 = 14;
 
 static CONSOLE: Once<Console> = Once::new();
 static TRACE: Once<Box<TraceSource>> = Once::new();
+static LAST_WORDS: Once<LastWords> = Once::new();
 static SPEAKING: AtomicBool = AtomicBool::new(false);
 
 type TraceSource = dyn Fn(&mut dyn Write) + Send + Sync;
+
+/// What is done after the epitaph.
+struct LastWords(Box<dyn Fn()>);
+
+// SAFETY: it is called by the one vCPU there is, which is the one that made it.
+unsafe impl Send for LastWords {}
+// SAFETY: as for `Send`, and only once.
+unsafe impl Sync for LastWords {}
 
 struct Console {
     ring: Mapping,
@@ -63,6 +73,13 @@ pub(crate) fn set_console(ring: Mapping, port: Port) {
 /// counts.
 pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
     TRACE.call_once(|| Box::new(source));
+}
+
+/// Says what is to be done after the epitaph and before the end: peers that wait for something can
+/// be told that it will not come. `words` finds the domain in any state, and must not wait. A panic
+/// in it ends the domain at once. Only the first call counts.
+pub fn set_last_words(words: impl Fn() + 'static) {
+    LAST_WORDS.call_once(|| LastWords(Box::new(words)));
 }
 
 /// Ends the domain because of a panic. For the panic handler alone.
@@ -124,6 +141,9 @@ fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
         // Nobody is left to be told that the console takes no more.
         let _cut_short = write_epitaph(&mut out, cause);
         out.drain();
+    }
+    if let Some(words) = LAST_WORDS.get() {
+        (words.0)();
     }
     sched::shutdown(REASON_CRASH)
 }

@@ -27,6 +27,11 @@ use crate::{clock, heap, stack};
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
 /// There is no address left to map a page at (`GNTST_no_device_space`).
 const NO_SPACE: GrantStatus = GrantStatus(-7);
+/// Copies that one hypercall makes at most: their list lies on the stack, and to clear it costs as
+/// much as to copy a page if it is long.
+const MANY: usize = 64;
+/// A short list: what a single small request needs.
+const FEW: usize = 4;
 /// The farthest a timer is set ahead; Xen takes much farther ones for a mistake
 /// (`do_set_timer_op`).
 const TIMER_HORIZON: Duration = Duration::from_secs(86_400);
@@ -90,6 +95,28 @@ fn copy_argument(copy: &CopyGrant) -> Copy {
         len: copy.length,
         flags: flag(copy.source, GNTCOPY_SOURCE_GREF) | flag(copy.destination, GNTCOPY_DEST_GREF),
         status: GENERAL_ERROR.0,
+    }
+}
+
+/// Makes the copies, at most `N` with each hypercall.
+fn copy_batches<const N: usize>(copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus)) {
+    let mut batch = [Copy::default(); N];
+    for (copies, first) in copies.chunks(N).zip((0..).step_by(N)) {
+        let Some(batch) = batch.get_mut(..copies.len()) else {
+            return;
+        };
+        for (element, copy) in batch.iter_mut().zip(copies) {
+            *element = copy_argument(copy);
+        }
+        // SAFETY: local frames are named by `Page::mfn`, and pages are only accessed as shared
+        // memory.
+        let done = unsafe { grant::copy(batch) };
+        for (element, index) in batch.iter().zip(first..) {
+            let made = done.map_err(|_| GENERAL_ERROR);
+            if let Err(status) = made.and_then(|()| verdict(element.status)) {
+                refused(index, status);
+            }
+        }
     }
 }
 
@@ -211,16 +238,12 @@ impl Hypervisor for Xen {
         results
     }
 
-    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>> {
-        let mut batch: Vec<_> = copies.iter().map(copy_argument).collect();
-        // SAFETY: local frames are named by `Page::mfn`, and pages are only accessed as shared
-        // memory.
-        let done = unsafe { grant::copy(&mut batch) };
-        let results = batch.iter().map(|element| {
-            done.map_err(|_| GENERAL_ERROR)?;
-            verdict(element.status)
-        });
-        results.collect()
+    fn grant_copy(&self, copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus)) {
+        if copies.len() <= FEW {
+            copy_batches::<FEW>(copies, refused);
+        } else {
+            copy_batches::<MANY>(copies, refused);
+        }
     }
 
     fn now(&self) -> Instant {

@@ -266,15 +266,22 @@ impl<H: Hypervisor> Channel<H> {
     /// Waits for an event that came since the last wait ended. Events may be lost neither before
     /// nor during a wait; several of them may count as one, and one may come without a cause.
     pub async fn wait(&self) {
-        let quiet_until = self.state.quiet_until.get();
-        if quiet_until > self.events.inner.exec.now() {
+        if let Some(quiet_until) = self.quiet_until() {
             self.events.inner.exec.sleep_until(quiet_until).await;
         }
         poll_fn(|context| self.poll_wait(context)).await;
     }
 
-    /// [`wait`](Self::wait) for a future written by hand; it does not hold back a peer that raises
-    /// events without work.
+    /// Until when events are not to be looked at, because too many [brought no
+    /// work](Self::was_spurious); `None` if they are.
+    #[must_use]
+    pub fn quiet_until(&self) -> Option<Instant> {
+        let quiet_until = self.state.quiet_until.get();
+        (quiet_until > self.events.inner.exec.now()).then_some(quiet_until)
+    }
+
+    /// [`wait`](Self::wait) for a future written by hand, which has looked at
+    /// [`quiet_until`](Self::quiet_until).
     pub fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.state.fired.replace(false) {
             return Poll::Ready(());

@@ -12,7 +12,7 @@ use core::fmt;
 use core::time::Duration;
 
 use exec::{Executor, Notify};
-use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Page, SharedMem};
+use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Mfn, Page, SharedMem};
 use xen_abi::grant_table::{
     self, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
 };
@@ -356,6 +356,12 @@ impl<H: Hypervisor> Drop for Granted<H> {
         if let Some(page) = self.page.take() {
             drop(self.grants.end(self.reference, page));
         }
+    }
+}
+
+impl<H: Hypervisor> Page for Granted<H> {
+    fn mfn(&self) -> Mfn {
+        self.memory().mfn()
     }
 }
 

@@ -4,6 +4,7 @@
 //! (^C) ends it.
 
 mod disk;
+mod exports;
 mod fill;
 mod hexdump;
 mod reader;
@@ -18,6 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use blkback::Blkback;
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use pv::Pv;
@@ -36,6 +38,8 @@ pub struct Parts<H: Hypervisor> {
     pub store: Store,
     /// Disks and what they are made into.
     pub geom: Geom,
+    /// What is served to others.
+    pub blkback: Blkback<H>,
 }
 
 /// What is left to do after a command that succeeded.
@@ -77,6 +81,7 @@ impl<H: Hypervisor> Parts<H> {
             Request::StoreWrite(path, value) => store::write(&self.store, &path, &value).await?,
             Request::Geom(form) => disk::graph(&self.geom, form, out),
             Request::DiskList => disk::list(&self.geom, out),
+            Request::Exports => exports::run(&self.blkback, &self.pv.exec, out).await,
             Request::Sum(provider, range) => sum::run(&self.disks(), &provider, range, out).await?,
             Request::Hexdump(provider, range) => {
                 hexdump::run(&self.disks(), &provider, range, out).await?;

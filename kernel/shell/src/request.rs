@@ -38,6 +38,8 @@ pub enum Request {
     Geom(GraphForm),
     /// The disks, and how many were created and are gone.
     DiskList,
+    /// What is served to other domains.
+    Exports,
     /// SHA-256 of a provider's bytes.
     Sum(String, Option<ByteRange>),
     /// A provider's bytes in hexadecimal.

@@ -182,6 +182,12 @@ pub static TABLE: &[Entry] = &[
         "disks, and how many were created and are gone",
         alone!(Request::DiskList),
     ),
+    command(
+        "exports",
+        "",
+        "what is served to other domains, watched for a second",
+        alone!(Request::Exports),
+    ),
     on_provider(
         "sum",
         "PROVIDER [OFFSET LENGTH]",

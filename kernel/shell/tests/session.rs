@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use blkback::Blkback;
 use console::Console;
 use exec::info;
 use geom::disk::{Disk, DiskBio, DiskHandle, DiskParams};
@@ -47,6 +48,7 @@ impl Bench {
             pv: guest.pv.clone(),
             store: guest.store.clone(),
             geom: geom.clone(),
+            blkback: Blkback::start(&guest.pv, &guest.store, &geom),
         });
         let ended = Rc::new(Cell::new(None));
         let end = ended.clone();

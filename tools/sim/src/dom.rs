@@ -153,11 +153,12 @@ impl Hypervisor for Dom {
             .collect()
     }
 
-    fn grant_copy(&self, copies: &[CopyGrant]) -> Vec<Result<(), GrantStatus>> {
-        copies
-            .iter()
-            .map(|copy| self.xen.grant_copy_one(self.id, copy))
-            .collect()
+    fn grant_copy(&self, copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus)) {
+        for (index, copy) in copies.iter().enumerate() {
+            if let Err(status) = self.xen.grant_copy_one(self.id, copy) {
+                refused(index, status);
+            }
+        }
     }
 
     fn now(&self) -> Instant {

@@ -25,7 +25,7 @@ impl<H: Hypervisor> Device<H> {
         };
         let Identity { name, number, .. } = &self.identity;
         let path = format!("device/vbd/{number}");
-        xenbus::frontend::report(store, &path, name, &failure.to_string()).await;
+        xenbus::key::report(store, &path, name, &failure.to_string()).await;
         self.signals.settle();
         let mut removal = pin!(self.wait_for_removal().fuse());
         let Ok(watch) = store.watch(&path).await else {

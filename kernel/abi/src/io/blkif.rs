@@ -1,13 +1,16 @@
-//! `io/blkif.h`: block devices, in the 64-bit layout (`x86_64-abi`).
+//! `io/blkif.h`: block devices, in the 64-bit layout (`x86_64-abi`); [`Layout`] has the other one.
 //!
 //! Sectors are always of 512 bytes here, whatever the disk's own sector size is.
 //!
 //! - [`request`]: what the frontend asks
 //! - [`response`]: what the backend answers
+//! - [`layout`]: the layouts of 64-bit and 32-bit frontends
 
+pub mod layout;
 pub mod request;
 pub mod response;
 
+pub use layout::Layout;
 pub use request::{BadRequest, Direct, Request, Segment};
 pub use response::Response;
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const PROLOGUE: &str = r#"
+/// What every program starts with.
+const INCLUDES: &str = r#"
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +27,30 @@ const PROLOGUE: &str = r#"
 #include <xen/io/ring.h>
 #include <xen/io/xenbus.h>
 #include <xen/io/xs_wire.h>
+"#;
+
+/// The names that blkif.h defines. It is read a second time under other names, with 64-bit words
+/// aligned to 4 bytes: that is the layout of 32-bit x86 compilers.
+const BLKIF_NAMES: [&str; 16] = [
+    "blkif_request_segment",
+    "blkif_request",
+    "blkif_request_t",
+    "blkif_request_discard",
+    "blkif_request_discard_t",
+    "blkif_request_indirect",
+    "blkif_request_indirect_t",
+    "blkif_response",
+    "blkif_response_t",
+    "blkif_sring",
+    "blkif_sring_t",
+    "blkif_sring_entry",
+    "blkif_front_ring",
+    "blkif_front_ring_t",
+    "blkif_back_ring",
+    "blkif_back_ring_t",
+];
+
+const MAIN: &str = r#"
 #define number(n) ((n) < 0 ? printf("%lld\n", (long long)(n)) : \
     printf("%llu\n", (unsigned long long)(n)))
 static void dump(const void *at, size_t size) {
@@ -33,6 +58,18 @@ static void dump(const void *at, size_t size) {
 }
 int main(void) {
 "#;
+
+/// The second reading of blkif.h.
+fn blkif_32() -> String {
+    let rename = |name: &&str| format!("#define {name} {}\n", name.replace("blkif", "blkif32"));
+    let forget = |name: &&str| format!("#undef {name}\n");
+    let before: String = BLKIF_NAMES.iter().map(rename).collect();
+    let after: String = BLKIF_NAMES.iter().map(forget).collect();
+    format!(
+        "#pragma pack(push, 4)\n#undef __XEN_PUBLIC_IO_BLKIF_H__\n{before}\
+         #include <xen/io/blkif.h>\n{after}#pragma pack(pop)\n"
+    )
+}
 
 /// What the statements print.
 pub(crate) fn run(statements: &str) -> String {
@@ -45,8 +82,11 @@ pub(crate) fn run(statements: &str) -> String {
     let stem = format!("headers-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let source = folder.join(format!("{stem}.c"));
     let program = folder.join(&stem);
-    fs::write(&source, format!("{PROLOGUE}{statements}\nreturn 0; }}\n"))
-        .expect("the folder is writable");
+    fs::write(
+        &source,
+        format!("{INCLUDES}{}{MAIN}{statements}\nreturn 0; }}\n", blkif_32()),
+    )
+    .expect("the folder is writable");
     let compiled = Command::new("cc")
         .arg(&source)
         .arg("-w")

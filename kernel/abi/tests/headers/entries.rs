@@ -1,6 +1,6 @@
 //! Ring entries and messages, as a C compiler fills them and as this crate does.
 
-use xen_abi::io::blkif::{self, Direct, Request, Response, Segment};
+use xen_abi::io::blkif::{self, Direct, Layout, Request, Response, Segment};
 use xen_abi::io::xs_wire;
 use xen_abi::shared_info::VcpuTime;
 
@@ -9,10 +9,14 @@ type Entry = (&'static str, String, Vec<u8>);
 
 pub(crate) fn entries() -> Vec<Entry> {
     vec![
-        direct(),
-        indirect(),
-        discard(),
-        response(),
+        direct(Layout::X86_64),
+        direct(Layout::X86_32),
+        indirect(Layout::X86_64),
+        indirect(Layout::X86_32),
+        discard(Layout::X86_64),
+        discard(Layout::X86_32),
+        response(Layout::X86_64),
+        response(Layout::X86_32),
         header(),
         time(),
     ]
@@ -22,13 +26,27 @@ fn statements(kind: &str, fields: &str) -> String {
     format!("{kind} it; memset(&it, 0, sizeof it); {fields}")
 }
 
-fn encoded(request: &Request) -> Vec<u8> {
-    let mut entry = [0xff; blkif::REQUEST_SIZE];
-    request.encode(&mut entry);
-    entry.to_vec()
+/// The same for one of blkif's structures. Its 32-bit layout is what a compiler makes of the same
+/// fields if it aligns 64-bit words to 4 bytes.
+fn blkif_statements(layout: Layout, kind: &str, fields: &str) -> String {
+    match layout {
+        Layout::X86_64 => statements(&format!("struct blkif_{kind}"), fields),
+        Layout::X86_32 => statements(&format!("struct blkif32_{kind}"), fields),
+    }
 }
 
-fn direct() -> Entry {
+fn encoded(layout: Layout, request: &Request) -> Vec<u8> {
+    let mut entry = [0xff; blkif::REQUEST_SIZE];
+    request.encode(&mut entry);
+    let wide = entry;
+    layout.narrow(&mut entry);
+    let narrow = entry;
+    layout.widen(&mut entry);
+    assert_eq!(entry, wide);
+    narrow[..layout.request_size()].to_vec()
+}
+
+fn direct(layout: Layout) -> Entry {
     let segments: Vec<Segment> = (0..11)
         .map(|n| Segment {
             gref: 1000 + n,
@@ -48,15 +66,15 @@ fn direct() -> Entry {
         &segments,
     )
     .expect("eleven segments fit");
-    let bytes = encoded(&Request::Direct(request));
+    let bytes = encoded(layout, &Request::Direct(request));
     (
         "blkif_request",
-        statements("struct blkif_request", fields),
+        blkif_statements(layout, "request", fields),
         bytes,
     )
 }
 
-fn indirect() -> Entry {
+fn indirect(layout: Layout) -> Entry {
     let fields = "it.operation = BLKIF_OP_INDIRECT; it.indirect_op = BLKIF_OP_READ; \
         it.nr_segments = 4096; it.id = 0x0102030405060708; it.sector_number = 99; \
         it.handle = 0xca10; for (int n = 0; n < 8; n++) it.indirect_grefs[n] = 70000 + n;";
@@ -70,12 +88,12 @@ fn indirect() -> Entry {
     };
     (
         "blkif_request_indirect",
-        statements("struct blkif_request_indirect", fields),
-        encoded(&request),
+        blkif_statements(layout, "request_indirect", fields),
+        encoded(layout, &request),
     )
 }
 
-fn discard() -> Entry {
+fn discard(layout: Layout) -> Entry {
     let fields = "it.operation = BLKIF_OP_DISCARD; it.flag = BLKIF_DISCARD_SECURE; \
         it.handle = 0xca10; it.id = 5; it.sector_number = 6; it.nr_sectors = 0x0102030405060708;";
     let request = Request::Discard {
@@ -87,12 +105,12 @@ fn discard() -> Entry {
     };
     (
         "blkif_request_discard",
-        statements("struct blkif_request_discard", fields),
-        encoded(&request),
+        blkif_statements(layout, "request_discard", fields),
+        encoded(layout, &request),
     )
 }
 
-fn response() -> Entry {
+fn response(layout: Layout) -> Entry {
     let fields = "it.id = 0x0102030405060708; it.operation = BLKIF_OP_FLUSH_DISKCACHE; \
         it.status = BLKIF_RSP_EOPNOTSUPP;";
     let response = Response {
@@ -102,8 +120,8 @@ fn response() -> Entry {
     };
     (
         "blkif_response",
-        statements("struct blkif_response", fields),
-        response.encode().to_vec(),
+        blkif_statements(layout, "response", fields),
+        response.encode()[..layout.response_size()].to_vec(),
     )
 }
 

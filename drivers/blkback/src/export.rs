@@ -1,0 +1,379 @@
+//! One export from its appearance to its removal.
+//!
+//! What to do next follows from both ends' xenbus states ([`xenbus::state::next_back_step`]); this
+//! task does it. Whatever it waits for, the frontend's rings are served meanwhile.
+
+mod opening;
+
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use core::cell::RefCell;
+use core::future::{Future, pending, poll_fn};
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+
+use exec::{Level, info};
+use futures_util::{FutureExt, select_biased};
+use geom::{Device, Geom};
+use hv::{Hypervisor, Instant};
+use iobuf::Copies;
+use pv::Pv;
+use xenbus::key::report;
+use xenbus::routes::BackendRoutes;
+use xenbus::state::{BackStep, XenbusState, next_back_step};
+use xenbus::{Backend, Store};
+
+use crate::failure::Failure;
+use crate::keys::Wanted;
+use crate::link::Link;
+use crate::offer::{features, properties};
+use crate::request::Terms;
+use crate::signals::Signals;
+
+/// How long a frontend may take to close when it is asked to, and how long requests that GEOM has
+/// are awaited when it does. libxl gives up at 10 s.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// One export.
+pub(crate) struct Export<H: Hypervisor> {
+    pub(crate) pv: Pv<H>,
+    pub(crate) geom: Geom,
+    pub(crate) copies: Copies<H>,
+    pub(crate) signals: Rc<Signals>,
+    /// `blkback 0/51824`: who the log is about.
+    pub(crate) name: String,
+}
+
+/// What an export's task knows besides the store.
+struct Course<H: Hypervisor> {
+    backend: Backend,
+    /// From InitWait on: what is exported, and what its requests are held to.
+    opened: Option<(Rc<Device>, Terms)>,
+    link: Option<Rc<RefCell<Link<H>>>>,
+    /// The provider is gone; nothing more is to be heard of it.
+    lost: bool,
+    /// When the frontend must have closed.
+    deadline: Option<Instant>,
+    /// It is not offered again until the toolstack makes it anew.
+    failed: bool,
+}
+
+/// What ended a wait.
+enum Seen {
+    /// One of the two ends in the store, or what the bus or the domain want.
+    Changed,
+    /// The provider.
+    Device,
+    Deadline,
+}
+
+impl<H: Hypervisor> Export<H> {
+    /// Serves the export until its nodes are gone.
+    pub(crate) async fn run(&self, store: &Store, routes: &BackendRoutes) {
+        let Signals {
+            frontend, device, ..
+        } = *self.signals;
+        match Backend::open(store, routes, "vbd", frontend, device).await {
+            Ok(backend) => {
+                let course = Course {
+                    backend,
+                    opened: None,
+                    link: None,
+                    lost: false,
+                    deadline: None,
+                    failed: false,
+                };
+                self.follow(course).await;
+            }
+            Err(error) => {
+                let path = alloc::format!("backend/vbd/{frontend}/{device}");
+                report(store, &path, &self.name, &error.to_string()).await;
+                self.signals.closed.set(true);
+                while !self.signals.removed.get() {
+                    self.signals.changed.notified().await;
+                }
+            }
+        }
+        self.signals.closed.set(true);
+    }
+
+    /// Follows the two states until the export is removed.
+    async fn follow(&self, mut course: Course<H>) {
+        while !self.signals.removed.get() {
+            match self.step(&mut course).await {
+                Ok(BackStep::Finish) => return,
+                Ok(_) => {}
+                Err(failure) if failure.is_removal() => return,
+                // Nothing can be heard or said any more. What is connected is served on.
+                Err(failure) if failure.is_loss() => {
+                    exec::error!(self.pv.log, &self.name, "{failure}; served on as it is");
+                    return self.serve_on(&mut course).await;
+                }
+                Err(failure) => self.fail(&mut course, &failure).await,
+            }
+        }
+    }
+
+    /// Looks at both ends and does what follows from them.
+    async fn step(&self, course: &mut Course<H>) -> Result<BackStep, Failure> {
+        let Course { backend, link, .. } = course;
+        let looked = self.beside(link, backend.look()).await??;
+        self.signals.state.set(looked.own);
+        let step = next_back_step(looked.own, looked.frontend, looked.online);
+        let overdue = course
+            .deadline
+            .is_some_and(|deadline| deadline <= self.pv.exec.now());
+        match step {
+            BackStep::Offer | BackStep::Reopen if course.failed || self.signals.closing.get() => {
+                self.signals.closed.set(true);
+                self.wait(course).await?;
+            }
+            BackStep::Connect if course.failed => self.wait(course).await?,
+            BackStep::Offer | BackStep::Reopen => self.offer(course).await?,
+            BackStep::Connect => self.connect(course).await?,
+            BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course).await?,
+            BackStep::Wait | BackStep::Serve if self.must_close(looked.own) => {
+                self.close(course, "this domain ends").await?;
+            }
+            BackStep::Wait | BackStep::Serve => self.wait(course).await?,
+            BackStep::Disconnect => self.disconnect(course).await?,
+            BackStep::Finish => course.backend.remove().await?,
+        }
+        Ok(step)
+    }
+
+    fn must_close(&self, own: XenbusState) -> bool {
+        let open = !matches!(own, XenbusState::Closing | XenbusState::Closed);
+        self.signals.closing.get() && open
+    }
+
+    /// Serves the rings while something else is awaited.
+    async fn beside<T>(
+        &self,
+        link: &Option<Rc<RefCell<Link<H>>>>,
+        awaited: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let mut awaited = pin!(awaited);
+        poll_fn(|context| {
+            if let Some(link) = link
+                && let Poll::Ready(fault) = link.borrow_mut().poll(context)
+            {
+                return Poll::Ready(Err(Failure::Misbehaviour(fault)));
+            }
+            awaited.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+
+    /// Serves the rings until there is something to look at.
+    async fn wait(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let Course {
+            backend,
+            opened,
+            link,
+            deadline,
+            lost,
+            ..
+        } = course;
+        let device = opened.as_ref().filter(|_| !*lost);
+        let device = device.map(|(device, _)| device.clone());
+        let seen = async {
+            let mut changed = pin!(backend.changed().fuse());
+            let mut told = pin!(self.signals.changed.notified().fuse());
+            let mut device = pin!(device_changed(device.as_deref()).fuse());
+            let mut sleep = pin!(self.sleep_until(*deadline).fuse());
+            select_biased! {
+                () = told => Ok(Seen::Changed),
+                changed = changed => changed.map(|()| Seen::Changed),
+                () = device => Ok(Seen::Device),
+                () = sleep => Ok(Seen::Deadline),
+            }
+        };
+        match self.beside(link, seen).await?? {
+            Seen::Changed | Seen::Deadline => Ok(()),
+            Seen::Device => self.device_changed(course).await,
+        }
+    }
+
+    async fn sleep_until(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.pv.exec.sleep_until(deadline).await,
+            None => pending().await,
+        }
+    }
+
+    /// The provider is lost, or has another size.
+    async fn device_changed(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let Some((device, terms)) = &course.opened else {
+            return Ok(());
+        };
+        if device.error().is_some() {
+            course.lost = true;
+            let provider = device.name().to_string();
+            if course.backend.state() == XenbusState::InitWait {
+                // Nobody has connected. It is offered again when the toolstack makes it anew.
+                course.opened = None;
+                course.failed = true;
+                let text = alloc::format!("provider {provider} is gone");
+                course.backend.refuse(&self.name, &text).await;
+                return Ok(());
+            }
+            return self
+                .close(course, &alloc::format!("provider {provider} is gone"))
+                .await;
+        }
+        if course.backend.state() != XenbusState::Connected {
+            return Ok(());
+        }
+        let info = self.geom.provider(device.name());
+        let keys = properties(device, terms, info.as_ref());
+        info!(
+            self.pv.log,
+            &self.name,
+            "{} has {} bytes now",
+            device.name(),
+            device.media_size()
+        );
+        // The frontend reads them when it sees Connected once more (blkif.h, "sectors").
+        let Course { backend, link, .. } = course;
+        let said = backend.publish(&keys, XenbusState::Connected);
+        Ok(self.beside(link, said).await??)
+    }
+
+    /// Asks the frontend to close; it is served until it does, or until the deadline.
+    async fn close(&self, course: &mut Course<H>, why: &str) -> Result<(), Failure> {
+        if course.deadline.is_none() {
+            info!(self.pv.log, &self.name, "closing: {why}");
+            course.deadline = Some(self.pv.exec.now().after(DRAIN));
+        }
+        let Course { backend, link, .. } = course;
+        let said = backend.set_state(XenbusState::Closing);
+        Ok(self.beside(link, said).await??)
+    }
+
+    /// Publishes what is offered.
+    async fn offer(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        course.deadline = None;
+        if course.opened.is_none() {
+            course.opened = self.open(course).await?;
+        }
+        let Some((_, terms)) = &course.opened else {
+            return Ok(());
+        };
+        course
+            .backend
+            .publish(&features(terms), XenbusState::InitWait)
+            .await?;
+        Ok(())
+    }
+
+    /// Maps what the frontend published, and says so.
+    async fn connect(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let Some((device, terms)) = &course.opened else {
+            return self.offer(course).await;
+        };
+        let backend = &course.backend;
+        let wanted = Wanted::read(backend).await.map_err(Failure::Keys)?;
+        let link = Link::connect(
+            (&self.pv, &self.geom, &self.copies),
+            (backend.frontend_domain(), &self.name),
+            device,
+            *terms,
+            &wanted,
+            &self.signals.statistics,
+        )?;
+        let info = self.geom.provider(device.name());
+        let keys = properties(device, terms, info.as_ref());
+        let size = device.media_size();
+        let text = alloc::format!(
+            "{}: {size} bytes, {}-byte sectors{}, {} queues of {} pages",
+            device.name(),
+            terms.sector_size,
+            if terms.read_only { ", read-only" } else { "" },
+            wanted.queues.len(),
+            wanted.queues.first().map_or(0, |q| q.references.len()),
+        );
+        let link = Rc::new(RefCell::new(link));
+        self.signals.set_last_words(&link);
+        course.link = Some(link);
+        let said = course.backend.publish(&keys, XenbusState::Connected);
+        self.beside(&course.link, said).await??;
+        info!(self.pv.log, &self.name, "{text}");
+        Ok(())
+    }
+
+    /// Lets go of the frontend: answers what it asked for, unmaps its rings, gives GEOM its
+    /// provider back.
+    async fn disconnect(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let Course { backend, link, .. } = course;
+        let said = backend.set_state(XenbusState::Closing);
+        self.beside(link, said).await??;
+        self.drain(course).await?;
+        course.link = None;
+        course.opened = None;
+        course.lost = false;
+        course.deadline = None;
+        course.backend.set_state(XenbusState::Closed).await?;
+        self.signals.state.set(XenbusState::Closed);
+        Ok(())
+    }
+
+    /// Waits for GEOM to complete what it has, at most for [`DRAIN`].
+    async fn drain(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let limit = self.pv.exec.now().after(DRAIN);
+        while course
+            .link
+            .as_ref()
+            .is_some_and(|link| link.borrow().outstanding() > 0)
+        {
+            if self.pv.exec.now() >= limit {
+                let text =
+                    format_args!("requests are still under way below; their pages are let go");
+                self.pv.log.limited(Level::Warn, &self.name, text);
+                return Ok(());
+            }
+            let pause = self.pv.exec.sleep(Duration::from_millis(5));
+            self.beside(&course.link, pause).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the export for good, until the toolstack makes it anew.
+    async fn fail(&self, course: &mut Course<H>, failure: &Failure) {
+        course.failed = true;
+        course.link = None;
+        course.opened = None;
+        course.deadline = None;
+        course
+            .backend
+            .refuse(&self.name, &failure.to_string())
+            .await;
+        if course.backend.state() == XenbusState::Initialising {
+            return;
+        }
+        for state in [XenbusState::Closing, XenbusState::Closed] {
+            if let Err(error) = course.backend.set_state(state).await {
+                self.pv
+                    .log
+                    .limited(Level::Warn, &self.name, format_args!("{error}"));
+                return;
+            }
+        }
+    }
+
+    /// Serves the rings as long as the domain runs.
+    async fn serve_on(&self, course: &mut Course<H>) {
+        let never = self.beside(&course.link, pending::<()>());
+        if let Err(failure) = never.await {
+            exec::error!(self.pv.log, &self.name, "{failure}");
+        }
+    }
+}
+
+async fn device_changed(device: Option<&Device>) {
+    match device {
+        Some(device) => device.changed().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,37 @@
+//! Block backend: a GEOM provider as a vbd of another domain (io/blkif.h).
+//!
+//! The frontend is not trusted: every value of its is copied once, checked and bounded, and a lie
+//! ends that one export. A frontend, its domain, or the provider may go at any moment; what happens
+//! then stands in [`mod@export`].
+//!
+//! - [`bus`]: [`Blkback`], all exports of the domain
+//! - `export`: one export from its appearance to its removal
+//! - [`target`]: what is exported: `params`, read; pure
+//! - `offer`: what a frontend is told
+//! - `keys`: what a frontend published, read
+//! - `link`: a connection: rings, ports and the provider; who is served when
+//! - `queue`: one ring and its requests
+//! - `request`: a request judged; pure
+//! - `slot`: a request on its way through GEOM, piece by piece
+//! - [`statistics`]: what an export has done
+//! - `signals`: what the bus, the domain and an export's task tell each other
+//! - `failure`: why an export cannot go on
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod bus;
+mod export;
+mod failure;
+mod keys;
+mod link;
+mod offer;
+mod queue;
+mod request;
+mod signals;
+mod slot;
+pub mod statistics;
+pub mod target;
+
+pub use bus::{Blkback, ExportUse};

@@ -1,0 +1,348 @@
+//! A connection: the rings of one frontend, and the provider that answers their requests.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use exec::Sleep;
+use geom::{Completions, Device, Geom};
+use hv::{Access, DomId, Hypervisor};
+use iobuf::{Copies, IoPage};
+use pv::Pv;
+use ring::{BackRing, Pages, PeerFault};
+
+use crate::failure::Failure;
+use crate::keys::Wanted;
+use crate::queue::{Queue, Taken};
+use crate::request::Terms;
+use crate::slot::PIECE;
+use crate::statistics::Statistics;
+
+/// Bytes that GEOM has of one connection at most. What is beyond waits in the ring, so that one
+/// frontend's requests do not fill the queue of a disk that others use too.
+const WINDOW: u64 = 8 * PIECE;
+/// Bytes that one connection moves in a turn before the others have theirs.
+const QUANTUM: u64 = 2 * PIECE;
+/// What a request costs of that however short it is.
+const LEAST: u64 = 4 << 10;
+
+/// A connection to a frontend.
+pub(crate) struct Link<H: Hypervisor> {
+    pv: Pv<H>,
+    geom: Geom,
+    device: Rc<Device>,
+    completions: Rc<Completions>,
+    queues: Vec<Queue<H>>,
+    terms: Terms,
+    statistics: Rc<RefCell<Statistics>>,
+    /// Bytes that GEOM was asked for and has not completed.
+    in_flight: u64,
+    /// The queue that is looked at first: they take turns.
+    first: usize,
+    /// While it lasts, events without work are not listened to.
+    quiet: Option<Sleep>,
+}
+
+impl<H: Hypervisor> Link<H> {
+    /// Maps the rings that the frontend published and binds their ports.
+    pub(crate) fn connect(
+        (pv, geom, copies): (&Pv<H>, &Geom, &Copies<H>),
+        (peer, name): (DomId, &str),
+        device: &Rc<Device>,
+        terms: Terms,
+        wanted: &Wanted,
+        statistics: &Rc<RefCell<Statistics>>,
+    ) -> Result<Self, Failure> {
+        let mut queues = Vec::with_capacity(wanted.queues.len());
+        let mut capacity = 0;
+        for keys in &wanted.queues {
+            let mapped = pv.hv.grant_map(peer, &keys.references, Access::ReadWrite);
+            let pages = mapped.into_iter().collect::<Result<Vec<_>, _>>();
+            let pages = Pages::new(pages.map_err(Failure::Ring)?);
+            let ring = BackRing::attach(pages, wanted.layout.request_size());
+            let ring = ring.map_err(Failure::Misbehaviour)?;
+            let channel = pv.events.bind_interdomain(peer, keys.port, name);
+            let channel = channel.map_err(Failure::Port)?;
+            let list = IoPage::new(pv.hv.alloc_page().ok_or(Failure::Memory)?);
+            capacity += ring.capacity() as usize;
+            let ends = (peer, copies);
+            queues.push(Queue::new(ring, channel, wanted.layout, ends, list));
+        }
+        Ok(Self {
+            pv: pv.clone(),
+            geom: geom.clone(),
+            device: device.clone(),
+            completions: Completions::with_capacity(capacity),
+            queues,
+            terms,
+            statistics: statistics.clone(),
+            in_flight: 0,
+            first: 0,
+            quiet: None,
+        })
+    }
+
+    /// Requests taken from the rings and not answered.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.queues.iter().map(Queue::outstanding).sum()
+    }
+
+    /// Serves the rings. Ready only when the frontend broke the protocol.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<PeerFault> {
+        self.completions.set_waker(context.waker());
+        match self.serve(context) {
+            Ok(()) => Poll::Pending,
+            Err(fault) => Poll::Ready(fault),
+        }
+    }
+
+    /// Answers every request with an error: those that were taken, and those that wait in the
+    /// rings.
+    pub(crate) fn fail_all(&mut self) {
+        for queue in &mut self.queues {
+            queue.fail_all();
+        }
+        self.publish();
+    }
+
+    fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
+        let mut events = 0;
+        loop {
+            let worked = self.turn()?;
+            self.count_events(core::mem::take(&mut events), worked);
+            if worked == Worked::More {
+                // The others first.
+                context.waker().wake_by_ref();
+                return Ok(());
+            }
+            if self.is_quiet(context) {
+                return Ok(());
+            }
+            for queue in &self.queues {
+                events += usize::from(queue.channel.poll_wait(context).is_ready());
+            }
+            if events == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the frontend's events are not to be listened to for a while.
+    fn is_quiet(&mut self, context: &mut Context<'_>) -> bool {
+        let until = self
+            .queues
+            .iter()
+            .filter_map(|queue| queue.channel.quiet_until())
+            .max();
+        let Some(until) = until else {
+            self.quiet = None;
+            return false;
+        };
+        let sleep = self
+            .quiet
+            .get_or_insert_with(|| self.pv.exec.sleep_until(until));
+        let over = Pin::new(sleep).poll(context).is_ready();
+        if over {
+            self.quiet = None;
+        }
+        !over
+    }
+
+    fn count_events(&mut self, events: usize, worked: Worked) {
+        if events == 0 {
+            return;
+        }
+        self.statistics.borrow_mut().events += events as u64;
+        for queue in &self.queues {
+            match worked {
+                Worked::Nothing => queue.channel.was_spurious(),
+                Worked::Some | Worked::More => queue.channel.was_useful(),
+            }
+        }
+    }
+
+    /// Answers what GEOM has completed, asks it for what waits, and takes what is new, until there
+    /// is nothing more to do now or the turn's share is used up.
+    fn turn(&mut self) -> Result<Worked, PeerFault> {
+        let mut share = QUANTUM;
+        let mut worked = Worked::Nothing;
+        loop {
+            let answered = self.answer();
+            let asked = self.ask(&mut share);
+            let taken = self.take(&mut share)?;
+            if !(answered || asked || taken) {
+                break;
+            }
+            worked = Worked::Some;
+            if share == 0 {
+                worked = Worked::More;
+                break;
+            }
+            // A disk that completes at once has done so: what it completed is there then.
+            self.geom.poll(self.pv.exec.now().since_start());
+        }
+        self.publish();
+        if worked != Worked::More {
+            for queue in &mut self.queues {
+                if queue.final_check()? {
+                    worked = Worked::More;
+                }
+            }
+        }
+        Ok(worked)
+    }
+
+    fn answer(&mut self) -> bool {
+        let mut any = false;
+        let now = self.pv.exec.now();
+        let mut statistics = self.statistics.borrow_mut();
+        while let Some((tag, result)) = self.completions.pop() {
+            any = true;
+            let Tag { queue, slot, cost } = Tag::unpack(tag);
+            self.in_flight -= cost;
+            if let Some(queue) = self.queues.get_mut(queue) {
+                queue.completed(slot, result, &mut statistics, now);
+            }
+        }
+        any
+    }
+
+    /// Asks GEOM for pieces of the requests that wait, queue by queue.
+    fn ask(&mut self, share: &mut u64) -> bool {
+        let mut any = false;
+        for number in self.order() {
+            while *share != 0 && self.in_flight < WINDOW {
+                let Some(queue) = self.queues.get_mut(number) else {
+                    break;
+                };
+                let Some((index, slot)) = queue.asking() else {
+                    break;
+                };
+                let Some(order) = slot.next_order() else {
+                    queue.asked();
+                    continue;
+                };
+                any = true;
+                let cost = order.length.clamp(LEAST, PIECE);
+                self.in_flight += cost;
+                *share = share.saturating_sub(cost);
+                let tag = Tag {
+                    queue: number,
+                    slot: index,
+                    cost,
+                };
+                self.device.submit(order, tag.pack(), &self.completions);
+            }
+        }
+        any
+    }
+
+    /// Takes requests from the rings, as many as GEOM can be asked for in this turn.
+    fn take(&mut self, share: &mut u64) -> Result<bool, PeerFault> {
+        let mut any = false;
+        let now = self.pv.exec.now();
+        let mut statistics = self.statistics.borrow_mut();
+        let mut room = (*share).min(WINDOW.saturating_sub(self.in_flight));
+        for number in self.order() {
+            let Some(queue) = self.queues.get_mut(number) else {
+                continue;
+            };
+            if queue.asking().is_some() {
+                continue;
+            }
+            while room != 0 {
+                let cost = match queue.take(&self.terms, &mut statistics, now)? {
+                    Taken::Nothing => break,
+                    Taken::Refused => {
+                        *share = share.saturating_sub(LEAST);
+                        LEAST
+                    }
+                    Taken::Begun(length) => length.max(LEAST),
+                };
+                any = true;
+                room = room.saturating_sub(cost);
+            }
+        }
+        self.first = self.first.wrapping_add(1);
+        Ok(any)
+    }
+
+    /// The queues' numbers, in this turn's order: they take turns in being first.
+    fn order(&self) -> impl Iterator<Item = usize> + use<H> {
+        let (first, count) = (self.first, self.queues.len());
+        (0..count).map(move |turn| first.wrapping_add(turn) % count)
+    }
+
+    fn publish(&mut self) {
+        for queue in &mut self.queues {
+            if queue.publish() {
+                queue.channel.notify();
+                self.statistics.borrow_mut().notifications += 1;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Worked {
+    Nothing,
+    Some,
+    /// There is more to do.
+    More,
+}
+
+/// What GEOM completes an order under.
+struct Tag {
+    queue: usize,
+    slot: usize,
+    /// What the order counts in the window: at most a [`PIECE`].
+    cost: u64,
+}
+
+impl Tag {
+    const SLOT_BITS: u32 = 16;
+    const COST_BITS: u32 = 24;
+
+    fn pack(&self) -> u64 {
+        let above = (self.queue as u64) << Self::SLOT_BITS | self.slot as u64;
+        above << Self::COST_BITS | self.cost
+    }
+
+    fn unpack(tag: u64) -> Self {
+        let low = |number: u64, bits: u32| number & ((1 << bits) - 1);
+        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let above = tag >> Self::COST_BITS;
+        Self {
+            queue: index(above >> Self::SLOT_BITS),
+            slot: index(low(above, Self::SLOT_BITS)),
+            cost: low(tag, Self::COST_BITS),
+        }
+    }
+}
+
+/// Orders may still be out when a connection ends: the frontend's pages are not touched any more.
+impl<H: Hypervisor> Drop for Link<H> {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            queue.abandon();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_comes_back_as_it_was() {
+        let tag = Tag {
+            queue: 3,
+            slot: 511,
+            cost: PIECE,
+        };
+        let Tag { queue, slot, cost } = Tag::unpack(tag.pack());
+        assert_eq!((queue, slot, cost), (3, 511, PIECE));
+    }
+}

@@ -1,0 +1,260 @@
+//! One ring of a frontend's, and the requests that were taken from it.
+
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use geom::{Errno, Memory};
+use hv::{DomId, GrantRef, Hypervisor, Instant, PAGE_SIZE};
+use iobuf::{Copies, IoPage, PeerMemory, Segment as Part};
+use pv::Channel;
+use ring::{BackRing, Pages, PeerFault};
+use xen_abi::io::blkif::{
+    BadRequest, Layout, MAX_SEGMENTS_PER_REQUEST, REQUEST_SIZE, Request, Response, SEGMENT_SIZE,
+    SEGMENTS_PER_INDIRECT_PAGE, Segment,
+};
+
+use crate::request::{List, Refusal, Terms, Wish, echo};
+use crate::slot::{Slot, refused};
+use crate::statistics::Statistics;
+
+/// The most segments of an indirect request: what one page lists, 2 MiB of data.
+pub(crate) const INDIRECT_SEGMENTS: u16 = SEGMENTS_PER_INDIRECT_PAGE as u16;
+
+/// A ring in use.
+pub(crate) struct Queue<H: Hypervisor> {
+    ring: BackRing<Pages<H::Mapping>>,
+    pub(crate) channel: Channel<H>,
+    layout: Layout,
+    peer: DomId,
+    copies: Copies<H>,
+    slots: Vec<Slot<H>>,
+    free: Vec<usize>,
+    /// Slots with something that GEOM was not asked for yet, in the order of their requests.
+    asking: VecDeque<usize>,
+    /// Requests in the ring at most, and so slots.
+    capacity: usize,
+    /// Where the lists of indirect requests are copied to.
+    list: Rc<dyn Memory>,
+    parts: Vec<Part>,
+    /// There are answers that the frontend cannot see yet.
+    answered: bool,
+}
+
+/// What came of looking for a request.
+pub(crate) enum Taken {
+    /// There is none, or no place for one.
+    Nothing,
+    /// It was answered at once: it could not be meant.
+    Refused,
+    /// GEOM is to be asked for it: so many bytes.
+    Begun(u64),
+}
+
+impl<H: Hypervisor> Queue<H> {
+    pub(crate) fn new(
+        ring: BackRing<Pages<H::Mapping>>,
+        channel: Channel<H>,
+        layout: Layout,
+        (peer, copies): (DomId, &Copies<H>),
+        list: IoPage<H>,
+    ) -> Self {
+        let capacity = ring.capacity() as usize;
+        Self {
+            ring,
+            channel,
+            layout,
+            peer,
+            copies: copies.clone(),
+            slots: Vec::new(),
+            free: Vec::with_capacity(capacity),
+            asking: VecDeque::with_capacity(capacity),
+            capacity,
+            list: Rc::new(list),
+            parts: Vec::with_capacity(MAX_SEGMENTS_PER_REQUEST),
+            answered: false,
+        }
+    }
+
+    /// Requests that are not answered.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The request that GEOM is to be asked for next.
+    pub(crate) fn asking(&mut self) -> Option<(usize, &mut Slot<H>)> {
+        let index = *self.asking.front()?;
+        Some((index, self.slots.get_mut(index)?))
+    }
+
+    /// GEOM was asked for all of the request that came first.
+    pub(crate) fn asked(&mut self) {
+        self.asking.pop_front();
+    }
+
+    /// Takes a request from the ring and judges it.
+    pub(crate) fn take(
+        &mut self,
+        terms: &Terms,
+        statistics: &mut Statistics,
+        now: Instant,
+    ) -> Result<Taken, PeerFault> {
+        if self.free.is_empty() && self.slots.len() == self.capacity {
+            return Ok(Taken::Nothing);
+        }
+        let mut entry = [0; REQUEST_SIZE];
+        let size = self.layout.request_size();
+        let Some(bytes) = entry.get_mut(..size) else {
+            return Ok(Taken::Nothing);
+        };
+        if self.ring.take(bytes)?.is_none() {
+            return Ok(Taken::Nothing);
+        }
+        self.layout.widen(&mut entry);
+        let request = Request::decode(&entry);
+        let echo = echo(&request);
+        match self.judge(&request, terms) {
+            Ok(wish) => {
+                let index = self.place();
+                let mut length = 0;
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.memory().reset(self.parts.iter().copied());
+                    length = slot.begin(echo, wish, now);
+                    self.asking.push_back(index);
+                }
+                Ok(Taken::Begun(length))
+            }
+            Err(refusal) => {
+                statistics.refused += 1;
+                self.answer(refused(echo, refusal));
+                Ok(Taken::Refused)
+            }
+        }
+    }
+
+    /// What the request wants; its parts of pages are in `parts` then.
+    fn judge(
+        &mut self,
+        request: &Result<Request, BadRequest>,
+        terms: &Terms,
+    ) -> Result<Wish, Refusal> {
+        let (wish, list) = terms.judge(request)?;
+        self.parts.clear();
+        match (list, request) {
+            (List::Inline, Ok(Request::Direct(direct))) => {
+                for segment in direct.segments() {
+                    self.parts.push(terms.part(*segment)?);
+                }
+            }
+            (List::Pages { grefs, count }, _) => self.read_list(grefs[0], count, terms)?,
+            (List::Inline | List::Nowhere, _) => {}
+        }
+        Ok(wish)
+    }
+
+    /// Reads the list of an indirect request: it is copied once, so what the frontend writes to it
+    /// later changes nothing (case B08). All that is offered fits one page.
+    fn read_list(&mut self, gref: u32, count: u16, terms: &Terms) -> Result<(), Refusal> {
+        let bytes = usize::from(count) * SEGMENT_SIZE;
+        let length = u16::try_from(bytes).map_err(|_| Refusal::Error)?;
+        if bytes > PAGE_SIZE {
+            return Err(Refusal::Error);
+        }
+        let theirs = PeerMemory::new(&self.copies, self.peer);
+        theirs.reset([Part {
+            reference: GrantRef(gref),
+            offset: 0,
+            length,
+        }]);
+        theirs.copy_to(0, &self.list, 0, bytes);
+        theirs.settle().map_err(|_| Refusal::Error)?;
+        self.parts.reserve(usize::from(count));
+        for index in 0..usize::from(count) {
+            let mut segment = [0; SEGMENT_SIZE];
+            self.list.copy_out(index * SEGMENT_SIZE, &mut segment);
+            self.parts.push(terms.part(Segment::decode(&segment))?);
+        }
+        Ok(())
+    }
+
+    /// A free slot. There is one: that was seen before the request was taken.
+    fn place(&mut self) -> usize {
+        if let Some(index) = self.free.pop() {
+            return index;
+        }
+        let memory = PeerMemory::new(&self.copies, self.peer);
+        self.slots.push(Slot::new(memory));
+        self.slots.len() - 1
+    }
+
+    /// Notes that GEOM is done with an order of the request in slot `index`; answers the request if
+    /// that was the last one.
+    pub(crate) fn completed(
+        &mut self,
+        index: usize,
+        result: Result<(), Errno>,
+        statistics: &mut Statistics,
+        now: Instant,
+    ) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if slot.completed(result) {
+            let response = slot.answer(statistics, now);
+            // After an error the rest was not asked for.
+            self.asking.retain(|asking| *asking != index);
+            self.free.push(index);
+            self.answer(response);
+        }
+    }
+
+    fn answer(&mut self, response: Response) {
+        let bytes = response.encode();
+        if let Some(bytes) = bytes.get(..self.layout.response_size()) {
+            // Every request that was taken has room for its answer.
+            let _pushed = self.ring.push(bytes);
+            self.answered = true;
+        }
+    }
+
+    /// Answers every request with an error, also those that were not taken yet. Nothing must be
+    /// done with the queue afterwards but to publish.
+    pub(crate) fn fail_all(&mut self) {
+        for index in 0..self.slots.len() {
+            if !self.free.contains(&index)
+                && let Some(slot) = self.slots.get(index)
+            {
+                self.answer(refused(slot.echo(), Refusal::Error));
+            }
+        }
+        let mut entry = [0; REQUEST_SIZE];
+        let size = self.layout.request_size();
+        // A ring has no more than so many.
+        for _ in 0..self.capacity {
+            let taken = entry.get_mut(..size).map(|bytes| self.ring.take(bytes));
+            if !matches!(taken, Some(Ok(Some(())))) {
+                return;
+            }
+            self.layout.widen(&mut entry);
+            self.answer(refused(echo(&Request::decode(&entry)), Refusal::Error));
+        }
+    }
+
+    /// Has the pages of every request forgotten: what GEOM still does for one goes nowhere.
+    pub(crate) fn abandon(&self) {
+        self.copies.flush();
+        for slot in &self.slots {
+            slot.memory().reset([]);
+        }
+    }
+
+    /// Shows the frontend its answers; says whether it must be told.
+    pub(crate) fn publish(&mut self) -> bool {
+        core::mem::take(&mut self.answered) && self.ring.publish()
+    }
+
+    /// The last look before sleeping: says whether there is a request.
+    pub(crate) fn final_check(&mut self) -> Result<bool, PeerFault> {
+        self.ring.final_check()
+    }
+}

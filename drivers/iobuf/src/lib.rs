@@ -1,0 +1,22 @@
+//! Memory that GEOM moves and Xen copies: own pages, and pages that another domain granted.
+//!
+//! A block backend's request is about pages of another domain. Here they are a [`geom::Memory`], so
+//! whoever serves the request moves bytes between them and its own pages as between any two
+//! memories; what really happens is `GNTTABOP_copy`, many copies with one hypercall, and no byte is
+//! touched inside this domain.
+//!
+//! - [`page`]: [`IoPage`], [`GrantedPage`]: one page of this domain's
+//! - [`peer`]: [`PeerMemory`]: what one request of another domain is about
+//! - [`copies`]: [`Copies`]: what Xen is still to copy
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod copies;
+pub mod page;
+pub mod peer;
+
+pub use copies::Copies;
+pub use page::{GrantedPage, IoPage};
+pub use peer::{PeerMemory, Segment};

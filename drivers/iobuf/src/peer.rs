@@ -1,0 +1,251 @@
+//! What one request of another domain is about: parts of pages that it granted.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+
+use geom::{Errno, Memory};
+use hv::{CopyEnd, CopyGrant, DomId, GrantRef, Hypervisor, Mfn, PAGE_SIZE};
+
+use crate::Copies;
+use crate::page::frame;
+
+/// A part of a page that the peer granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The page.
+    pub reference: GrantRef,
+    /// Where in the page it starts, in bytes.
+    pub offset: u16,
+    /// Its bytes; at least one, and `offset + length` is at most a page.
+    pub length: u16,
+}
+
+/// Parts of a peer's pages in a row, as one memory.
+///
+/// What is copied to and from pages of this domain is put off and made by Xen, with everything else
+/// that waits, when somebody settles; copies of the bytes themselves are made at once, through a
+/// page of this domain's. A page that the peer did not grant, or has taken back, is found out then:
+/// [`settle`](Memory::settle) tells.
+///
+/// One that is used again for another request allocates only for more segments than it ever had.
+pub struct PeerMemory<H: Hypervisor> {
+    copies: Copies<H>,
+    peer: DomId,
+    parts: RefCell<Parts>,
+    refused: Rc<Cell<bool>>,
+}
+
+#[derive(Default)]
+struct Parts {
+    /// With where each starts in the whole.
+    list: Vec<(usize, Segment)>,
+    length: usize,
+    /// Every part but the last is a whole page.
+    whole_pages: bool,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy)]
+enum Way {
+    ToPeer,
+    FromPeer,
+}
+
+/// Some bytes of a page of this domain's.
+struct Piece<'a> {
+    page: &'a Rc<dyn Memory>,
+    frame: Mfn,
+    at: usize,
+    length: usize,
+}
+
+impl<H: Hypervisor> PeerMemory<H> {
+    /// Memory of `peer` without a byte.
+    #[must_use]
+    pub fn new(copies: &Copies<H>, peer: DomId) -> Self {
+        Self {
+            copies: copies.clone(),
+            peer,
+            parts: RefCell::default(),
+            refused: Rc::default(),
+        }
+    }
+
+    /// Makes it the memory of another request. The last one's copies must be settled.
+    pub fn reset(&self, segments: impl IntoIterator<Item = Segment>) {
+        let mut parts = self.parts.borrow_mut();
+        parts.list.clear();
+        parts.length = 0;
+        parts.whole_pages = true;
+        for segment in segments {
+            let start = parts.length;
+            parts.whole_pages &= start.is_multiple_of(PAGE_SIZE);
+            parts.list.push((start, segment));
+            parts.length += usize::from(segment.length);
+        }
+        self.refused.set(false);
+    }
+
+    /// Notes the copies of `piece` to or from the bytes at `at`.
+    fn copy(&self, at: usize, piece: &Piece<'_>, way: Way) {
+        let parts = self.parts.borrow();
+        let mut index = parts.index(at);
+        let mut done = 0;
+        while done < piece.length {
+            let Some((start, segment)) = parts.list.get(index) else {
+                self.refused.set(true);
+                return;
+            };
+            let skipped = at + done - start;
+            let left = usize::from(segment.length) - skipped;
+            let length = left.min(piece.length - done);
+            let theirs = CopyEnd::Foreign(self.peer, segment.reference);
+            let ours = CopyEnd::Local(piece.frame);
+            let their_offset = narrow(usize::from(segment.offset) + skipped);
+            let our_offset = narrow(piece.at + done);
+            let length_bytes = narrow(length);
+            let copy = match way {
+                Way::ToPeer => CopyGrant {
+                    source: ours,
+                    source_offset: our_offset,
+                    destination: theirs,
+                    destination_offset: their_offset,
+                    length: length_bytes,
+                },
+                Way::FromPeer => CopyGrant {
+                    source: theirs,
+                    source_offset: their_offset,
+                    destination: ours,
+                    destination_offset: our_offset,
+                    length: length_bytes,
+                },
+            };
+            self.copies.add(copy, &self.refused, piece.page);
+            done += length;
+            index += 1;
+        }
+    }
+
+    /// Copies at once between the bytes at `at` and something that is not a page, through one that
+    /// is: `use_page` fills or empties it for a piece, given the piece's start and length.
+    fn bounce(
+        &self,
+        at: usize,
+        length: usize,
+        way: Way,
+        mut use_page: impl FnMut(&Rc<dyn Memory>, usize, usize),
+    ) {
+        let page = self.copies.bounce();
+        let found = page
+            .as_ref()
+            .and_then(|page| Some((page, frame::<H>(&**page)?)));
+        let Some((page, frame)) = found else {
+            self.refused.set(true);
+            return;
+        };
+        for start in (0..length).step_by(PAGE_SIZE) {
+            let length = PAGE_SIZE.min(length - start);
+            let piece = Piece {
+                page,
+                frame,
+                at: 0,
+                length,
+            };
+            if matches!(way, Way::ToPeer) {
+                use_page(page, start, length);
+            }
+            self.copy(at + start, &piece, way);
+            self.copies.flush();
+            // After a refusal the page still holds what somebody else copied through it.
+            if matches!(way, Way::FromPeer) && !self.refused.get() {
+                use_page(page, start, length);
+            }
+        }
+    }
+}
+
+/// An offset or length within a page.
+fn narrow(within_page: usize) -> u16 {
+    debug_assert!(within_page <= PAGE_SIZE);
+    u16::try_from(within_page).unwrap_or(u16::MAX)
+}
+
+impl Parts {
+    /// The part that holds the byte at `at`.
+    fn index(&self, at: usize) -> usize {
+        if self.whole_pages {
+            return at / PAGE_SIZE;
+        }
+        let after = self.list.partition_point(|(start, _)| *start <= at);
+        after.saturating_sub(1)
+    }
+}
+
+impl<H: Hypervisor> Memory for PeerMemory<H> {
+    fn len(&self) -> usize {
+        self.parts.borrow().length
+    }
+
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        self.bounce(at, from.len(), Way::ToPeer, |page, start, length| {
+            if let Some(from) = from.get(start..start + length) {
+                page.copy_in(0, from);
+            }
+        });
+    }
+
+    fn copy_out(&self, at: usize, to: &mut [u8]) {
+        self.bounce(at, to.len(), Way::FromPeer, |page, start, length| {
+            if let Some(to) = to.get_mut(start..start + length) {
+                page.copy_out(0, to);
+            }
+        });
+    }
+
+    fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
+        let Some(frame) = frame::<H>(&**source) else {
+            self.bounce(at, length, Way::ToPeer, |page, start, length| {
+                source.copy_to(from + start, page, 0, length);
+            });
+            return;
+        };
+        let piece = Piece {
+            page: source,
+            frame,
+            at: from,
+            length,
+        };
+        self.copy(at, &piece, Way::ToPeer);
+    }
+
+    fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
+        let Some(frame) = frame::<H>(&**target) else {
+            self.bounce(at, length, Way::FromPeer, |page, start, length| {
+                target.copy_from(to + start, page, 0, length);
+            });
+            return;
+        };
+        let piece = Piece {
+            page: target,
+            frame,
+            at: to,
+            length,
+        };
+        self.copy(at, &piece, Way::FromPeer);
+    }
+
+    fn settle(&self) -> Result<(), Errno> {
+        self.copies.flush();
+        if self.refused.get() {
+            Err(Errno::Io)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
