@@ -2,17 +2,16 @@
 //!
 //! A [`DiskBio`] is a token: the driver owns it until it completes it, and completing consumes it.
 //! One that is dropped completes with [`Errno::Io`] and is counted as a bug, which
-//! [`Geom::check`](crate::Geom::check) reports. Completions are only noted here; the next
-//! [`Geom::poll`](crate::Geom::poll) works on them.
+//! [`Geom::check`](crate::Geom::check) reports. Completions are only noted here;
+//! the submission that is running works on them at its end, or the next
+//! [`Geom::poll`](crate::Geom::poll).
 
-use alloc::collections::VecDeque;
 use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::task::Waker;
 
 use crate::errno::Errno;
-use crate::id::{DiskId, RequestId};
+use crate::id::RequestId;
+use crate::inbox::{Completion, Inbox};
 use crate::memory::Buffer;
 
 /// What is asked of a device.
@@ -67,6 +66,7 @@ pub struct DiskBio {
 }
 
 impl DiskBio {
+    #[inline]
     pub(crate) fn new(piece: Piece, token: Token) -> Self {
         let Piece {
             command,
@@ -114,21 +114,26 @@ pub(crate) struct Piece {
 
 /// The right, and the duty, to complete one piece.
 pub(crate) struct Token {
-    pub(crate) disk: DiskId,
-    pub(crate) request: RequestId,
-    pub(crate) length: u64,
-    pub(crate) inbox: Rc<Inbox>,
-    pub(crate) delivered: bool,
+    request: RequestId,
+    /// Taken at the completion.
+    inbox: Option<Rc<Inbox>>,
 }
 
 impl Token {
+    #[inline]
+    pub(crate) fn new(request: RequestId, inbox: &Rc<Inbox>) -> Self {
+        inbox.reserve();
+        Self {
+            request,
+            inbox: Some(inbox.clone()),
+        }
+    }
+
+    #[inline]
     fn deliver(&mut self, result: Result<(), Errno>, dropped: bool) {
-        if !self.delivered {
-            self.delivered = true;
-            self.inbox.push(Completion {
-                disk: self.disk,
+        if let Some(inbox) = self.inbox.take() {
+            inbox.push(Completion {
                 request: self.request,
-                length: self.length,
                 result,
                 dropped,
             });
@@ -139,97 +144,5 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         self.deliver(Err(Errno::Io), true);
-    }
-}
-
-/// The end of one piece.
-pub(crate) struct Completion {
-    pub(crate) disk: DiskId,
-    pub(crate) request: RequestId,
-    pub(crate) length: u64,
-    pub(crate) result: Result<(), Errno>,
-    pub(crate) dropped: bool,
-}
-
-/// Where completions wait for the next poll, and the bell that asks for one.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    completions: RefCell<VecDeque<Completion>>,
-    outstanding: Cell<usize>,
-    waker: RefCell<Option<Waker>>,
-    polling: Cell<bool>,
-    rung: Cell<bool>,
-}
-
-impl Inbox {
-    /// Makes room for one more completion, so that completing need not allocate.
-    pub(crate) fn reserve(&self) {
-        let mut completions = self.completions.borrow_mut();
-        self.outstanding.set(self.outstanding.get() + 1);
-        let wanted = self.outstanding.get();
-        if completions.capacity() < wanted {
-            let missing = wanted - completions.len();
-            completions.reserve(missing);
-        }
-    }
-
-    fn push(&self, completion: Completion) {
-        self.completions.borrow_mut().push_back(completion);
-        self.ring();
-    }
-
-    pub(crate) fn pop(&self) -> Option<Completion> {
-        let completion = self.completions.borrow_mut().pop_front()?;
-        self.outstanding.set(self.outstanding.get() - 1);
-        Some(completion)
-    }
-
-    /// The results that wait, in their order.
-    #[cfg(test)]
-    pub(crate) fn describe(&self) -> std::string::String {
-        let completions = self.completions.borrow();
-        let results = completions.iter().map(|completion| completion.result);
-        std::format!("{:?}", results.collect::<std::vec::Vec<_>>())
-    }
-
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        let same = self
-            .waker
-            .borrow()
-            .as_ref()
-            .is_some_and(|old| old.will_wake(waker));
-        if !same {
-            let old = self.waker.replace(Some(waker.clone()));
-            drop(old);
-        }
-        if self.rung.get() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Asks for a poll. During one, the poll itself will notice.
-    pub(crate) fn ring(&self) {
-        self.rung.set(true);
-        if self.polling.get() {
-            return;
-        }
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Enters a poll; `false` if one is running already.
-    pub(crate) fn enter(&self) -> bool {
-        !self.polling.replace(true)
-    }
-
-    pub(crate) fn leave(&self) {
-        self.polling.set(false);
-    }
-
-    /// Whether something asked for a poll since this was last called.
-    pub(crate) fn take_rung(&self) -> bool {
-        self.rung.replace(false)
     }
 }

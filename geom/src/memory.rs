@@ -164,6 +164,19 @@ impl Buffer {
         })
     }
 
+    /// Takes `length` bytes off the front, all of them if there are not so many.
+    pub(crate) fn split_off_front(&mut self, length: usize) -> Self {
+        let length = length.min(self.length);
+        let front = Self {
+            memory: self.memory.clone(),
+            start: self.start,
+            length,
+        };
+        self.start += length;
+        self.length -= length;
+        front
+    }
+
     /// Copies `from` into the buffer at `at`.
     ///
     /// # Errors

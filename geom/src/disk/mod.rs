@@ -55,6 +55,8 @@ pub(crate) mod departure;
 pub(crate) mod dispatch;
 pub(crate) mod door;
 mod driver;
+mod ending;
+mod gate;
 pub(crate) mod handle;
 mod params;
 pub(crate) mod record;

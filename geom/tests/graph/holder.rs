@@ -62,6 +62,77 @@ fn requests_of_several_devices_end_in_one_place_under_their_tags() {
 }
 
 #[test]
+fn what_the_driver_completes_at_once_has_ended_at_once() {
+    let rig = Rig::new();
+    let media = with_head(64, &[(1, 20)]);
+    let (fake, _handle) = rig.settled_disk(0, media.clone());
+    let device = rig.open("xbd0h1", Access::READ);
+    rig.settle();
+    let polls = Bell::new();
+    rig.geom.set_waker(&polls.1);
+    let completions = Completions::with_capacity(2);
+    let data = Buffer::zeroed(8192);
+    device.submit(read(0, &data), 1, &completions);
+    assert_eq!(completions.pop(), Some((1, Ok(()))));
+    assert_eq!(data.to_vec(), media[512..][..8192]);
+    fake.hold.set(true);
+    device.submit(read(0, &Buffer::zeroed(8192)), 2, &completions);
+    assert_eq!(polls.0.count(), 0, "nothing is left for a poll");
+    fake.finish_all();
+    assert_eq!(polls.0.count(), 1, "once for both pieces");
+    assert_eq!(completions.pop(), None);
+    rig.geom.poll(rig.now.get());
+    assert_eq!(completions.pop(), Some((2, Ok(()))));
+    assert_eq!(polls.0.count(), 0);
+}
+
+#[test]
+fn a_submission_inside_a_drivers_call_is_sent_when_that_returns() {
+    let rig = Rig::new();
+    let (fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = Rc::new(rig.open("xbd0", Access::READ));
+    rig.settle();
+    let completions = Completions::with_capacity(2);
+    let hook = {
+        let (device, completions) = (device.clone(), completions.clone());
+        move || device.submit(read(SECTOR, &Buffer::zeroed(512)), 2, &completions)
+    };
+    *fake.on_strategy.borrow_mut() = Some(Box::new(hook));
+    device.submit(read(0, &Buffer::zeroed(512)), 1, &completions);
+    assert_eq!(completions.pop(), Some((1, Ok(()))));
+    assert_eq!(completions.pop(), Some((2, Ok(()))));
+    rig.check();
+}
+
+#[test]
+fn a_submission_whose_data_does_not_fit_its_length_is_refused() {
+    let rig = Rig::new();
+    let (_fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ_WRITE);
+    let completions = Completions::with_capacity(4);
+    let data = Buffer::zeroed(1024);
+    let commands = [
+        Command::Read,
+        Command::Write,
+        Command::Delete,
+        Command::Erase,
+    ];
+    for command in commands {
+        let order = Order {
+            command,
+            length: 512,
+            ..read(0, &data)
+        };
+        device.submit(order, 9, &completions);
+        assert_eq!(
+            completions.pop(),
+            Some((9, Err(Errno::Invalid))),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_refused_has_ended_at_once() {
     let rig = Rig::new();
     let (_fake, _handle) = rig.settled_disk(0, pattern(64));
