@@ -78,6 +78,11 @@ impl<H: Hypervisor> Course<H> {
     fn is_live(&self) -> bool {
         self.link.is_some() && self.frontend.state() == XenbusState::Connected
     }
+
+    /// Whether the disk takes new requests.
+    fn is_open(&self) -> bool {
+        self.is_live() && self.link.as_ref().is_some_and(|link| link.door.is_open())
+    }
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -114,11 +119,29 @@ impl<H: Hypervisor> Device<H> {
                     let text = format_args!("{failure}; the disk goes on");
                     self.pv.log.limited(Level::Warn, &self.identity.name, text);
                 }
+                Err(failure) if failure.is_loss() && course.is_open() => {
+                    self.go_on(course, &failure).await?;
+                }
+                Err(failure) if failure.is_loss() => return Err(failure),
                 Err(Failure::Store(error)) => return Err(Failure::Store(error)),
                 Err(failure) => self.fail(course, &failure).await?,
             }
         }
         Ok(())
+    }
+
+    /// Serves requests without the store: nothing is heard of the backend or of the toolstack any
+    /// more, but nothing of that is needed for I/O.
+    async fn go_on(&self, course: &mut Course<H>, loss: &Failure) -> Result<(), Failure> {
+        exec::warn!(
+            self.pv.log,
+            &self.identity.name,
+            "{loss}; the disk goes on, and cannot be taken away or resized"
+        );
+        match self.beside(&mut course.link, self.wait_for_removal()).await {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail(course, &failure).await,
+        }
     }
 
     /// Looks at both states and does what follows from them.
