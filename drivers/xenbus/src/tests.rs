@@ -2,6 +2,7 @@
 //! The client against a whole xenstored, and the devices, are tested in `tools/sim`.
 
 mod back_states;
+mod backends;
 mod daemon;
 mod random;
 mod requests;

@@ -158,6 +158,25 @@ fn a_device_that_is_made_anew_at_once_is_announced_when_its_driver_lets_go() {
 }
 
 #[test]
+fn what_is_let_go_of_while_its_successor_waits_to_be_announced_was_the_one_before() {
+    let setting = DriverDomain::new(14);
+    setting.attach(2, 51728);
+    let (bus, first) = setting.events(setting.bus());
+    assert_eq!(first, [added(2, 51728)]);
+    setting.remove(2, 51728);
+    let (mut bus, gone) = setting.events(bus);
+    assert_eq!(gone, [removed(2, 51728)]);
+    setting.attach(2, 51712);
+    setting.attach(2, 51728);
+    let bus = setting.ask(async move |_| {
+        assert_eq!(bus.next().await, Ok(added(2, 51712)));
+        bus
+    });
+    bus.release().release(TWO, 51728);
+    assert_eq!(setting.events(bus).1, [added(2, 51728)]);
+}
+
+#[test]
 fn a_backend_is_told_of_its_own_two_ends_only() {
     let setting = DriverDomain::new(7);
     let devices = [(2, 51712), (2, 51728), (3, 51712)];
@@ -198,6 +217,30 @@ fn a_backend_is_told_of_its_own_two_ends_only() {
 }
 
 #[test]
+fn x04_when_more_changes_than_is_kept_apart_each_backend_is_told() {
+    let setting = DriverDomain::new(15);
+    for devid in 0..100 {
+        setting.attach(2, devid);
+    }
+    setting.attach(3, 0);
+    let (bus, _) = setting.events(setting.bus());
+    let routes = bus.routes();
+    let devices = [(2, 0), (2, 99), (3, 0)];
+    let looks = devices.map(|(guest, devid)| looks(&setting, &routes, guest, devid));
+    setting.run_for(SECOND);
+    let told = || looks.each_ref().map(|looks| looks.replace(0));
+    assert_eq!(told(), [1, 1, 1]);
+    for devid in 0..100 {
+        setting.set_frontend(2, devid, "3");
+    }
+    // All of it comes while the bus is busy elsewhere.
+    setting.run_for(SECOND);
+    assert_eq!(told(), [0, 0, 0]);
+    let (_bus, events) = setting.events(bus);
+    assert_eq!((told(), events.len()), ([1, 1, 0], 0));
+}
+
+#[test]
 fn x06_two_hundred_frontends_are_served_with_the_default_quota_of_watches() {
     let setting = DriverDomain::new(8);
     let control = setting.ask(async |store| store.watch("control/shutdown").await.unwrap());
@@ -221,12 +264,18 @@ fn x06_two_hundred_frontends_are_served_with_the_default_quota_of_watches() {
     let looks = last.replace(0);
     assert!((10..=12).contains(&looks), "{looks}");
     // What is heard of any other makes it look at once, too.
+    setting.run_for(SECOND / 2);
+    last.set(0);
     setting.set_frontend(2, 51712, "3");
     setting.run_for(Duration::from_millis(10));
     assert_eq!((first.replace(0), last.replace(0)), (1, 1));
     // Those with a watch leave: then the others get theirs, and look no longer by themselves.
     for guest in 3..100 {
         setting.remove(guest, 51712);
+        // A few at a time, so that the bus hears of each.
+        if guest % 10 == 0 {
+            setting.run_for(SECOND);
+        }
     }
     setting.run_for(5 * SECOND);
     assert_eq!(setting.store().usage(ONE).watches, 2 + 200 - 97);
@@ -302,29 +351,31 @@ fn x04_b13_a_storm_of_one_frontend_costs_the_others_nothing() {
 
 #[test]
 fn a_silent_store_is_waited_for_and_asked_again() {
-    let setting = DriverDomain::new(11);
-    let (bus, _) = setting.events(setting.bus());
-    setting.attach(2, 51712);
-    setting.run_for(Duration::from_millis(1));
-    setting.store().set_silent(true);
-    let daemon = setting.store().clone();
-    let exec = setting.guest.pv.exec.clone();
-    setting.guest.pv.exec.spawn("xenstored", async move {
-        exec.sleep(90 * SECOND).await;
-        daemon.set_silent(false);
-    });
-    let (bus, event) = setting.ask(async move |_| {
-        let mut bus = bus;
-        let event = bus.next().await;
-        (bus, event)
-    });
-    assert_eq!(event, Ok(added(2, 51712)));
-    assert_eq!(
-        setting.guest.log_lines("backend/vbd: the store does not"),
-        1
-    );
-    setting.remove(2, 51712);
-    assert_eq!(setting.events(bus).1, [removed(2, 51712)]);
+    for settled in [false, true] {
+        let setting = DriverDomain::new(11);
+        let mut bus = setting.bus();
+        if settled {
+            (bus, _) = setting.events(bus);
+        }
+        setting.attach(2, 51712);
+        setting.run_for(Duration::from_millis(1));
+        setting.store().set_silent(true);
+        let daemon = setting.store().clone();
+        let exec = setting.guest.pv.exec.clone();
+        setting.guest.pv.exec.spawn("xenstored", async move {
+            exec.sleep(90 * SECOND).await;
+            daemon.set_silent(false);
+        });
+        let (bus, event) = setting.ask(async move |_| {
+            let event = bus.next().await;
+            (bus, event)
+        });
+        assert_eq!(event, Ok(added(2, 51712)));
+        let said = setting.guest.log_lines("backend/vbd: the store does not");
+        assert_eq!(said, 1);
+        setting.remove(2, 51712);
+        assert_eq!(setting.events(bus).1, [removed(2, 51712)]);
+    }
 }
 
 #[test]
