@@ -30,6 +30,7 @@
 //! - [`machine`]: a domain composed as the image is, with its console
 //! - [`life`]: one random life from its seed
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
+//! - [`driver_domain`]: a domain that serves devices, and its toolstack
 //! - [`scene`]: a good disk beside one whose backend lies
 #![forbid(unsafe_code)]
 
@@ -37,6 +38,7 @@ pub mod blkback;
 pub mod consoled;
 pub mod dom;
 pub mod domain;
+pub mod driver_domain;
 pub mod events;
 pub mod fault;
 pub mod frame;
@@ -57,6 +59,7 @@ pub use blkback::{Blkback, BlkbackConfig, Disk, Malice, Served, Tamper};
 pub use consoled::Consoled;
 pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
+pub use driver_domain::DriverDomain;
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
 pub use guest::Guest;
