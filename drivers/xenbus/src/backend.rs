@@ -21,8 +21,9 @@ use crate::store::Store;
 const POLL: Duration = Duration::from_secs(1);
 /// How long the own directory stays after its last state, so that the toolstack reads that: libxl
 /// takes a directory that vanishes while it waits for Closed for an error
-/// (`devstate_callback` in libxl_event.c). Afterwards it waits 10 s for the directory to vanish.
-const LINGER: Duration = Duration::from_secs(2);
+/// (`devstate_callback` in libxl_event.c). It reads as soon as xenstored tells it, and all of a
+/// detach waits for this. Afterwards it waits 10 s for the directory to vanish.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// The nodes of one export, at `backend/KIND/DOMAIN/DEVICE`.
 ///
@@ -260,7 +261,7 @@ impl Backend {
         }
     }
 
-    /// Removes the own directory, and what was reported of the device. First it waits 2 s for the
+    /// Removes the own directory, and what was reported of the device. First it waits 0.3 s for the
     /// toolstack to read the last state. A directory that is gone already is no error.
     ///
     /// The directories above are the toolstack's; they stay.

@@ -155,9 +155,9 @@ fn s59_a_frontend_s_domain_that_vanishes_without_a_word_is_noticed() {
     setting
         .store()
         .remove(&DriverDomain::vbd(2, 51712).frontend_path());
-    setting.run_for(SECOND);
+    setting.run_for(SECOND / 5);
     assert_eq!(state(&setting).as_deref(), Some("6"));
-    setting.run_for(2 * SECOND);
+    setting.run_for(SECOND);
     assert!(!setting.store().exists(&own));
 }
 
