@@ -90,6 +90,36 @@ impl DiskBio {
         self.token.request
     }
 
+    /// Cuts the first `length` bytes off: they are a request of their own, and this is the rest.
+    /// For a driver whose device turns out to take less than its `max_io`. Each part is to be
+    /// completed; for GEOM the whole ends once, after the last of them, with the first error of
+    /// any.
+    ///
+    /// `length` is a multiple of the disk's sector size. `None` if it leaves nothing on either
+    /// side.
+    pub fn cut(&mut self, length: u64) -> Option<Self> {
+        let at = usize::try_from(length).ok()?;
+        if length == 0 || length >= self.length {
+            return None;
+        }
+        let (front, rest) = if self.data.is_empty() {
+            (self.data.clone(), self.data.clone())
+        } else {
+            let front = self.data.part(0..at).ok()?;
+            (front, self.data.part(at..self.data.len()).ok()?)
+        };
+        let front = Self {
+            length,
+            data: front,
+            token: self.token.share(),
+            ..*self
+        };
+        self.offset += length;
+        self.length -= length;
+        self.data = rest;
+        Some(front)
+    }
+
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
     /// [`Disk::strategy`](crate::disk::Disk::strategy); it never calls back and never allocates.
     pub fn complete(mut self, result: Result<(), Errno>) {
@@ -112,19 +142,74 @@ pub(crate) struct Piece {
     pub(crate) ordered: bool,
 }
 
-/// The right, and the duty, to complete one piece.
+/// The right, and the duty, to complete one piece, or one part of it.
 pub(crate) struct Token {
-    pub(crate) disk: DiskId,
-    pub(crate) request: RequestId,
-    pub(crate) length: u64,
-    pub(crate) inbox: Rc<Inbox>,
-    pub(crate) delivered: bool,
+    disk: DiskId,
+    request: RequestId,
+    /// Of the whole piece.
+    length: u64,
+    inbox: Rc<Inbox>,
+    delivered: bool,
+    /// There once the driver has cut the piece.
+    parts: Option<Rc<Parts>>,
+}
+
+/// What is known of a piece that its driver has cut.
+struct Parts {
+    outstanding: Cell<usize>,
+    result: Cell<Result<(), Errno>>,
+    dropped: Cell<bool>,
+}
+
+impl Parts {
+    /// Notes the end of a part; says how the piece ended if it was the last.
+    fn end(&self, result: Result<(), Errno>, dropped: bool) -> Option<(Result<(), Errno>, bool)> {
+        self.outstanding.set(self.outstanding.get() - 1);
+        self.result.set(self.result.get().and(result));
+        self.dropped.set(self.dropped.get() || dropped);
+        (self.outstanding.get() == 0).then(|| (self.result.get(), self.dropped.get()))
+    }
 }
 
 impl Token {
+    /// A token for a piece of `length` bytes, for which `inbox` has room.
+    pub(crate) fn new(disk: DiskId, request: RequestId, length: u64, inbox: Rc<Inbox>) -> Self {
+        Self {
+            disk,
+            request,
+            length,
+            inbox,
+            delivered: false,
+            parts: None,
+        }
+    }
+
+    /// A token for one more part of the same piece.
+    fn share(&mut self) -> Self {
+        let parts = self.parts.get_or_insert_with(|| {
+            Rc::new(Parts {
+                outstanding: Cell::new(1),
+                result: Cell::new(Ok(())),
+                dropped: Cell::new(false),
+            })
+        });
+        parts.outstanding.set(parts.outstanding.get() + 1);
+        let parts = Some(parts.clone());
+        let mut part = Self::new(self.disk, self.request, self.length, self.inbox.clone());
+        part.parts = parts;
+        part
+    }
+
     fn deliver(&mut self, result: Result<(), Errno>, dropped: bool) {
         if !self.delivered {
             self.delivered = true;
+            let ended = match &self.parts {
+                None => Some((result, dropped)),
+                Some(parts) => parts.end(result, dropped),
+            };
+            let Some((result, dropped)) = ended else {
+                return;
+            };
             self.inbox.push(Completion {
                 disk: self.disk,
                 request: self.request,

@@ -23,7 +23,7 @@ use xenbus::{BackendWatch, Frontend, StoreError};
 
 use crate::failure::Failure;
 use crate::keys::{late_offers, medium, offers};
-use crate::late::count_late;
+use crate::late::Late;
 use crate::link::{Identity, Link};
 use crate::signals::Signals;
 
@@ -78,6 +78,11 @@ impl<H: Hypervisor> Course<H> {
     fn is_live(&self) -> bool {
         self.link.is_some() && self.frontend.state() == XenbusState::Connected
     }
+
+    /// Whether the disk takes new requests.
+    fn is_open(&self) -> bool {
+        self.is_live() && self.link.as_ref().is_some_and(|link| link.door.is_open())
+    }
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -85,7 +90,7 @@ impl<H: Hypervisor> Device<H> {
     pub(crate) async fn run(&self, store: &xenbus::Store) {
         if let Some(mut course) = self.opened(store).await {
             let end = self.follow(&mut course).await;
-            self.leave(&mut course);
+            Self::leave(&mut course);
             self.signals.settle();
             if let Err(failure) = end
                 && !failure.is_removal()
@@ -114,11 +119,29 @@ impl<H: Hypervisor> Device<H> {
                     let text = format_args!("{failure}; the disk goes on");
                     self.pv.log.limited(Level::Warn, &self.identity.name, text);
                 }
+                Err(failure) if failure.is_loss() && course.is_open() => {
+                    self.go_on(course, &failure).await?;
+                }
+                Err(failure) if failure.is_loss() => return Err(failure),
                 Err(Failure::Store(error)) => return Err(Failure::Store(error)),
                 Err(failure) => self.fail(course, &failure).await?,
             }
         }
         Ok(())
+    }
+
+    /// Serves requests without the store: nothing is heard of the backend or of the toolstack any
+    /// more, but nothing of that is needed for I/O.
+    async fn go_on(&self, course: &mut Course<H>, loss: &Failure) -> Result<(), Failure> {
+        exec::warn!(
+            self.pv.log,
+            &self.identity.name,
+            "{loss}; the disk goes on, and cannot be taken away or resized"
+        );
+        match self.beside(&mut course.link, self.wait_for_removal()).await {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail(course, &failure).await,
+        }
     }
 
     /// Looks at both states and does what follows from them.
@@ -292,12 +315,14 @@ impl<H: Hypervisor> Device<H> {
                 let withdrawn = course.frontend.withdraw(&keys).await;
                 withdrawn.map_err(Failure::Store)?;
             }
+            let late = Late::start(&self.pv, &self.identity.name, self.late_answers.clone());
             let (link, keys) = Link::new(
                 &self.pv,
                 &course.frontend,
                 &self.identity,
                 features,
                 trusted,
+                late,
             )?;
             let published = course.frontend.publish(&keys, XenbusState::Initialised);
             match published.await {
@@ -360,7 +385,7 @@ impl<H: Hypervisor> Device<H> {
 
     /// Lets go of the connection and says so.
     async fn close(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        self.leave(course);
+        Self::leave(course);
         course.deadline = None;
         if self.signals.removed.get() {
             return Ok(());
@@ -415,7 +440,7 @@ impl<H: Hypervisor> Device<H> {
     /// Ends the device for good, until the toolstack makes it anew.
     async fn fail(&self, course: &mut Course<H>, failure: &Failure) -> Result<(), Failure> {
         course.failed = true;
-        self.leave(course);
+        Self::leave(course);
         course
             .frontend
             .fatal(&self.identity.name, &failure.to_string())
@@ -426,14 +451,9 @@ impl<H: Hypervisor> Device<H> {
     }
 
     /// Fails what is outstanding, gives GEOM's disk up and lets go of ring and port.
-    fn leave(&self, course: &mut Course<H>) {
+    fn leave(course: &mut Course<H>) {
         if let Some(link) = course.link.take() {
-            let remnant = link.leave();
-            let (pv, count) = (self.pv.clone(), self.late_answers.clone());
-            let name = self.identity.name.clone();
-            self.pv
-                .exec
-                .spawn("late answers", count_late(pv, remnant, count, name));
+            link.leave();
         }
     }
 }

@@ -18,9 +18,10 @@ use xenbus::Frontend;
 use crate::disk::{Door, Vbd};
 use crate::failure::Failure;
 use crate::feature::Features;
+use crate::late::Late;
 use crate::medium::Medium;
 use crate::pool::{Pool, granted_page};
-use crate::queue::{Queue, Remnant};
+use crate::queue::Queue;
 
 /// A request costs up to 64 pages of data, so the pool of a disk is bounded by a share of the
 /// domain's memory.
@@ -33,6 +34,7 @@ pub(crate) struct Link<H: Hypervisor> {
     pub(crate) door: Rc<Door>,
     /// From Connected on, and only if there is a medium.
     disk: Option<(DiskHandle, Medium)>,
+    late: Late<H>,
 }
 
 /// Nodes to be published, by key.
@@ -67,6 +69,7 @@ impl<H: Hypervisor> Link<H> {
         identity: &Identity,
         features: Features,
         trusted: bool,
+        late: Late<H>,
     ) -> Result<(Self, Keys), Failure> {
         let peer = frontend.backend_domain();
         let pages: Vec<_> = (0..1usize << features.ring_order)
@@ -105,6 +108,7 @@ impl<H: Hypervisor> Link<H> {
                 queue,
                 door: Rc::default(),
                 disk: None,
+                late,
             },
             keys,
         ))
@@ -227,10 +231,10 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Fails what has no answer and lets go of everything; the pages that the backend still maps
-    /// are parked.
-    pub(crate) fn leave(mut self) -> Remnant<H> {
+    /// are parked. Allocates nothing.
+    pub(crate) fn leave(mut self) {
         self.refuse();
-        self.queue.abandon(Errno::NoDevice)
+        self.late.look_at(self.queue.abandon(Errno::NoDevice));
     }
 }
 
@@ -253,3 +257,6 @@ const RING_REFS: [&str; 16] = [
     "ring-ref14",
     "ring-ref15",
 ];
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! Requests on their way to the backend, and the answers.
 //!
-//! A bio becomes exactly one request: GEOM cuts requests to what one can carry. What is known of a
-//! request stands in a private slot; the backend's answer names a slot, and is believed only if
-//! that slot waits for exactly this answer.
+//! A bio becomes exactly one request: GEOM cuts requests to what one can carry, and when that has
+//! become less meanwhile, the bio is cut here. What is known of a request stands in a private slot;
+//! the backend's answer names a slot, and is believed only if that slot waits for exactly this
+//! answer.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -132,7 +133,12 @@ impl<H: Hypervisor> Queue<H> {
     /// be told. What finds no room stays, in order: an answer makes room.
     pub(crate) fn start(&mut self, waiting: &mut VecDeque<DiskBio>) -> bool {
         let mut pushed = false;
-        while let Some(bio) = waiting.pop_front() {
+        let most = (self.features.segments * PAGE_SIZE) as u64;
+        while let Some(mut bio) = waiting.pop_front() {
+            if let Some(front) = bio.cut(most) {
+                waiting.push_front(bio);
+                bio = front;
+            }
             let Some(operation) = self.operation(bio.command) else {
                 bio.complete(Err(Errno::NotSupported));
                 continue;
@@ -162,11 +168,6 @@ impl<H: Hypervisor> Queue<H> {
     fn push(&mut self, operation: u8, bio: DiskBio) -> Result<(), DiskBio> {
         let count = bio.data.len().div_ceil(PAGE_SIZE);
         let indirect = count > MAX_SEGMENTS_PER_REQUEST;
-        if count > self.features.segments {
-            // Only possible between a withdrawn feature and GEOM's learning of it.
-            bio.complete(Err(Errno::Io));
-            return Ok(());
-        }
         let Some(&index) = self.free.last() else {
             return Err(bio);
         };
@@ -202,8 +203,8 @@ impl<H: Hypervisor> Queue<H> {
         Ok(())
     }
 
-    /// Takes every answer there is. A flush that the backend turned out not to know goes back to
-    /// the front of `waiting` if there is another way to ask for it.
+    /// Takes every answer there is. What the backend turned out not to know goes back to the front
+    /// of `waiting` if there is another way to ask for it.
     ///
     /// # Errors
     /// The first thing the backend may not do; the queue is of no more use then.
@@ -270,7 +271,8 @@ impl<H: Hypervisor> Queue<H> {
         Ok(false)
     }
 
-    /// The backend does not know an operation after all (EOPNOTSUPP): it is not asked again.
+    /// The backend does not know an operation after all (EOPNOTSUPP): it is not asked again. Says
+    /// whether that changes what the disk can do.
     fn withdraw(
         &mut self,
         asked: u8,
@@ -278,16 +280,26 @@ impl<H: Hypervisor> Queue<H> {
         bio: DiskBio,
         waiting: &mut VecDeque<DiskBio>,
     ) -> bool {
-        match asked {
-            OP_FLUSH_DISKCACHE => self.features.flush = false,
-            OP_WRITE_BARRIER => self.features.barrier = false,
-            _ if was_indirect => self.features.segments = MAX_SEGMENTS_PER_REQUEST,
+        let another_way = match asked {
+            OP_FLUSH_DISKCACHE => {
+                self.features.flush = false;
+                self.features.barrier
+            }
+            OP_WRITE_BARRIER => {
+                self.features.barrier = false;
+                false
+            }
+            // In direct requests.
+            _ if was_indirect => {
+                self.features.segments = MAX_SEGMENTS_PER_REQUEST;
+                true
+            }
             _ => {
                 bio.complete(Err(Errno::NotSupported));
                 return false;
             }
-        }
-        if asked == OP_FLUSH_DISKCACHE && self.features.barrier {
+        };
+        if another_way {
             waiting.push_front(bio);
         } else {
             bio.complete(Err(Errno::NotSupported));

@@ -65,15 +65,7 @@ impl Mesh {
                 }
                 Head::Send(door, piece, request) => {
                     self.inbox.reserve();
-                    let length = piece.length;
-                    let inbox = self.inbox.clone();
-                    let token = Token {
-                        disk,
-                        request,
-                        length,
-                        inbox,
-                        delivered: false,
-                    };
+                    let token = Token::new(disk, request, piece.length, self.inbox.clone());
                     door.strategy(DiskBio::new(piece, token));
                 }
             }

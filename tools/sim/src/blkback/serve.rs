@@ -204,7 +204,8 @@ impl Backend {
             DISCARD => config.discard,
             _ => panic!("blkback: unknown operation in {request:?}"),
         };
-        if !offered {
+        let indirect = matches!(request.segments, Segments::Indirect(..));
+        if !offered || (indirect && self.only_says_indirect()) {
             return Err(EOPNOTSUPP);
         }
         if request.operation != READ && request.operation != FLUSH && config.read_only {
@@ -246,6 +247,13 @@ impl Backend {
             return Err(ERROR);
         }
         Ok(pieces)
+    }
+
+    /// Whether indirect requests are offered and not known.
+    fn only_says_indirect(&self) -> bool {
+        let mut keys = self.config.malice.keys.iter();
+        self.config.indirect_segments.is_none()
+            && keys.any(|(key, _)| key == "feature-max-indirect-segments")
     }
 
     fn map(&self, xen: &Xen, entry: GrantRef, access: Access) -> Result<Memory, i16> {
