@@ -10,6 +10,7 @@
 //! - `keys`: the backend's nodes, read
 //! - `link`: a connection: ring, port, and the disk made of it
 //! - `queue`: requests on their way to the backend, and the answers
+//! - `slot`: one such request, and the way of its data
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
 //! - `signals`: what the bus and a device's task tell each other
@@ -32,6 +33,7 @@ mod medium;
 mod pool;
 mod queue;
 mod signals;
+mod slot;
 pub mod unit;
 pub mod vdev;
 
