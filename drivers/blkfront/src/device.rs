@@ -301,6 +301,8 @@ impl<H: Hypervisor> Device<H> {
 
     /// Tells the backend where the ring is.
     async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        // A backend that kept pages mapped may have let go of them a moment ago.
+        self.pv.grants.sweep();
         let parked = self.pv.grants.usage().parked;
         if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
             return Err(Failure::Parked(parked));

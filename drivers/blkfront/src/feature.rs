@@ -14,6 +14,7 @@ const MOST_INDIRECT_SEGMENTS: u64 = 64;
 pub(crate) struct LateOffers {
     pub(crate) flush_cache: Option<u64>,
     pub(crate) barrier: Option<u64>,
+    pub(crate) persistent: Option<u64>,
 }
 
 /// The numbers in the backend's directory before it connects; `None` where there is none or where
@@ -37,15 +38,18 @@ pub(crate) struct Features {
     pub(crate) flush: bool,
     /// `BLKIF_OP_WRITE_BARRIER` is understood.
     pub(crate) barrier: bool,
+    /// The backend keeps the pages of requests mapped. They stay granted in any case, so this
+    /// changes nothing here.
+    pub(crate) persistent: bool,
 }
 
 impl LateOffers {
     /// `features`, and what this adds to them.
     pub(crate) fn add_to(self, features: Features) -> Features {
-        let (flush, barrier) = (self.flush_cache == Some(1), self.barrier == Some(1));
         Features {
-            flush,
-            barrier,
+            flush: self.flush_cache == Some(1),
+            barrier: self.barrier == Some(1),
+            persistent: self.persistent == Some(1),
             ..features
         }
     }
@@ -59,6 +63,7 @@ impl Offers {
             segments: self.segments(),
             flush: false,
             barrier: false,
+            persistent: false,
         }
     }
 

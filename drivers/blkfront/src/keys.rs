@@ -20,6 +20,7 @@ pub(crate) async fn late_offers(frontend: &Frontend) -> Result<LateOffers, Failu
     Ok(LateOffers {
         flush_cache: claim(frontend, "feature-flush-cache").await?,
         barrier: claim(frontend, "feature-barrier").await?,
+        persistent: claim(frontend, "feature-persistent").await?,
     })
 }
 

@@ -94,6 +94,7 @@ impl<H: Hypervisor> Link<H> {
             .map_err(Failure::Port)?;
         keys.push(("event-channel", channel.port().to_string()));
         keys.push(("protocol", String::from("x86_64-abi")));
+        keys.push(("feature-persistent", String::from("1")));
 
         let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
         let least = features.segments + 1;
@@ -186,7 +187,7 @@ impl<H: Hypervisor> Link<H> {
         info!(
             pv.log,
             &identity.name,
-            "vbd {}: {} bytes, {}-byte sectors{}, ring of {} pages, {} segments a request{}",
+            "vbd {}: {} bytes, {}-byte sectors{}, ring of {} pages, {} segments a request{}{}",
             identity.number,
             medium.size,
             medium.sector_size,
@@ -197,6 +198,11 @@ impl<H: Hypervisor> Link<H> {
                 ", flush"
             } else {
                 ", no flush"
+            },
+            if features.persistent {
+                ", persistent grants"
+            } else {
+                ""
             },
         );
         Ok(disk)

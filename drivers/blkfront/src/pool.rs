@@ -1,7 +1,11 @@
 //! Pages that stay granted to the backend, and that all data passes through.
 //!
 //! The backend only ever sees pages of this pool: what it writes after an answer cannot change what
-//! a reader was given, and nothing but this disk's data is ever shown to it.
+//! a reader was given, and nothing but this disk's data is ever shown to it. So it may keep them
+//! mapped for as long as it likes, whether it says so (persistent grants) or not.
+//!
+//! The page that came back last is taken first, so few pages are in use while few requests are, and
+//! a backend that keeps a limited number mapped seldom maps another.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

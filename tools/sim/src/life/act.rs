@@ -261,6 +261,7 @@ fn random_config(rng: &Rng) -> BlkbackConfig {
         barrier: rng.one_in(2),
         discard: rng.one_in(2),
         indirect_segments: rng.one_in(2).then_some(256),
+        persistent: rng.one_in(2).then_some(64),
         ring_order: rng.one_in(2).then_some(order),
         ring_pages: None,
         latency: Duration::from_micros(1 + rng.below(2000)),
