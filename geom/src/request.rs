@@ -55,11 +55,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The next piece of at most `max_io` bytes, cut at whole sectors. The caller has seen that
+    /// The next piece of at most `longest` bytes, cut at whole sectors. The caller has seen that
     /// not everything is issued.
-    pub(crate) fn cut(&mut self, max_io: u64, sector_size: u32) -> Piece {
+    pub(crate) fn cut(&mut self, longest: u64, sector_size: u32) -> Piece {
         let sector = u64::from(sector_size);
-        let longest = (max_io / sector).max(1) * sector;
+        let longest = (longest / sector).max(1) * sector;
         let length = (self.length - self.issued).min(longest);
         let data = self.part(self.issued, length);
         let offset = self.offset + self.issued;

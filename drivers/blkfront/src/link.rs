@@ -53,6 +53,7 @@ pub(crate) struct Identity {
 fn limits(features: Features) -> DiskLimits {
     DiskLimits {
         max_io: (features.segments * PAGE_SIZE) as u64,
+        max_delete: 0,
         can_delete: false,
         can_flush: features.flush || features.barrier,
         can_erase: false,

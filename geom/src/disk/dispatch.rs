@@ -204,7 +204,8 @@ impl Graph {
             None if request.ordered => disk.barrier = Some(first),
             _ => {}
         }
-        let piece = request.cut(disk.params.limits.max_io, disk.params.sector_size);
+        let longest = disk.params.limits.longest(request.command);
+        let piece = request.cut(longest, disk.params.sector_size);
         if request.issued_all {
             disk.queue.pop_front();
         }
