@@ -6,7 +6,7 @@
 //! - [`bus`]: [`Blkfront`], all vbds of the domain
 //! - [`mod@unit`], [`vdev`]: which name a device gets
 //! - `device`: one vbd from its appearance to its removal
-//! - `feature`, `medium`: what a backend offers and says of its disk, checked; pure
+//! - `feature`, `discard`, `medium`: what a backend offers and says of its disk, checked; pure
 //! - `keys`: the backend's nodes, read
 //! - `link`: a connection: ring, port, and the disk made of it
 //! - `queue`: requests on their way to the backend, and the answers
@@ -23,6 +23,7 @@ extern crate alloc;
 
 pub mod bus;
 mod device;
+mod discard;
 mod disk;
 mod failure;
 mod feature;

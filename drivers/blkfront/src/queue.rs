@@ -19,10 +19,11 @@ use hv::{Hypervisor, PAGE_SIZE};
 use pv::Granted;
 use ring::{FrontRing, Pages, PeerFault};
 use xen_abi::io::blkif::{
-    MAX_SEGMENTS_PER_REQUEST, OP_FLUSH_DISKCACHE, OP_READ, OP_WRITE, OP_WRITE_BARRIER,
+    MAX_SEGMENTS_PER_REQUEST, OP_DISCARD, OP_FLUSH_DISKCACHE, OP_READ, OP_WRITE, OP_WRITE_BARRIER,
     REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP, RSP_OKAY, Response, Segment,
 };
 
+use crate::discard::Discard;
 use crate::feature::Features;
 use crate::pool::Pool;
 use crate::slot::Slot;
@@ -131,13 +132,18 @@ impl<H: Hypervisor> Queue<H> {
     pub(crate) fn start(&mut self, waiting: &mut VecDeque<DiskBio>) -> bool {
         let most = (self.features.segments * PAGE_SIZE) as u64;
         while let Some(mut bio) = waiting.pop_front() {
-            if let Some(front) = bio.cut(most) {
+            if !bio.data.is_empty()
+                && let Some(front) = bio.cut(most)
+            {
                 waiting.push_front(bio);
                 bio = front;
             }
-            let Some(operation) = self.operation(bio.command) else {
-                bio.complete(Err(Errno::NotSupported));
-                continue;
+            let operation = match self.operation(&mut bio) {
+                Ok(operation) => operation,
+                Err(result) => {
+                    bio.complete(result);
+                    continue;
+                }
             };
             if let Err(bio) = self.prepare(operation, bio) {
                 waiting.push_front(bio);
@@ -147,13 +153,32 @@ impl<H: Hypervisor> Queue<H> {
         self.send()
     }
 
-    fn operation(&self, command: Command) -> Option<u8> {
-        match command {
-            Command::Read => Some(OP_READ),
-            Command::Write => Some(OP_WRITE),
-            Command::Flush if self.features.flush => Some(OP_FLUSH_DISKCACHE),
-            Command::Flush if self.features.barrier => Some(OP_WRITE_BARRIER),
-            Command::Flush | Command::Delete | Command::Erase => None,
+    /// What the backend is to be asked to do for `bio`, which is cut to where it may be done; or
+    /// what comes of it without asking.
+    fn operation(&self, bio: &mut DiskBio) -> Result<u8, Result<(), Errno>> {
+        match (bio.command, self.features.discard) {
+            (Command::Read, _) => Ok(OP_READ),
+            (Command::Write, _) => Ok(OP_WRITE),
+            (Command::Flush, _) if self.features.flush => Ok(OP_FLUSH_DISKCACHE),
+            (Command::Flush, _) if self.features.barrier => Ok(OP_WRITE_BARRIER),
+            (Command::Delete, Some(discard)) => {
+                let ahead = discard.gap(bio.offset);
+                if ahead >= bio.length {
+                    // No extent begins in it, and it was only a hint.
+                    return Err(Ok(()));
+                }
+                bio.offset += ahead;
+                bio.length -= ahead;
+                Ok(OP_DISCARD)
+            }
+            (Command::Erase, Some(discard)) if discard.secure => {
+                if discard.gap(bio.offset) == 0 {
+                    Ok(OP_DISCARD)
+                } else {
+                    Err(Err(Errno::Invalid))
+                }
+            }
+            _ => Err(Err(Errno::NotSupported)),
         }
     }
 
@@ -313,6 +338,16 @@ impl<H: Hypervisor> Queue<H> {
             }
             OP_WRITE_BARRIER => {
                 self.features.barrier = false;
+                false
+            }
+            OP_DISCARD => {
+                self.features.discard = match (bio.command, self.features.discard) {
+                    (Command::Erase, Some(discard)) => Some(Discard {
+                        secure: false,
+                        ..discard
+                    }),
+                    _ => None,
+                };
                 false
             }
             // In direct requests.

@@ -3,12 +3,12 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use geom::disk::DiskBio;
+use geom::disk::{Command, DiskBio};
 use geom::{Buffer, Memory};
 use hv::{Hypervisor, PAGE_SIZE, SharedMem};
 use xen_abi::io::blkif::{
-    Direct, MAX_INDIRECT_PAGES_PER_REQUEST, MAX_SEGMENTS_PER_REQUEST, OP_INDIRECT, OP_READ,
-    OP_WRITE, Request, Response, SECTOR_SIZE, SEGMENT_SIZE, Segment,
+    DISCARD_SECURE, Direct, MAX_INDIRECT_PAGES_PER_REQUEST, MAX_SEGMENTS_PER_REQUEST, OP_DISCARD,
+    OP_INDIRECT, OP_READ, OP_WRITE, Request, Response, SECTOR_SIZE, SEGMENT_SIZE, Segment,
 };
 
 use crate::pool::{Pool, PoolPage};
@@ -97,8 +97,18 @@ impl<H: Hypervisor> Slot<H> {
         bio: &DiskBio,
         segments: &mut Vec<Segment>,
     ) -> Request {
-        self.describe(bio.data.len(), segments);
         let (operation, id, sector) = (self.operation, self.id, bio.offset / SECTOR_SIZE);
+        if operation == OP_DISCARD {
+            let secure = bio.command == Command::Erase;
+            return Request::Discard {
+                flag: if secure { DISCARD_SECURE } else { 0 },
+                handle,
+                id,
+                sector,
+                sectors: bio.length / SECTOR_SIZE,
+            };
+        }
+        self.describe(bio.data.len(), segments);
         if let Some(direct) = Direct::new(operation, handle, id, sector, segments) {
             return Request::Direct(direct);
         }

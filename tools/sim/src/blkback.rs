@@ -43,6 +43,12 @@ pub struct BlkbackConfig {
     pub barrier: bool,
     /// Offer and do discards.
     pub discard: bool,
+    /// Offer and do secure ones.
+    pub secure_discard: bool,
+    /// What discards must start at a multiple of, in bytes: the sector size if `None`.
+    pub discard_granularity: Option<u32>,
+    /// Where the first such multiple is counted from, in bytes.
+    pub discard_alignment: u32,
     /// The most segments of an indirect request; none are taken when `None`.
     pub indirect_segments: Option<u32>,
     /// The most pages of requests that stay mapped; persistent grants are not offered when `None`.
@@ -57,6 +63,14 @@ pub struct BlkbackConfig {
     pub malice: Malice,
 }
 
+impl BlkbackConfig {
+    /// Where discards may start: at each multiple of the first, counted from the second.
+    fn extents(&self) -> (u64, u64) {
+        let granularity = self.discard_granularity.unwrap_or(self.sector_size);
+        (granularity.into(), self.discard_alignment.into())
+    }
+}
+
 impl Default for BlkbackConfig {
     /// 16 MiB with 512-byte sectors, and all that Linux's blkback offers except persistent grants:
     /// what is granted is seen best where nothing stays mapped.
@@ -69,6 +83,9 @@ impl Default for BlkbackConfig {
             flush: true,
             barrier: true,
             discard: true,
+            secure_discard: false,
+            discard_granularity: None,
+            discard_alignment: 0,
             indirect_segments: Some(256),
             persistent: None,
             ring_order: Some(4),
@@ -96,6 +113,8 @@ pub struct Served {
     pub barriers: u64,
     /// Discards done.
     pub discards: u64,
+    /// Those of them that were secure.
+    pub secure_discards: u64,
     /// Indirect requests taken.
     pub indirect: u64,
     /// Pages of requests that had to be mapped.

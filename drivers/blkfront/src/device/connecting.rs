@@ -66,7 +66,8 @@ impl<H: Hypervisor> Device<H> {
             .await
             .map_err(Failure::Store)?;
         if let Some(link) = &mut course.link {
-            link.queue.set_features(late.add_to(link.queue.features()));
+            let features = late.add_to(link.queue.features(), medium.sector_size);
+            link.queue.set_features(features);
             link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
         course.deadline = None;

@@ -88,7 +88,8 @@ impl Backend {
     fn announce(&mut self) {
         let flag = |set: bool| Some(u32::from(set).to_string());
         let config = &self.config;
-        let discard = |value: u32| config.discard.then(|| value.to_string());
+        let discard = |value: u64| config.discard.then(|| value.to_string());
+        let (granularity, alignment) = config.extents();
         let info = if config.read_only { READ_ONLY } else { 0 };
         let keys = [
             ("feature-flush-cache", flag(config.flush)),
@@ -98,8 +99,12 @@ impl Backend {
                 config.persistent.map(|_| String::from("1")),
             ),
             ("feature-discard", flag(config.discard)),
-            ("discard-granularity", discard(config.sector_size)),
-            ("discard-alignment", discard(0)),
+            ("discard-granularity", discard(granularity)),
+            ("discard-alignment", discard(alignment)),
+            (
+                "discard-secure",
+                config.secure_discard.then(|| String::from("1")),
+            ),
             ("sectors", Some(config.sectors.to_string())),
             ("info", Some(info.to_string())),
             ("sector-size", Some(config.sector_size.to_string())),

@@ -229,7 +229,7 @@ impl Backend {
             READ | WRITE => true,
             WRITE_BARRIER => config.barrier,
             FLUSH => config.flush,
-            DISCARD => config.discard,
+            DISCARD => config.discard && (config.secure_discard || !request.secure),
             _ => panic!("blkback: unknown operation in {request:?}"),
         };
         let indirect = matches!(request.segments, Segments::Indirect(..));
@@ -247,6 +247,14 @@ impl Backend {
             "blkback: {request:?} does not start at a sector of {} bytes",
             config.sector_size
         );
+        if request.operation == DISCARD {
+            let (granularity, alignment) = config.extents();
+            let start = (request.sector * 512).checked_sub(alignment);
+            assert!(
+                start.is_some_and(|start| start.is_multiple_of(granularity)),
+                "blkback: {request:?} does not start where one may"
+            );
+        }
         let mut parts = Vec::new();
         let mut sectors = 0;
         for segment in segments {
@@ -385,7 +393,10 @@ impl Backend {
             WRITE => served.writes += 1,
             WRITE_BARRIER => served.barriers += 1,
             FLUSH => served.flushes += 1,
-            _ => served.discards += 1,
+            _ => {
+                served.discards += 1;
+                served.secure_discards += u64::from(request.secure);
+            }
         }
         let mut offset = request.sector * 512;
         let mut budget = match tamper {
