@@ -54,8 +54,8 @@ pub struct DiskBio {
     pub command: Command,
     /// First byte on the disk; a multiple of its sector size. 0 for a flush.
     pub offset: u64,
-    /// Number of bytes, not more than the disk's `max_io`; a multiple of its sector size. 0 for a
-    /// flush.
+    /// Number of bytes, not more than the disk's `max_io`, or `max_delete` where it has one; a
+    /// multiple of its sector size. 0 for a flush.
     pub length: u64,
     /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
     pub data: Buffer,

@@ -49,14 +49,21 @@ pub(crate) struct Identity {
     pub(crate) number: u32,
 }
 
-/// Features cut to what GEOM is told.
-fn limits(features: Features) -> DiskLimits {
+/// Features cut to what GEOM is told of a disk with sectors of `sector_size` bytes.
+fn limits(features: Features, sector_size: u32) -> DiskLimits {
+    let granularity = features.discard.map_or(0, |discard| discard.granularity);
     DiskLimits {
         max_io: (features.segments * PAGE_SIZE) as u64,
-        can_delete: false,
+        // A request names any number of sectors.
+        max_delete: u64::MAX,
+        can_delete: features.discard.is_some(),
         can_flush: features.flush || features.barrier,
-        can_erase: false,
-        delete_granularity: 0,
+        can_erase: features.discard.is_some_and(|discard| discard.secure),
+        delete_granularity: if granularity > sector_size.into() {
+            granularity
+        } else {
+            0
+        },
     }
 }
 
@@ -94,6 +101,7 @@ impl<H: Hypervisor> Link<H> {
             .map_err(Failure::Port)?;
         keys.push(("event-channel", channel.port().to_string()));
         keys.push(("protocol", String::from("x86_64-abi")));
+        keys.push(("feature-persistent", String::from("1")));
 
         let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
         let least = features.segments + 1;
@@ -123,6 +131,8 @@ impl<H: Hypervisor> Link<H> {
         medium: Medium,
     ) -> Result<(), Failure> {
         let name = &identity.name;
+        let features = self.queue.features().with_sectors(medium.sector_size);
+        self.queue.set_features(features);
         let Some((disk, known)) = &mut self.disk else {
             if medium.size == 0 {
                 let text = format_args!("no medium: the backend has 0 sectors");
@@ -147,7 +157,8 @@ impl<H: Hypervisor> Link<H> {
         if known.sector_size == medium.sector_size {
             disk.resize(medium.size)
         } else {
-            disk.replace_media(medium.size, medium.sector_size)
+            disk.set_limits(limits(features, medium.sector_size))
+                .and_then(|()| disk.replace_media(medium.size, medium.sector_size))
         }
         .map_err(Failure::Disk)?;
         let (size, sector_size) = (medium.size, medium.sector_size);
@@ -169,7 +180,7 @@ impl<H: Hypervisor> Link<H> {
             version: DISK_VERSION,
             sector_size: medium.sector_size,
             stripe_size: u64::from(medium.physical_sector_size),
-            limits: limits(features),
+            limits: limits(features, medium.sector_size),
             read_only: medium.read_only,
             ident: format!("vbd-{}", identity.number),
             description: String::from(if medium.removable {
@@ -186,18 +197,11 @@ impl<H: Hypervisor> Link<H> {
         info!(
             pv.log,
             &identity.name,
-            "vbd {}: {} bytes, {}-byte sectors{}, ring of {} pages, {} segments a request{}",
+            "vbd {}: {} bytes, {}-byte sectors{}, {features}",
             identity.number,
             medium.size,
             medium.sector_size,
             if medium.read_only { ", read-only" } else { "" },
-            1u32 << features.ring_order,
-            features.segments,
-            if features.flush || features.barrier {
-                ", flush"
-            } else {
-                ", no flush"
-            },
         );
         Ok(disk)
     }
@@ -214,10 +218,10 @@ impl<H: Hypervisor> Link<H> {
         }
         drop(waiting);
         if answers.withdrew
-            && let Some((disk, _)) = &self.disk
+            && let Some((disk, medium)) = &self.disk
         {
             // A disk that is gone already has no use for limits.
-            let _gone = disk.set_limits(limits(self.queue.features()));
+            let _gone = disk.set_limits(limits(self.queue.features(), medium.sector_size));
         }
         Ok(answers.count)
     }
