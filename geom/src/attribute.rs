@@ -13,7 +13,7 @@ use crate::node::Kind;
 impl Mesh {
     pub(crate) fn attribute(&self, id: ProviderId, name: &str) -> Result<Attribute, Errno> {
         let graph = self.graph.borrow();
-        let provider = graph.providers.get(&id).ok_or(Errno::NoDevice)?;
+        let provider = graph.providers.get(id).ok_or(Errno::NoDevice)?;
         if let Some(errno) = provider.error {
             return Err(errno);
         }
@@ -21,7 +21,7 @@ impl Mesh {
             return Ok(answer);
         }
         let disk_id = provider.base.disk;
-        let disk = graph.disks.get(&disk_id).ok_or(Errno::NoDevice)?;
+        let disk = graph.disks.get(disk_id).ok_or(Errno::NoDevice)?;
         if !disk.is_live() {
             return Err(Errno::NoDevice);
         }
@@ -34,7 +34,7 @@ impl Mesh {
             return answer;
         }
         let graph = self.graph.borrow();
-        let disk = graph.disks.get(&disk_id).ok_or(Errno::NoDevice)?;
+        let disk = graph.disks.get(disk_id).ok_or(Errno::NoDevice)?;
         known(&disk.params, name).ok_or(Errno::NotFound)
     }
 }
@@ -43,8 +43,8 @@ impl Graph {
     /// What a slicer tells of one of its providers: `PART::scheme`, `PART::offset`, and what its
     /// table says, such as `PART::type`.
     fn slice_attribute(&self, id: ProviderId, name: &str) -> Option<Attribute> {
-        let provider = self.providers.get(&id)?;
-        let Kind::Slicer(slicer) = &self.geoms.get(&provider.geom)?.kind else {
+        let provider = self.providers.get(id)?;
+        let Kind::Slicer(slicer) = &self.geoms.get(provider.geom)?.kind else {
             return None;
         };
         let slice = provider.slice.as_ref()?;

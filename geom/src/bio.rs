@@ -2,17 +2,17 @@
 //!
 //! A [`DiskBio`] is a token: the driver owns it until it completes it, and completing consumes it.
 //! One that is dropped completes with [`Errno::Io`] and is counted as a bug, which
-//! [`Geom::check`](crate::Geom::check) reports. Completions are only noted here; the next
-//! [`Geom::poll`](crate::Geom::poll) works on them.
+//! [`Geom::check`](crate::Geom::check) reports. Completions are only noted here;
+//! the submission that is running works on them at its end, or the next
+//! [`Geom::poll`](crate::Geom::poll).
 
-use alloc::collections::VecDeque;
 use alloc::rc::Rc;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::fmt;
-use core::task::Waker;
 
 use crate::errno::Errno;
-use crate::id::{DiskId, RequestId};
+use crate::id::RequestId;
+use crate::inbox::{Completion, Inbox};
 use crate::memory::Buffer;
 
 /// What is asked of a device.
@@ -54,8 +54,8 @@ pub struct DiskBio {
     pub command: Command,
     /// First byte on the disk; a multiple of its sector size. 0 for a flush.
     pub offset: u64,
-    /// Number of bytes, not more than the disk's `max_io`; a multiple of its sector size. 0 for a
-    /// flush.
+    /// Number of bytes, not more than the disk's `max_io`, or `max_delete` where it has one; a
+    /// multiple of its sector size. 0 for a flush.
     pub length: u64,
     /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
     pub data: Buffer,
@@ -67,6 +67,7 @@ pub struct DiskBio {
 }
 
 impl DiskBio {
+    #[inline]
     pub(crate) fn new(piece: Piece, token: Token) -> Self {
         let Piece {
             command,
@@ -88,6 +89,36 @@ impl DiskBio {
     #[cfg(test)]
     pub(crate) fn request(&self) -> RequestId {
         self.token.request
+    }
+
+    /// Cuts the first `length` bytes off: they are a request of their own, and this is the rest.
+    /// For a driver whose device turns out to take less than its `max_io`. Each part is to be
+    /// completed; for GEOM the whole ends once, after the last of them, with the first error of
+    /// any.
+    ///
+    /// `length` is a multiple of the disk's sector size. `None` if it leaves nothing on either
+    /// side.
+    pub fn cut(&mut self, length: u64) -> Option<Self> {
+        let at = usize::try_from(length).ok()?;
+        if length == 0 || length >= self.length {
+            return None;
+        }
+        let (front, rest) = if self.data.is_empty() {
+            (self.data.clone(), self.data.clone())
+        } else {
+            let front = self.data.part(0..at).ok()?;
+            (front, self.data.part(at..self.data.len()).ok()?)
+        };
+        let front = Self {
+            length,
+            data: front,
+            token: self.token.share(),
+            ..*self
+        };
+        self.offset += length;
+        self.length -= length;
+        self.data = rest;
+        Some(front)
     }
 
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
@@ -112,23 +143,72 @@ pub(crate) struct Piece {
     pub(crate) ordered: bool,
 }
 
-/// The right, and the duty, to complete one piece.
+/// The right, and the duty, to complete one piece, or one part of it.
 pub(crate) struct Token {
-    pub(crate) disk: DiskId,
-    pub(crate) request: RequestId,
-    pub(crate) length: u64,
-    pub(crate) inbox: Rc<Inbox>,
-    pub(crate) delivered: bool,
+    request: RequestId,
+    /// Taken at the completion.
+    inbox: Option<Rc<Inbox>>,
+    /// There once the driver has cut the piece.
+    parts: Option<Rc<Parts>>,
+}
+
+/// What is known of a piece that its driver has cut.
+struct Parts {
+    outstanding: Cell<usize>,
+    result: Cell<Result<(), Errno>>,
+    dropped: Cell<bool>,
+}
+
+impl Parts {
+    /// Notes the end of a part; says how the piece ended if it was the last.
+    fn end(&self, result: Result<(), Errno>, dropped: bool) -> Option<(Result<(), Errno>, bool)> {
+        self.outstanding.set(self.outstanding.get() - 1);
+        self.result.set(self.result.get().and(result));
+        self.dropped.set(self.dropped.get() || dropped);
+        (self.outstanding.get() == 0).then(|| (self.result.get(), self.dropped.get()))
+    }
 }
 
 impl Token {
+    #[inline]
+    pub(crate) fn new(request: RequestId, inbox: &Rc<Inbox>) -> Self {
+        inbox.reserve();
+        Self {
+            request,
+            inbox: Some(inbox.clone()),
+            parts: None,
+        }
+    }
+
+    /// A token for one more part of the same piece.
+    fn share(&mut self) -> Self {
+        let parts = self.parts.get_or_insert_with(|| {
+            Rc::new(Parts {
+                outstanding: Cell::new(1),
+                result: Cell::new(Ok(())),
+                dropped: Cell::new(false),
+            })
+        });
+        parts.outstanding.set(parts.outstanding.get() + 1);
+        Self {
+            request: self.request,
+            inbox: self.inbox.clone(),
+            parts: Some(parts.clone()),
+        }
+    }
+
+    #[inline]
     fn deliver(&mut self, result: Result<(), Errno>, dropped: bool) {
-        if !self.delivered {
-            self.delivered = true;
-            self.inbox.push(Completion {
-                disk: self.disk,
+        if let Some(inbox) = self.inbox.take() {
+            let ended = match &self.parts {
+                None => Some((result, dropped)),
+                Some(parts) => parts.end(result, dropped),
+            };
+            let Some((result, dropped)) = ended else {
+                return;
+            };
+            inbox.push(Completion {
                 request: self.request,
-                length: self.length,
                 result,
                 dropped,
             });
@@ -139,97 +219,5 @@ impl Token {
 impl Drop for Token {
     fn drop(&mut self) {
         self.deliver(Err(Errno::Io), true);
-    }
-}
-
-/// The end of one piece.
-pub(crate) struct Completion {
-    pub(crate) disk: DiskId,
-    pub(crate) request: RequestId,
-    pub(crate) length: u64,
-    pub(crate) result: Result<(), Errno>,
-    pub(crate) dropped: bool,
-}
-
-/// Where completions wait for the next poll, and the bell that asks for one.
-#[derive(Default)]
-pub(crate) struct Inbox {
-    completions: RefCell<VecDeque<Completion>>,
-    outstanding: Cell<usize>,
-    waker: RefCell<Option<Waker>>,
-    polling: Cell<bool>,
-    rung: Cell<bool>,
-}
-
-impl Inbox {
-    /// Makes room for one more completion, so that completing need not allocate.
-    pub(crate) fn reserve(&self) {
-        let mut completions = self.completions.borrow_mut();
-        self.outstanding.set(self.outstanding.get() + 1);
-        let wanted = self.outstanding.get();
-        if completions.capacity() < wanted {
-            let missing = wanted - completions.len();
-            completions.reserve(missing);
-        }
-    }
-
-    fn push(&self, completion: Completion) {
-        self.completions.borrow_mut().push_back(completion);
-        self.ring();
-    }
-
-    pub(crate) fn pop(&self) -> Option<Completion> {
-        let completion = self.completions.borrow_mut().pop_front()?;
-        self.outstanding.set(self.outstanding.get() - 1);
-        Some(completion)
-    }
-
-    /// The results that wait, in their order.
-    #[cfg(test)]
-    pub(crate) fn describe(&self) -> std::string::String {
-        let completions = self.completions.borrow();
-        let results = completions.iter().map(|completion| completion.result);
-        std::format!("{:?}", results.collect::<std::vec::Vec<_>>())
-    }
-
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        let same = self
-            .waker
-            .borrow()
-            .as_ref()
-            .is_some_and(|old| old.will_wake(waker));
-        if !same {
-            let old = self.waker.replace(Some(waker.clone()));
-            drop(old);
-        }
-        if self.rung.get() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Asks for a poll. During one, the poll itself will notice.
-    pub(crate) fn ring(&self) {
-        self.rung.set(true);
-        if self.polling.get() {
-            return;
-        }
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Enters a poll; `false` if one is running already.
-    pub(crate) fn enter(&self) -> bool {
-        !self.polling.replace(true)
-    }
-
-    pub(crate) fn leave(&self) {
-        self.polling.set(false);
-    }
-
-    /// Whether something asked for a poll since this was last called.
-    pub(crate) fn take_rung(&self) -> bool {
-        self.rung.replace(false)
     }
 }

@@ -4,7 +4,7 @@
 //! woken, its consumer goes to a queue in which every consumer has a place, and the next poll wakes
 //! it.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use core::task::{Context, Poll};
 
 use crate::errno::Errno;
@@ -12,6 +12,7 @@ use crate::graph::Graph;
 use crate::id::{ConsumerId, DiskId, ProviderId};
 use crate::mesh::Mesh;
 use crate::node::Consumer;
+use crate::table::Table;
 
 impl Mesh {
     /// See [`Device::poll_changed`](crate::Device::poll_changed).
@@ -21,7 +22,7 @@ impl Mesh {
             Some(provider) if graph.loss(provider.id).is_none() => provider.generation,
             _ => return Poll::Ready(()),
         };
-        let Some(consumer) = graph.consumers.get_mut(&id) else {
+        let Some(consumer) = graph.consumers.get_mut(id) else {
             return Poll::Ready(());
         };
         if consumer.seen != generation {
@@ -40,7 +41,7 @@ impl Mesh {
         let Some(id) = graph.changed.pop_front() else {
             return false;
         };
-        let consumer = graph.consumers.get_mut(&id);
+        let consumer = graph.consumers.get_mut(id);
         let waker = consumer.and_then(|consumer| {
             consumer.notified = false;
             consumer.waker.take()
@@ -56,17 +57,17 @@ impl Mesh {
 impl Graph {
     /// Why a provider is lost, or its disk; `None` while it lives.
     pub(crate) fn loss(&self, id: ProviderId) -> Option<Errno> {
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return Some(Errno::NoDevice);
         };
-        let disk = self.disks.get(&provider.base.disk);
+        let disk = self.disks.get(provider.base.disk);
         let live = disk.is_some_and(|disk| disk.is_live());
         provider.error.or((!live).then_some(Errno::NoDevice))
     }
 
     /// Counts a change of a provider, and has its holders woken that wait for one.
     pub(crate) fn raise_generation(&mut self, id: ProviderId) {
-        let Some(provider) = self.providers.get_mut(&id) else {
+        let Some(provider) = self.providers.get_mut(id) else {
             return;
         };
         provider.generation += 1;
@@ -94,11 +95,11 @@ impl Graph {
 }
 
 fn notify(
-    consumers: &mut BTreeMap<ConsumerId, Consumer>,
+    consumers: &mut Table<ConsumerId, Consumer>,
     changed: &mut VecDeque<ConsumerId>,
     id: ConsumerId,
 ) {
-    let Some(consumer) = consumers.get_mut(&id) else {
+    let Some(consumer) = consumers.get_mut(id) else {
         return;
     };
     if consumer.waker.is_some() && !consumer.notified {

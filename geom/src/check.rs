@@ -10,10 +10,11 @@ use crate::access::Counts;
 use crate::disk::DiskState;
 use crate::disk::record::DiskRecord;
 use crate::graph::Graph;
-use crate::id::{ConsumerId, DiskId};
+use crate::id::{ConsumerId, DiskId, ProviderId};
 use crate::mesh::Geom;
 use crate::node::{Consumer, Kind, Node};
 use crate::provider::{Orphan, Provider};
+use crate::request::Rest;
 
 type Verdict = Result<(), String>;
 
@@ -39,7 +40,7 @@ impl Geom {
             graph
                 .disks
                 .iter()
-                .try_for_each(|(id, disk)| graph.check_disk_record(*id, disk))?;
+                .try_for_each(|(id, disk)| graph.check_disk_record(id, disk))?;
             graph.check_requests()?;
             graph.check_places()?;
             law(graph.dropped_bios == 0, "L7: a driver dropped a bio", &"")?;
@@ -72,7 +73,7 @@ impl Graph {
         for id in &provider.consumers {
             let consumer = self
                 .consumers
-                .get(id)
+                .get(*id)
                 .ok_or(format!("dangling consumer on {name}"))?;
             law(
                 consumer.provider == provider.id,
@@ -86,7 +87,7 @@ impl Graph {
                 other != id
                     && self
                         .consumers
-                        .get(other)
+                        .get(*other)
                         .is_some_and(|c| c.counts.write > 0)
             };
             let shared = provider.consumers.iter().any(other_writes);
@@ -103,7 +104,7 @@ impl Graph {
         )?;
         let node = self
             .geoms
-            .get(&provider.geom)
+            .get(provider.geom)
             .ok_or(format!("{name} has no geom"))?;
         law(
             node.providers.contains(&provider.id),
@@ -126,7 +127,7 @@ impl Graph {
             let all = provider
                 .consumers
                 .iter()
-                .filter_map(|id| self.consumers.get(id))
+                .filter_map(|id| self.consumers.get(*id))
                 .all(told);
             law(all, "L6: a consumer was not told", name)?;
         }
@@ -148,7 +149,7 @@ impl Graph {
         )?;
         let disk = self
             .disks
-            .get(&provider.base.disk)
+            .get(provider.base.disk)
             .ok_or(format!("{name} has no disk"))?;
         law(
             disk.state < DiskState::Detached,
@@ -159,7 +160,7 @@ impl Graph {
 
     fn check_consumer(&self, consumer: &Consumer) -> Verdict {
         let id = consumer.id;
-        let below = self.providers.get(&consumer.provider);
+        let below = self.providers.get(consumer.provider);
         let below = below.ok_or(format!("L5: consumer {id} without a provider"))?;
         law(
             below.consumers.contains(&id),
@@ -169,7 +170,7 @@ impl Graph {
         law(consumer.orphan_calls <= 1, "L6: told twice", &id)?;
         let node = self
             .geoms
-            .get(&consumer.geom)
+            .get(consumer.geom)
             .ok_or(format!("consumer {id} has no geom"))?;
         law(node.consumer == Some(id), "its geom does not know it", &id)?;
         let queued = self.changed.iter().filter(|queued| **queued == id).count();
@@ -196,7 +197,7 @@ impl Graph {
             for above in node
                 .providers
                 .iter()
-                .filter_map(|id| self.providers.get(id))
+                .filter_map(|id| self.providers.get(*id))
             {
                 wanted.read += above.counts.read;
                 wanted.write += above.counts.write;
@@ -214,7 +215,7 @@ impl Graph {
     fn check_geom(&self, node: &Node) -> Verdict {
         let id = node.id;
         let below = node.consumer.and_then(|id| self.provider_of(id));
-        let below = below.and_then(|provider| self.geoms.get(&provider.geom));
+        let below = below.and_then(|provider| self.geoms.get(provider.geom));
         let rank = below.map_or(0, |below| below.rank) + 1;
         law(node.rank == rank, "L4: rank does not grow upward", &id)?;
         law(
@@ -222,7 +223,7 @@ impl Graph {
             "attached wrongly",
             &id,
         )?;
-        let known = |id| self.providers.contains_key(id);
+        let known = |id: &ProviderId| self.providers.contains(*id);
         law(
             node.providers.iter().all(known),
             "a dead provider is listed",
@@ -241,6 +242,8 @@ impl Graph {
         let out = self.requests.values().filter(|request| request.disk == id);
         let pieces: u32 = out.map(|request| request.in_flight).sum();
         law(pieces == disk.in_flight, "L7: pieces out of step", name)?;
+        let known = |rest: &Rest| self.requests.contains(rest.request);
+        law(disk.queue.iter().all(known), "L7: a rest of nothing", name)?;
         law(
             disk.open || disk.in_flight == 0,
             "requests at a closed driver",
@@ -276,18 +279,16 @@ impl Graph {
     }
 
     fn check_requests(&self) -> Verdict {
-        for (id, request) in &self.requests {
-            law(!request.is_over(), "L7: over and not ended", id)?;
-            law(!request.maker.is_told(), "L7: ended and still there", id)?;
+        for (id, request) in self.requests.iter() {
+            law(!request.is_over(), "L7: over and not ended", &id)?;
+            law(!request.maker.is_told(), "L7: ended and still there", &id)?;
+            let queue = self.disks.get(request.disk).map(|disk| &disk.queue);
+            let queue = queue.into_iter().flatten();
+            let rests = queue.filter(|rest| rest.request == id).count();
             law(
-                request.completed <= request.issued,
-                "L7: more back than sent",
-                id,
-            )?;
-            law(
-                request.issued <= request.length,
-                "L7: more sent than asked",
-                id,
+                rests == usize::from(request.waiting),
+                "L7: the queue is out of step",
+                &id,
             )?;
         }
         Ok(())

@@ -36,6 +36,7 @@ impl Completions {
     /// The request that ended first of those that were not popped: its tag, and `Ok` if all of it
     /// was done.
     #[must_use]
+    #[inline]
     pub fn pop(&self) -> Option<(u64, Result<(), Errno>)> {
         self.ended.borrow_mut().pop_front()
     }
@@ -72,6 +73,7 @@ impl Completions {
     }
 
     /// Ends a request. The waker, if there is one, is the caller's to wake: not under a borrow.
+    #[inline]
     pub(crate) fn push(&self, tag: u64, result: Result<(), Errno>) -> Option<Waker> {
         let mut ended = self.ended.borrow_mut();
         let first = ended.is_empty();

@@ -72,7 +72,7 @@ impl Device {
         let graph = self.mesh.graph.borrow();
         graph
             .providers
-            .get(&self.provider)
+            .get(self.provider)
             .map_or(0, |provider| provider.media_size)
     }
 
@@ -82,7 +82,7 @@ impl Device {
         let graph = self.mesh.graph.borrow();
         graph
             .providers
-            .get(&self.provider)
+            .get(self.provider)
             .map_or(0, |provider| provider.sector_size)
     }
 
@@ -96,8 +96,8 @@ impl Device {
     #[must_use]
     pub fn limits(&self) -> Option<crate::disk::DiskLimits> {
         let graph = self.mesh.graph.borrow();
-        let base = graph.providers.get(&self.provider)?.base;
-        graph.disks.get(&base.disk).map(|disk| disk.params.limits)
+        let base = graph.providers.get(self.provider)?.base;
+        graph.disks.get(base.disk).map(|disk| disk.params.limits)
     }
 
     /// Raised with each change of size, media, limits or attributes.
@@ -106,7 +106,7 @@ impl Device {
         let graph = self.mesh.graph.borrow();
         graph
             .providers
-            .get(&self.provider)
+            .get(self.provider)
             .map_or(u64::MAX, |provider| provider.generation)
     }
 
@@ -181,8 +181,9 @@ impl Device {
     }
 
     /// Starts a request that ends in `completions`, under `tag`, as all the others that were
-    /// submitted with it: for a holder with many of them. What is refused has ended when this
-    /// returns. A request also ends there when the device was dropped meanwhile.
+    /// submitted with it: for a holder with many of them. What is refused, and what the driver
+    /// completes at once, has ended when this returns (the latter not inside a poll of GEOM). A
+    /// request also ends there when the device was dropped meanwhile.
     pub fn submit(&self, order: Order, tag: u64, completions: &Rc<Completions>) {
         completions.reserve();
         let maker = Maker::Completions(completions.clone(), tag);

@@ -4,6 +4,8 @@
 //! posting one needs no memory, two of a kind become one (two resizes: the last size wins), and all
 //! of them die with their object. The places in the queues are reserved when an object is made.
 
+use core::time::Duration;
+
 use crate::graph::Graph;
 use crate::id::{GeomId, ProviderId};
 
@@ -27,7 +29,7 @@ pub(crate) struct Pending {
 impl Graph {
     /// Marks `provider` with an event and puts it into the queue. Nothing for a dead one.
     pub(crate) fn post(&mut self, provider: ProviderId, mark: impl FnOnce(&mut Pending)) {
-        let Some(node) = self.providers.get_mut(&provider) else {
+        let Some(node) = self.providers.get_mut(provider) else {
             return;
         };
         mark(&mut node.pending);
@@ -41,7 +43,7 @@ impl Graph {
     /// spoil events are dropped here.
     pub(crate) fn next_event(&mut self) -> Option<(ProviderId, Pending)> {
         while let Some(id) = self.ready.pop_front() {
-            let Some(provider) = self.providers.get_mut(&id) else {
+            let Some(provider) = self.providers.get_mut(id) else {
                 continue;
             };
             let pending = core::mem::take(&mut provider.pending);
@@ -52,9 +54,27 @@ impl Graph {
         None
     }
 
+    /// Whether anything waits for a poll, apart from completions.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        let waiting = self.doorstep.len()
+            + self.ready.len()
+            + self.wash.len()
+            + self.changed.len()
+            + self.creating.len()
+            + self.departing.len()
+            + self.closing.len()
+            + self.sending.len();
+        waiting > 0 || (!self.tastes.is_empty() && self.is_overdue(now))
+    }
+
+    #[cold]
+    fn is_overdue(&self, now: Duration) -> bool {
+        self.tastes.values().any(|taste| taste.is_overdue(now))
+    }
+
     /// Has the geom looked at by the washer.
     pub(crate) fn wash_later(&mut self, geom: GeomId) {
-        let Some(node) = self.geoms.get_mut(&geom) else {
+        let Some(node) = self.geoms.get_mut(geom) else {
             return;
         };
         if !node.washing {

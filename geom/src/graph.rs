@@ -16,17 +16,20 @@ use crate::node::{Consumer, Kind, Node};
 use crate::notice::Notices;
 use crate::provider::{Base, Orphan, Provider, Tasted};
 use crate::request::Request;
+use crate::table::Table;
 use crate::taste::Taste;
 
 /// Everything GEOM knows. Drivers, wakers and applications are never called while it is borrowed.
 #[derive(Default)]
 pub(crate) struct Graph {
     serial: u64,
-    pub(crate) geoms: BTreeMap<GeomId, Node>,
-    pub(crate) providers: BTreeMap<ProviderId, Provider>,
-    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
-    pub(crate) disks: BTreeMap<DiskId, DiskRecord>,
-    pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) geoms: Table<GeomId, Node>,
+    pub(crate) providers: Table<ProviderId, Provider>,
+    pub(crate) consumers: Table<ConsumerId, Consumer>,
+    pub(crate) disks: Table<DiskId, DiskRecord>,
+    pub(crate) requests: Table<RequestId, Request>,
+    /// How many requests were ever made: what their ids are numbered by.
+    pub(crate) requests_made: u64,
     pub(crate) tastes: BTreeMap<ProviderId, Taste>,
     /// Lost providers whose consumers must be told. Served before all other events.
     pub(crate) doorstep: VecDeque<ProviderId>,
@@ -44,6 +47,8 @@ pub(crate) struct Graph {
     pub(crate) sending: VecDeque<DiskId>,
     /// Consumers whose holder waits for a change, after one.
     pub(crate) changed: VecDeque<ConsumerId>,
+    /// A completion has left work for a poll.
+    pub(crate) stirred: bool,
     pub(crate) created: u64,
     pub(crate) gone: u64,
     pub(crate) freed: u64,
@@ -74,8 +79,8 @@ impl Graph {
 
     pub(crate) fn add_geom(&mut self, kind: Kind, name: Rc<str>, rank: u32) -> GeomId {
         self.reserve_places();
-        let id = GeomId(self.serial());
-        let node = Node {
+        let serial = self.serial();
+        self.geoms.add(serial, |id| Node {
             id,
             kind,
             name,
@@ -84,16 +89,14 @@ impl Graph {
             washing: false,
             consumer: None,
             providers: Vec::new(),
-        };
-        self.geoms.insert(id, node);
-        id
+        })
     }
 
     /// Makes a provider of `geom` and has it tasted.
     pub(crate) fn add_provider(&mut self, geom: GeomId, new: NewProvider) -> ProviderId {
         self.reserve_places();
-        let id = ProviderId(self.serial());
-        let provider = Provider {
+        let serial = self.serial();
+        let id = self.providers.add(serial, |id| Provider {
             id,
             name: new.name,
             geom,
@@ -110,9 +113,8 @@ impl Graph {
             tasted: Tasted::Pending,
             generation: 0,
             slice: new.slice,
-        };
-        self.providers.insert(id, provider);
-        if let Some(node) = self.geoms.get_mut(&geom) {
+        });
+        if let Some(node) = self.geoms.get_mut(geom) {
             node.providers.push(id);
         }
         self.post(id, |pending| pending.taste = true);
@@ -128,19 +130,21 @@ impl Graph {
         kind: Kind,
         provider: ProviderId,
     ) -> Result<(GeomId, ConsumerId), Errno> {
-        let below = self.providers.get(&provider).ok_or(Errno::NoDevice)?;
+        let below = self.providers.get(provider).ok_or(Errno::NoDevice)?;
         if !below.is_live() {
             return Err(Errno::NoDevice);
         }
         let (name, seen) = (below.name.clone(), below.generation);
-        let rank = self.geoms.get(&below.geom).map_or(0, |node| node.rank) + 1;
+        let rank = self.geoms.get(below.geom).map_or(0, |node| node.rank) + 1;
+        let tastes = matches!(kind, Kind::Taste);
         let geom = self.add_geom(kind, name, rank);
-        let id = ConsumerId(self.serial());
-        let consumer = Consumer {
+        let serial = self.serial();
+        let id = self.consumers.add(serial, |id| Consumer {
             id,
             geom,
             provider,
             counts: Counts::default(),
+            tastes,
             in_flight: 0,
             spoiled: false,
             orphan: false,
@@ -149,12 +153,11 @@ impl Graph {
             waker: None,
             notified: false,
             closing: false,
-        };
-        self.consumers.insert(id, consumer);
-        if let Some(node) = self.geoms.get_mut(&geom) {
+        });
+        if let Some(node) = self.geoms.get_mut(geom) {
             node.consumer = Some(id);
         }
-        if let Some(below) = self.providers.get_mut(&provider) {
+        if let Some(below) = self.providers.get_mut(provider) {
             below.consumers.push(id);
         }
         Ok((geom, id))
@@ -176,7 +179,7 @@ impl Graph {
 
     /// The geom a consumer belongs to.
     pub(crate) fn node_of(&self, consumer: ConsumerId) -> Option<&Node> {
-        self.geoms.get(&self.consumers.get(&consumer)?.geom)
+        self.geoms.get(self.consumers.get(consumer)?.geom)
     }
 
     /// Who a consumer is, in words, for refusals: `shell`, or `PART xbd0 (xbd0p1 held by shell)`.
@@ -191,11 +194,11 @@ impl Graph {
         let held = node
             .providers
             .iter()
-            .filter_map(|id| self.providers.get(id));
+            .filter_map(|id| self.providers.get(*id));
         if let Some(above) = held.into_iter().find(|above| above.counts.write > 0) {
             let writers = above.consumers.iter().copied();
             let writer = writers
-                .filter(|id| self.consumers.get(id).is_some_and(|c| c.counts.write > 0))
+                .filter(|id| self.consumers.get(*id).is_some_and(|c| c.counts.write > 0))
                 .map(|id| self.holder(id))
                 .next()
                 .unwrap_or_default();

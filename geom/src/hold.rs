@@ -45,7 +45,7 @@ impl Mesh {
     /// Closes a consumer of an application or a taste, at once or when its last request is back.
     pub(crate) fn close(&self, id: ConsumerId) {
         let mut graph = self.graph.borrow_mut();
-        if let Some(consumer) = graph.consumers.get_mut(&id) {
+        if let Some(consumer) = graph.consumers.get_mut(id) {
             consumer.closing = true;
         }
         graph.finish_close(id);
@@ -68,7 +68,7 @@ impl Mesh {
     }
 
     fn set_open(&self, id: DiskId, open: bool) {
-        if let Some(disk) = self.graph.borrow_mut().disks.get_mut(&id) {
+        if let Some(disk) = self.graph.borrow_mut().disks.get_mut(id) {
             disk.open = open;
         }
     }
@@ -77,9 +77,9 @@ impl Mesh {
 impl Graph {
     fn plan_access(&self, id: ConsumerId, wanted: Counts) -> Result<Plan, OpenError> {
         let gone = || plain(Errno::NoDevice, "?");
-        let consumer = self.consumers.get(&id).ok_or_else(gone)?;
+        let consumer = self.consumers.get(id).ok_or_else(gone)?;
         let provider = self.provider_of(id).ok_or_else(gone)?;
-        let disk = self.disks.get(&provider.base.disk).ok_or_else(gone)?;
+        let disk = self.disks.get(provider.base.disk).ok_or_else(gone)?;
         let change = consumer.counts.change_to(wanted);
         let active = change.closes() && consumer.in_flight > 0;
         if active || (change.opens() && !disk.door.is_free()) {
@@ -97,7 +97,7 @@ impl Graph {
 
     /// Drops the counts of a consumer that is closing and idle, and has it washed away.
     pub(crate) fn finish_close(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get(&id) else {
+        let Some(consumer) = self.consumers.get(id) else {
             return;
         };
         if !consumer.closing || consumer.in_flight > 0 {
@@ -105,7 +105,7 @@ impl Graph {
         }
         let (geom, counts) = (consumer.geom, consumer.counts);
         self.apply_access(id, counts.change_to(Counts::default()));
-        if let Some(node) = self.geoms.get_mut(&geom) {
+        if let Some(node) = self.geoms.get_mut(geom) {
             node.wither = true;
         }
         self.wash_later(geom);

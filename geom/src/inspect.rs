@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::disk::DiskInfo;
 use crate::disk::record::DiskRecord;
 use crate::graph::Graph;
+use crate::id::DiskId;
 use crate::mesh::Geom;
 use crate::provider::{Provider, ProviderInfo};
 
@@ -43,8 +44,9 @@ impl Geom {
         let graph = self.graph();
         graph
             .providers
-            .values()
-            .map(|provider| graph.provider_info(provider))
+            .sorted()
+            .iter()
+            .map(|(_, provider)| graph.provider_info(provider))
             .collect()
     }
 
@@ -61,7 +63,7 @@ impl Geom {
     #[must_use]
     pub fn disks(&self) -> Vec<DiskInfo> {
         let graph = self.graph();
-        let info = |disk: &DiskRecord| DiskInfo {
+        let info = |(_, disk): (DiskId, &DiskRecord)| DiskInfo {
             name: String::from(&*disk.name),
             state: disk.state,
             media_size: disk.params.media_size,
@@ -72,7 +74,7 @@ impl Geom {
             ident: disk.params.ident.clone(),
             description: disk.params.description.clone(),
         };
-        graph.disks.values().map(info).collect()
+        graph.disks.sorted().into_iter().map(info).collect()
     }
 
     /// How many of what there are.
@@ -102,7 +104,7 @@ impl Graph {
             name: String::from(&*provider.name),
             class: self
                 .geoms
-                .get(&provider.geom)
+                .get(provider.geom)
                 .map_or("", |node| node.class_name()),
             media_size: provider.media_size,
             sector_size: provider.sector_size,

@@ -14,7 +14,7 @@
 //! | --- | --- |
 //! | `mesh` | [`Geom`], the handle; `poll` and the order of work |
 //! | `graph` | all objects, and the queues between them |
-//! | `node`, `provider`, [`id`] | what the objects are |
+//! | `node`, `provider`, [`id`], `table` | what the objects are, and how they are found |
 //! | [`access`], `open`, `hold` | who may open what: the rules, and their way down the stack |
 //! | `event` | events are marks on objects: no memory, no dangling |
 //! | `orphan` | losing providers, spoiling, washing away; the teardown of a disk |
@@ -22,6 +22,7 @@
 //! | `notice` | lines for an embedder's log |
 //! | `resize`, `change` | a disk of another size; telling holders |
 //! | [`bio`], [`request`], [`memory`] | a request, its pieces and its bytes |
+//! | `inbox` | where completions wait, and the bell that asks for a poll |
 //! | `completions` | where the requests of a holder with many of them end |
 //! | [`disk`] | the disk interface: all that a driver sees |
 //! | [`device`], `attribute` | all that an application sees |
@@ -47,6 +48,7 @@ mod event;
 mod graph;
 mod hold;
 pub mod id;
+mod inbox;
 mod inspect;
 pub mod media;
 pub mod memory;
@@ -62,6 +64,7 @@ mod provider;
 pub mod request;
 mod resize;
 mod slicing;
+mod table;
 mod taste;
 
 pub use access::{Access, Counts, OpenError};

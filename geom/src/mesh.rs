@@ -9,20 +9,20 @@ use core::task::Waker;
 use core::time::Duration;
 
 use crate::access::{Access, OpenError};
-use crate::bio::Inbox;
 use crate::class::Class;
 use crate::class::part::Part;
 use crate::device::Device;
 use crate::disk::{Disk, DiskError, DiskHandle, DiskParams};
 use crate::errno::Errno;
 use crate::graph::Graph;
+use crate::inbox::Inbox;
 use crate::node::Kind;
 use crate::open::plain;
 use crate::params::Params;
 use crate::provider::{Provider, Tasted};
 
 /// Steps of work that one poll does at most; what remains waits for the next.
-const STEPS: u32 = 100_000;
+pub(crate) const STEPS: u32 = 100_000;
 
 /// GEOM. A handle: clones are the same mesh. It belongs to one thread.
 #[derive(Clone)]
@@ -59,42 +59,32 @@ impl Geom {
     /// Works until nothing is left to do now: completions, events, tastes, deadlines, departures.
     /// `now` is the time since boot. Inside a poll this does nothing.
     pub fn poll(&self, now: Duration) {
-        let mesh = &self.0;
-        if !mesh.inbox.enter() {
-            return;
-        }
-        mesh.inbox.take_rung();
-        mesh.now.set(now.max(mesh.now.get()));
-        let more = (0..STEPS).all(|_| mesh.step());
-        mesh.inbox.leave();
-        self.ring_if(more);
+        self.work(now, STEPS, STEPS);
     }
 
     /// Does one piece of the work of a [`poll`](Self::poll), and tells whether there was any: for
     /// tests and simulators that want to be in between.
     pub fn step(&self, now: Duration) -> bool {
+        self.work(now, 1, 1)
+    }
+
+    /// Does at most so many pieces of work, with so many completions in each, and tells whether
+    /// there may be more.
+    fn work(&self, now: Duration, steps: u32, completions: u32) -> bool {
         let mesh = &self.0;
-        if !mesh.inbox.enter() {
+        if mesh.inbox.enter().is_none() {
             return false;
         }
         mesh.now.set(now.max(mesh.now.get()));
-        let more = mesh.step();
-        mesh.inbox.leave();
-        self.ring_if(more);
-        more
-    }
-
-    /// Asks for another poll if work is left, or could not be done inside a driver's own call.
-    fn ring_if(&self, more: bool) {
-        let mesh = &self.0;
-        let graph = mesh.graph.borrow();
-        let postponed = more || !graph.departing.is_empty() || !graph.closing.is_empty();
-        drop(graph);
-        if postponed {
-            mesh.inbox.ring();
-        } else {
-            mesh.inbox.take_rung();
+        let (mut more, mut due) = (false, mesh.is_due());
+        if due {
+            more = (0..steps).all(|_| mesh.step(completions));
+            // What is left waits for the next poll: there was too much, or a driver cannot be
+            // entered inside a call of its own.
+            due = mesh.is_due();
         }
+        mesh.inbox.leave_poll(due);
+        more
     }
 
     /// When [`poll`](Self::poll) must be called again even if nothing happens.
@@ -202,10 +192,15 @@ impl Geom {
 }
 
 impl Mesh {
+    /// Whether there is something to work on.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.inbox.is_empty() || self.graph.borrow().is_due(self.now.get())
+    }
+
     /// Does one piece of work. The order is the law: what is lost is told before anything else
     /// happens, and what withers is washed before anything new is made.
-    fn step(&self) -> bool {
-        self.serve_completion()
+    fn step(&self, completions: u32) -> bool {
+        self.serve_completions(completions)
             || self.serve_closes()
             || self.graph.borrow_mut().serve_doorstep()
             || self.graph.borrow_mut().wash_next()
@@ -226,7 +221,7 @@ impl Mesh {
             .graph
             .borrow()
             .providers
-            .get(&id)
+            .get(id)
             .is_some_and(Provider::is_live);
         if pending.spoil && live {
             self.graph.borrow_mut().serve_spoil(id);

@@ -71,6 +71,8 @@ pub(crate) struct Consumer {
     pub(crate) geom: GeomId,
     pub(crate) provider: ProviderId,
     pub(crate) counts: Counts,
+    /// It reads for a taste.
+    pub(crate) tastes: bool,
     /// Requests made through it that have not ended.
     pub(crate) in_flight: u32,
     /// Somebody else opened the provider for writing, and this consumer was not told yet.

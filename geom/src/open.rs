@@ -22,7 +22,7 @@ impl Graph {
     ) -> Result<(), OpenError> {
         let mut step = Some((consumer, change));
         while let Some((id, change)) = step {
-            let (Some(consumer), Some(provider)) = (self.consumers.get(&id), self.provider_of(id))
+            let (Some(consumer), Some(provider)) = (self.consumers.get(id), self.provider_of(id))
             else {
                 return Err(plain(Errno::NoDevice, "?"));
             };
@@ -58,7 +58,7 @@ impl Graph {
             .copied()
             .filter(|other| *other != id);
         let conflict = others.find(|other| {
-            self.consumers.get(other).is_some_and(|other| {
+            self.consumers.get(*other).is_some_and(|other| {
                 (change.exclusive > 0 && other.counts.write > 0)
                     || (change.write > 0 && other.counts.exclusive > 0)
             })
@@ -74,7 +74,7 @@ impl Graph {
     }
 
     fn check_disk(&self, provider: &Provider, change: Change) -> Result<(), OpenError> {
-        let disk = self.disks.get(&provider.base.disk);
+        let disk = self.disks.get(provider.base.disk);
         let errno = match disk {
             Some(disk) if disk.state != DiskState::Live && change.opens() => Errno::NoDevice,
             Some(disk) if disk.params.read_only && change.write > 0 => Errno::ReadOnly,
@@ -90,7 +90,7 @@ impl Graph {
     pub(crate) fn apply_access(&mut self, consumer: ConsumerId, change: Change) {
         let mut step = Some((consumer, change));
         while let Some((id, change)) = step {
-            let Some(consumer) = self.consumers.get_mut(&id) else {
+            let Some(consumer) = self.consumers.get_mut(id) else {
                 return;
             };
             let (geom, provider) = (consumer.geom, consumer.provider);
@@ -103,7 +103,7 @@ impl Graph {
             if below.is_none() {
                 let disk = self
                     .providers
-                    .get(&provider)
+                    .get(provider)
                     .map(|provider| provider.base.disk);
                 disk.into_iter().for_each(|disk| self.close_if_last(disk));
             }
@@ -112,7 +112,7 @@ impl Graph {
     }
 
     fn count(&mut self, id: ConsumerId, provider: ProviderId, change: Change) {
-        let Some(node) = self.providers.get_mut(&provider) else {
+        let Some(node) = self.providers.get_mut(provider) else {
             return;
         };
         let before = node.counts;
@@ -126,8 +126,8 @@ impl Graph {
         }
         let withers = self
             .providers
-            .get(&provider)
-            .and_then(|node| self.geoms.get(&node.geom));
+            .get(provider)
+            .and_then(|node| self.geoms.get(node.geom));
         if before.write > 0 && after.write == 0 && live && withers.is_some_and(|node| !node.wither)
         {
             self.post(provider, |pending| pending.taste = true);
@@ -136,15 +136,15 @@ impl Graph {
 
     /// Marks all consumers but `id` as spoiled. Applications' are not: they only hold the name.
     fn spoil_others(&mut self, id: ConsumerId, provider: ProviderId) {
-        let Some(node) = self.providers.get(&provider) else {
+        let Some(node) = self.providers.get(provider) else {
             return;
         };
         let mut any = false;
         for other in &node.consumers {
-            let Some(consumer) = self.consumers.get_mut(other) else {
+            let Some(consumer) = self.consumers.get_mut(*other) else {
                 continue;
             };
-            let node = self.geoms.get(&consumer.geom);
+            let node = self.geoms.get(consumer.geom);
             if *other != id && node.is_some_and(Node::is_told) && !consumer.orphan {
                 consumer.spoiled = true;
                 any = true;
@@ -159,12 +159,12 @@ impl Graph {
     pub(crate) fn is_held(&self, disk: DiskId) -> bool {
         let node = self
             .disks
-            .get(&disk)
-            .and_then(|disk| self.geoms.get(&disk.geom?));
+            .get(disk)
+            .and_then(|disk| self.geoms.get(disk.geom?));
         let mut providers = node.into_iter().flat_map(|node| &node.providers);
         providers.any(|id| {
             self.providers
-                .get(id)
+                .get(*id)
                 .is_some_and(|p| !p.counts.is_closed())
         })
     }
@@ -172,7 +172,7 @@ impl Graph {
     /// Has the driver closed if it is open for nobody.
     pub(crate) fn close_if_last(&mut self, id: DiskId) {
         let held = self.is_held(id);
-        let Some(disk) = self.disks.get_mut(&id) else {
+        let Some(disk) = self.disks.get_mut(id) else {
             return;
         };
         if disk.open && !held && !disk.close_due {
@@ -183,12 +183,12 @@ impl Graph {
 
     /// From a consumer to the one of the slicer below it. `None` at the disk.
     fn step_below(&self, (id, change): Step) -> Option<Step> {
-        let node = self.geoms.get(&self.provider_of(id)?.geom)?;
+        let node = self.geoms.get(self.provider_of(id)?.geom)?;
         Some((node.consumer?, change.below_slicer()))
     }
 
     pub(crate) fn provider_of(&self, consumer: ConsumerId) -> Option<&Provider> {
-        self.providers.get(&self.consumers.get(&consumer)?.provider)
+        self.providers.get(self.consumers.get(consumer)?.provider)
     }
 }
 

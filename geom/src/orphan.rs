@@ -15,7 +15,7 @@ use crate::provider::Orphan;
 impl Graph {
     /// Loses a provider. A second time is nothing.
     pub(crate) fn orphan(&mut self, id: ProviderId, errno: Errno) {
-        let Some(provider) = self.providers.get_mut(&id) else {
+        let Some(provider) = self.providers.get_mut(id) else {
             return;
         };
         if provider.error.is_some() {
@@ -31,13 +31,13 @@ impl Graph {
         let Some(id) = self.doorstep.pop_front() else {
             return false;
         };
-        let Some(provider) = self.providers.get_mut(&id) else {
+        let Some(provider) = self.providers.get_mut(id) else {
             return true;
         };
         provider.orphan = Orphan::Served;
         let (errno, geom) = (provider.error.unwrap_or(Errno::NoDevice), provider.geom);
         let mut next = 0;
-        while let Some(consumer) = self.providers.get(&id).and_then(|p| p.consumers.get(next)) {
+        while let Some(consumer) = self.providers.get(id).and_then(|p| p.consumers.get(next)) {
             self.tell(*consumer, errno);
             next += 1;
         }
@@ -47,7 +47,7 @@ impl Graph {
 
     /// Tells one consumer, if it was not told before.
     fn tell(&mut self, id: ConsumerId, errno: Errno) {
-        let Some(consumer) = self.consumers.get_mut(&id) else {
+        let Some(consumer) = self.consumers.get_mut(id) else {
             return;
         };
         if consumer.orphan {
@@ -57,7 +57,7 @@ impl Graph {
         consumer.spoiled = false;
         consumer.orphan_calls += 1;
         let (geom, provider) = (consumer.geom, consumer.provider);
-        match self.geoms.get(&geom).map(|node| &node.kind) {
+        match self.geoms.get(geom).map(|node| &node.kind) {
             Some(Kind::Slicer(_)) => self.wither(geom, errno),
             Some(Kind::Taste) => self.cancel_taste(provider),
             // An application sees the error with its next request, and lets go when it likes.
@@ -71,11 +71,11 @@ impl Graph {
         let mut next = 0;
         while let Some(id) = self
             .providers
-            .get(&provider)
+            .get(provider)
             .and_then(|p| p.consumers.get(next))
         {
             next += 1;
-            let Some(consumer) = self.consumers.get_mut(id) else {
+            let Some(consumer) = self.consumers.get_mut(*id) else {
                 continue;
             };
             if !core::mem::take(&mut consumer.spoiled) || consumer.orphan {
@@ -83,7 +83,7 @@ impl Graph {
             }
             consumer.orphan = true;
             let geom = consumer.geom;
-            match self.geoms.get(&geom).map(|node| &node.kind) {
+            match self.geoms.get(geom).map(|node| &node.kind) {
                 Some(Kind::Slicer(_)) => self.wither(geom, Errno::NoDevice),
                 Some(Kind::Taste) => self.cancel_taste(provider),
                 _ => {}
@@ -93,15 +93,15 @@ impl Graph {
 
     /// Loses a geom: all its providers, and itself when nothing holds it any more.
     pub(crate) fn wither(&mut self, geom: GeomId, errno: Errno) {
-        let Some(node) = self.geoms.get_mut(&geom) else {
+        let Some(node) = self.geoms.get_mut(geom) else {
             return;
         };
         node.wither = true;
-        if let Some(consumer) = node.consumer.and_then(|id| self.consumers.get_mut(&id)) {
+        if let Some(consumer) = node.consumer.and_then(|id| self.consumers.get_mut(id)) {
             consumer.orphan = true;
         }
         let mut next = 0;
-        while let Some(provider) = self.geoms.get(&geom).and_then(|n| n.providers.get(next)) {
+        while let Some(provider) = self.geoms.get(geom).and_then(|n| n.providers.get(next)) {
             self.orphan(*provider, errno);
             next += 1;
         }
@@ -113,14 +113,14 @@ impl Graph {
         let Some(geom) = self.wash.pop_front() else {
             return false;
         };
-        let Some(node) = self.geoms.get_mut(&geom) else {
+        let Some(node) = self.geoms.get_mut(geom) else {
             return true;
         };
         node.washing = false;
         let mut next = 0;
         while let Some(id) = self
             .geoms
-            .get(&geom)
+            .get(geom)
             .and_then(|n| n.providers.get(next))
             .copied()
         {
@@ -129,7 +129,7 @@ impl Graph {
             }
         }
         self.destroy_geom(geom);
-        if let Some(Kind::Disk(disk)) = self.geoms.get(&geom).map(|node| &node.kind) {
+        if let Some(Kind::Disk(disk)) = self.geoms.get(geom).map(|node| &node.kind) {
             self.advance(*disk);
         }
         true
@@ -137,7 +137,7 @@ impl Graph {
 
     /// Destroys a provider that is lost and that nobody is attached to. `false` if it stays.
     fn destroy_provider(&mut self, id: ProviderId) -> bool {
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return true;
         };
         if provider.orphan != Orphan::Served || !provider.consumers.is_empty() {
@@ -147,11 +147,11 @@ impl Graph {
         if provider.pending.queued {
             self.ready.retain(|queued| *queued != id);
         }
-        self.providers.remove(&id);
-        if let Some(node) = self.geoms.get_mut(&geom) {
+        self.providers.remove(id);
+        if let Some(node) = self.geoms.get_mut(geom) {
             node.providers.retain(|own| *own != id);
         }
-        if let Some(disk) = self.disks.get_mut(&disk) {
+        if let Some(disk) = self.disks.get_mut(disk) {
             disk.provider = disk.provider.filter(|current| *current != id);
         }
         true
@@ -159,7 +159,7 @@ impl Graph {
 
     /// Destroys a withering geom without providers whose consumer is closed and idle.
     fn destroy_geom(&mut self, geom: GeomId) {
-        let Some(node) = self.geoms.get(&geom) else {
+        let Some(node) = self.geoms.get(geom) else {
             return;
         };
         if !node.wither || !node.providers.is_empty() {
@@ -167,7 +167,7 @@ impl Graph {
         }
         if let Some(id) = node.consumer {
             let idle = |id| {
-                let consumer = self.consumers.get(&id)?;
+                let consumer = self.consumers.get(id)?;
                 Some(consumer.counts.is_closed() && consumer.in_flight == 0)
             };
             if idle(id) == Some(false) {
@@ -175,11 +175,11 @@ impl Graph {
             }
             self.detach(id);
         }
-        let Some(node) = self.geoms.remove(&geom) else {
+        let Some(node) = self.geoms.remove(geom) else {
             return;
         };
         if let Kind::Disk(disk) = node.kind {
-            if let Some(record) = self.disks.get_mut(&disk) {
+            if let Some(record) = self.disks.get_mut(disk) {
                 record.geom = None;
             }
             self.advance(disk);
@@ -187,10 +187,10 @@ impl Graph {
     }
 
     fn detach(&mut self, id: ConsumerId) {
-        let Some(consumer) = self.consumers.remove(&id) else {
+        let Some(consumer) = self.consumers.remove(id) else {
             return;
         };
-        let Some(provider) = self.providers.get_mut(&consumer.provider) else {
+        let Some(provider) = self.providers.get_mut(consumer.provider) else {
             return;
         };
         provider.consumers.retain(|own| *own != id);
@@ -200,16 +200,16 @@ impl Graph {
 
     /// Moves the teardown of a disk on as far as it can go.
     pub(crate) fn advance(&mut self, id: DiskId) {
-        let Some(disk) = self.disks.get_mut(&id) else {
+        let Some(disk) = self.disks.get_mut(id) else {
             return;
         };
         if disk.state == DiskState::Failing {
-            let unserved = |id| {
+            let unserved = |id: &ProviderId| {
                 self.providers
-                    .get(id)
+                    .get(*id)
                     .is_some_and(|p| p.orphan != Orphan::Served)
             };
-            let node = disk.geom.and_then(|geom| self.geoms.get(&geom));
+            let node = disk.geom.and_then(|geom| self.geoms.get(geom));
             if !node.is_some_and(|node| node.providers.iter().any(unserved)) {
                 disk.state = DiskState::Draining;
             }

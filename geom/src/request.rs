@@ -10,7 +10,7 @@ use core::task::{Context, Poll, Waker};
 use crate::bio::{Command, Piece};
 use crate::completions::Completions;
 use crate::errno::Errno;
-use crate::id::{ConsumerId, DiskId};
+use crate::id::{ConsumerId, DiskId, RequestId};
 use crate::memory::Buffer;
 
 /// What is asked of an open provider with [`Device::submit`](crate::Device::submit).
@@ -30,75 +30,63 @@ pub struct Order {
     pub ordered: bool,
 }
 
-/// A request that has passed the gate: one remap later, in the disk's own offsets.
+/// A request that has passed the gate.
 pub(crate) struct Request {
     pub(crate) consumer: ConsumerId,
     pub(crate) disk: DiskId,
-    pub(crate) command: Command,
-    pub(crate) ordered: bool,
-    /// Of its provider when it was made: a media with another one is not the same media.
-    pub(crate) sector_size: u32,
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
-    pub(crate) data: Buffer,
     pub(crate) maker: Maker,
-    /// Bytes handed to the driver so far.
-    pub(crate) issued: u64,
-    /// Everything was handed out: nothing remains, or an error ended it early.
-    pub(crate) issued_all: bool,
     /// Pieces with the driver.
     pub(crate) in_flight: u32,
-    /// Bytes completed without an error.
-    pub(crate) completed: u64,
+    /// The rest of it is in the queue of its disk.
+    pub(crate) waiting: bool,
     /// The first error of any piece.
     pub(crate) error: Option<Errno>,
 }
 
 impl Request {
-    /// The next piece of at most `max_io` bytes, cut at whole sectors. The caller has seen that
-    /// not everything is issued.
-    pub(crate) fn cut(&mut self, max_io: u64, sector_size: u32) -> Piece {
-        let sector = u64::from(sector_size);
-        let longest = (max_io / sector).max(1) * sector;
-        let length = (self.length - self.issued).min(longest);
-        let data = self.part(self.issued, length);
-        let offset = self.offset + self.issued;
-        self.issued += length;
-        self.issued_all = self.issued == self.length;
-        self.in_flight += 1;
-        Piece {
-            command: self.command,
-            offset,
-            length,
-            data,
-            ordered: self.ordered,
-        }
-    }
-
-    /// The memory of a piece: the range for reads and writes, nothing for the others.
-    fn part(&self, start: u64, length: u64) -> Buffer {
-        let range = usize::try_from(start)
-            .ok()
-            .zip(usize::try_from(start + length).ok());
-        let whole = self.data.clone();
-        match range {
-            Some((start, end)) if !whole.is_empty() => whole.part(start..end).unwrap_or(whole),
-            _ => whole,
-        }
-    }
-
-    /// Ends it early: no further piece will be issued.
+    /// Ends it early: no further piece will be sent. The caller takes the rest off the queue.
     pub(crate) fn fail(&mut self, errno: Errno) {
         self.error.get_or_insert(errno);
-        self.issued_all = true;
+        self.waiting = false;
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.issued_all && self.in_flight == 0
+        !self.waiting && self.in_flight == 0
     }
+}
 
-    pub(crate) fn result(&self) -> Result<(), Errno> {
-        self.error.map_or(Ok(()), Err)
+/// What of a request was not handed to its driver yet: one remap later, in the disk's own offsets.
+pub(crate) struct Rest {
+    pub(crate) request: RequestId,
+    pub(crate) piece: Piece,
+    /// Of its provider when it was made: a media with another one is not the same media.
+    pub(crate) sector_size: u32,
+}
+
+impl Rest {
+    /// Takes a piece of at most `longest` bytes off the front, at whole sectors, which is not all.
+    /// `None` if all of it is not more.
+    pub(crate) fn cut(&mut self, longest: u64) -> Option<Piece> {
+        let sector = u64::from(self.sector_size);
+        let length = (longest / sector).max(1) * sector;
+        if self.piece.length <= length {
+            return None;
+        }
+        let rest = &mut self.piece;
+        let data = match usize::try_from(length) {
+            Ok(length) if !rest.data.is_empty() => rest.data.split_off_front(length),
+            _ => rest.data.clone(),
+        };
+        let piece = Piece {
+            command: rest.command,
+            offset: rest.offset,
+            length,
+            data,
+            ordered: rest.ordered,
+        };
+        rest.offset += length;
+        rest.length -= length;
+        Some(piece)
     }
 }
 
@@ -112,6 +100,7 @@ pub(crate) enum Maker {
 
 impl Maker {
     /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow.
+    #[inline]
     pub(crate) fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
         match self {
             Self::Ticket(ticket) => ticket.end(result),

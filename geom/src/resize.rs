@@ -9,10 +9,10 @@ impl Graph {
     /// Takes over the size from the disk's record. Partitions that no longer fit are lost at once;
     /// then the provider is tasted again, with the classes that are attached to it.
     pub(crate) fn serve_resize(&mut self, id: ProviderId) {
-        let Some(provider) = self.providers.get_mut(&id) else {
+        let Some(provider) = self.providers.get_mut(id) else {
             return;
         };
-        let Some(disk) = self.disks.get(&provider.base.disk) else {
+        let Some(disk) = self.disks.get(provider.base.disk) else {
             return;
         };
         let size = disk.params.media_size;
@@ -22,10 +22,10 @@ impl Graph {
         provider.media_size = size;
         self.raise_generation(id);
         let mut next = 0;
-        while let Some(consumer) = self.providers.get(&id).and_then(|p| p.consumers.get(next)) {
+        while let Some(consumer) = self.providers.get(id).and_then(|p| p.consumers.get(next)) {
             next += 1;
-            let geom = self.consumers.get(consumer).map(|consumer| consumer.geom);
-            let node = geom.and_then(|geom| self.geoms.get(&geom));
+            let geom = self.consumers.get(*consumer).map(|consumer| consumer.geom);
+            let node = geom.and_then(|geom| self.geoms.get(geom));
             if let Some(node) = node.filter(|node| matches!(node.kind, Kind::Slicer(_))) {
                 self.clip(node.id, size);
             }
@@ -41,14 +41,14 @@ impl Graph {
         let mut next = 0;
         while let Some(id) = self
             .geoms
-            .get(&geom)
+            .get(geom)
             .and_then(|n| n.providers.get(next))
             .copied()
         {
             next += 1;
             let slice = self
                 .providers
-                .get(&id)
+                .get(id)
                 .and_then(|provider| provider.slice.as_ref());
             if slice.is_some_and(|slice| slice.start + slice.length > size) {
                 self.orphan(id, Errno::NoDevice);

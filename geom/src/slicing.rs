@@ -15,12 +15,12 @@ use crate::provider::{Base, Provider};
 impl Graph {
     /// The slicer of that class that lives on a provider.
     pub(crate) fn slicer_on(&self, id: ProviderId, class: usize) -> Option<GeomId> {
-        let provider = self.providers.get(&id)?;
+        let provider = self.providers.get(id)?;
         let consumers = provider
             .consumers
             .iter()
-            .filter_map(|id| self.consumers.get(id));
-        let mut nodes = consumers.filter_map(|consumer| self.geoms.get(&consumer.geom));
+            .filter_map(|id| self.consumers.get(*id));
+        let mut nodes = consumers.filter_map(|consumer| self.geoms.get(consumer.geom));
         let found = nodes.find(|node| match &node.kind {
             Kind::Slicer(slicer) => slicer.class == class && !node.wither,
             _ => false,
@@ -36,7 +36,7 @@ impl Graph {
         class_name: &'static str,
         verdict: Verdict,
     ) {
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return;
         };
         let name = provider.name.clone();
@@ -60,7 +60,7 @@ impl Graph {
         class_name: &'static str,
         table: Table,
     ) {
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return;
         };
         let name = provider.name.clone();
@@ -98,7 +98,7 @@ impl Graph {
     ) -> usize {
         let mut count = 0;
         for slice in slices {
-            let Some(provider) = self.providers.get(&id) else {
+            let Some(provider) = self.providers.get(id) else {
                 return count;
             };
             let mut outer = Vec::with_capacity(provider.outer.len() + 1);
@@ -139,11 +139,11 @@ impl Graph {
     fn merge(&mut self, id: ProviderId, geom: GeomId, mut table: Table) {
         let own = self
             .geoms
-            .get(&geom)
+            .get(geom)
             .map(|node| node.providers.clone())
             .unwrap_or_default();
         for old in own {
-            let Some(provider) = self.providers.get_mut(&old) else {
+            let Some(provider) = self.providers.get_mut(old) else {
                 continue;
             };
             let Some(slice) = &mut provider.slice else {
@@ -158,7 +158,7 @@ impl Graph {
             }
         }
         self.add_slices(id, geom, table.scheme, table.slices);
-        if let Some(Kind::Slicer(slicer)) = self.geoms.get_mut(&geom).map(|node| &mut node.kind) {
+        if let Some(Kind::Slicer(slicer)) = self.geoms.get_mut(geom).map(|node| &mut node.kind) {
             slicer.scheme = table.scheme;
             slicer.defect = table.defect;
             slicer.config = table.config;
@@ -168,12 +168,12 @@ impl Graph {
     /// The table is not there any more, or is damaged, after a change below. What is open is kept:
     /// nobody is served by taking it away; the next taste without holders clears it up.
     fn table_lost(&mut self, geom: GeomId, reason: String) {
-        let Some(node) = self.geoms.get_mut(&geom) else {
+        let Some(node) = self.geoms.get_mut(geom) else {
             return;
         };
-        let held = |id| {
+        let held = |id: &ProviderId| {
             self.providers
-                .get(id)
+                .get(*id)
                 .is_some_and(|p| !p.consumers.is_empty())
         };
         if !node.providers.iter().any(held) {

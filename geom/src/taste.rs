@@ -59,6 +59,10 @@ struct Waiting {
 }
 
 impl Taste {
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        !self.late && self.deadline <= now
+    }
+
     /// Gives the media what a read has brought, or that it failed.
     fn supply(&mut self, result: Result<(), Errno>, waiting: &Waiting) {
         let need = waiting.need;
@@ -82,7 +86,7 @@ impl Mesh {
         let mut graph = self.graph.borrow_mut();
         let graph = &mut *graph;
         let written = graph.is_written(id);
-        let Some(provider) = graph.providers.get_mut(&id) else {
+        let Some(provider) = graph.providers.get_mut(id) else {
             return;
         };
         if let Some(taste) = graph.tastes.get_mut(&id) {
@@ -103,7 +107,7 @@ impl Mesh {
         }
         let attached = |class| graph.slicer_on(id, class).is_some();
         if media.sector_count() == 0 || (!refresh && (0..self.classes.len()).all(attached)) {
-            if let Some(provider) = graph.providers.get_mut(&id) {
+            if let Some(provider) = graph.providers.get_mut(id) {
                 let never = media.sector_count() == 0;
                 provider.tasted = if never { Tasted::Never } else { Tasted::Done };
             }
@@ -129,7 +133,7 @@ impl Mesh {
             restart: false,
         };
         graph.tastes.insert(id, taste);
-        if let Some(provider) = graph.providers.get_mut(&id) {
+        if let Some(provider) = graph.providers.get_mut(id) {
             provider.tasted = Tasted::Running;
         }
         graph.post(id, |pending| pending.step = true);
@@ -162,7 +166,7 @@ impl Mesh {
             let Some(taste) = graph.tastes.get(&id) else {
                 return Ok(());
             };
-            let consumer = graph.consumers.get(&taste.consumer);
+            let consumer = graph.consumers.get(taste.consumer);
             let open = consumer.is_none_or(|consumer| !consumer.counts.is_closed());
             if open || taste.cancelled || taste.restart {
                 return Ok(());
@@ -195,7 +199,7 @@ impl Mesh {
         let Some(taste) = graph.tastes.remove(&id) else {
             return;
         };
-        if let Some(provider) = graph.providers.get_mut(&id) {
+        if let Some(provider) = graph.providers.get_mut(id) {
             provider.tasted = tasted;
         }
         if taste.restart {
@@ -214,12 +218,11 @@ impl Mesh {
         let mut graph = self.graph.borrow_mut();
         let graph = &mut *graph;
         let mut tastes = graph.tastes.iter_mut();
-        let Some((id, taste)) = tastes.find(|(_, taste)| !taste.late && taste.deadline <= now)
-        else {
+        let Some((id, taste)) = tastes.find(|(_, taste)| taste.is_overdue(now)) else {
             return false;
         };
         taste.late = true;
-        if let Some(provider) = graph.providers.get_mut(id) {
+        if let Some(provider) = graph.providers.get_mut(*id) {
             provider.tasted = Tasted::Late;
             let name = &provider.name;
             let seconds = self.params.taste_deadline.as_secs();
@@ -244,12 +247,12 @@ impl Graph {
     fn is_written(&self, id: ProviderId) -> bool {
         let consumers = self
             .providers
-            .get(&id)
+            .get(id)
             .into_iter()
             .flat_map(|p| &p.consumers);
-        let mut consumers = consumers.filter_map(|id| self.consumers.get(id));
+        let mut consumers = consumers.filter_map(|id| self.consumers.get(*id));
         consumers.any(|consumer| {
-            let node = self.geoms.get(&consumer.geom);
+            let node = self.geoms.get(consumer.geom);
             let through = node.is_some_and(|node| matches!(node.kind, Kind::Slicer(_)));
             consumer.counts.write > 0 && !through
         })
@@ -259,7 +262,7 @@ impl Graph {
     fn resume_taste(&mut self, id: ProviderId, mesh: &Mesh) -> Option<Next> {
         let written = self.is_written(id);
         let taste = self.tastes.get_mut(&id)?;
-        let provider = self.providers.get_mut(&id)?;
+        let provider = self.providers.get_mut(id)?;
         let result = match &taste.waiting {
             Some(waiting) => match waiting.ticket.result() {
                 None => return Some(Next::Wait),
@@ -286,7 +289,7 @@ impl Graph {
     /// Asks the classes, from the one it had come to, until one needs to read.
     fn ask_classes(&mut self, id: ProviderId, mesh: &Mesh) -> Next {
         loop {
-            let (Some(taste), Some(provider)) = (self.tastes.get(&id), self.providers.get(&id))
+            let (Some(taste), Some(provider)) = (self.tastes.get(&id), self.providers.get(id))
             else {
                 return Next::Wait;
             };

@@ -15,6 +15,7 @@ use ring::{BackRing, Pages, PeerFault};
 
 use crate::failure::Failure;
 use crate::keys::Wanted;
+use crate::polling::Polling;
 use crate::queue::{Queue, Taken};
 use crate::request::Terms;
 use crate::slot::PIECE;
@@ -41,6 +42,7 @@ pub(crate) struct Link<H: Hypervisor> {
     in_flight: u64,
     /// The queue that is looked at first: they take turns.
     first: usize,
+    polling: Polling,
     /// While it lasts, events without work are not listened to.
     quiet: Option<Sleep>,
 }
@@ -80,6 +82,7 @@ impl<H: Hypervisor> Link<H> {
             statistics: statistics.clone(),
             in_flight: 0,
             first: 0,
+            polling: Polling::default(),
             quiet: None,
         })
     }
@@ -114,9 +117,12 @@ impl<H: Hypervisor> Link<H> {
         loop {
             let worked = self.turn(&mut share)?;
             self.count_events(core::mem::take(&mut events), worked);
-            if worked == Worked::More {
-                // The others first.
-                context.waker().wake_by_ref();
+            if worked != Worked::Nothing {
+                self.polling.found();
+            }
+            if worked == Worked::More || self.looks_on() || self.final_check()? {
+                // The others first, and the events that came meanwhile.
+                self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
             }
             if self.is_quiet(context) {
@@ -185,15 +191,30 @@ impl<H: Hypervisor> Link<H> {
             self.geom.poll(self.pv.exec.now().since_start());
         }
         self.publish();
-        // With the window full nothing can be taken: the next completion looks again.
-        if worked != Worked::More && self.in_flight < WINDOW {
-            for queue in &mut self.queues {
-                if queue.final_check()? {
-                    worked = Worked::More;
-                }
-            }
-        }
         Ok(worked)
+    }
+
+    /// Whether to look again instead of sleeping. Nobody waits for events then, so the frontend
+    /// need not send any.
+    fn looks_on(&mut self) -> bool {
+        let looks_on = self.polling.looks_on(self.pv.exec.now());
+        let mut statistics = self.statistics.borrow_mut();
+        (statistics.poll_hits, statistics.poll_misses) = (self.polling.hits, self.polling.misses);
+        looks_on
+    }
+
+    /// The last look before sleeping: asks the frontend for events; says whether there is a
+    /// request that can be taken now.
+    fn final_check(&mut self) -> Result<bool, PeerFault> {
+        // With the window full there is none: the next completion looks again.
+        if self.in_flight >= WINDOW {
+            return Ok(false);
+        }
+        let mut any = false;
+        for queue in &mut self.queues {
+            any |= queue.final_check()?;
+        }
+        Ok(any)
     }
 
     fn answer(&mut self) -> bool {

@@ -32,9 +32,10 @@ impl Graph {
             return Err(DiskError::NameInUse(name.as_ref().into()));
         }
         self.reserve_places();
-        let id = DiskId(self.serial());
+        let serial = self.serial();
         let door = Rc::new(Door::new(driver, self.late_entries.clone()));
-        self.disks.insert(id, DiskRecord::new(name, params, door));
+        let record = DiskRecord::new(name, params, door);
+        let id = self.disks.add(serial, |_| record);
         self.created += 1;
         self.creating.push_back(id);
         Ok(id)
@@ -45,7 +46,7 @@ impl Graph {
         let Some(id) = self.creating.pop_front() else {
             return false;
         };
-        let Some(disk) = self.disks.get_mut(&id) else {
+        let Some(disk) = self.disks.get_mut(id) else {
             return true;
         };
         if disk.state != DiskState::Queued {
@@ -54,7 +55,7 @@ impl Graph {
         disk.state = DiskState::Live;
         let name = disk.name.clone();
         let geom = self.add_geom(Kind::Disk(id), name, 1);
-        if let Some(disk) = self.disks.get_mut(&id) {
+        if let Some(disk) = self.disks.get_mut(id) {
             disk.geom = Some(geom);
         }
         self.add_disk_provider(id);
@@ -63,7 +64,7 @@ impl Graph {
 
     /// Makes the provider of a disk as its record describes it now.
     pub(crate) fn add_disk_provider(&mut self, id: DiskId) {
-        let Some(disk) = self.disks.get(&id) else {
+        let Some(disk) = self.disks.get(id) else {
             return;
         };
         let Some(geom) = disk.geom else { return };
@@ -80,14 +81,14 @@ impl Graph {
             slice: None,
         };
         let provider = self.add_provider(geom, new);
-        if let Some(disk) = self.disks.get_mut(&id) {
+        if let Some(disk) = self.disks.get_mut(id) {
             disk.provider = Some(provider);
         }
     }
 
     /// Loses a disk, in whatever state. A second time is nothing. Allocates nothing.
     pub(crate) fn lose(&mut self, id: DiskId) {
-        let Some(disk) = self.disks.get_mut(&id) else {
+        let Some(disk) = self.disks.get_mut(id) else {
             return;
         };
         match disk.state {
@@ -113,8 +114,8 @@ impl Graph {
     /// Frees the record of a disk that is gone and destroyed.
     pub(crate) fn free_disk(&mut self, id: DiskId) {
         let free = |disk: &DiskRecord| disk.destroyed && disk.state == DiskState::Gone;
-        if self.disks.get(&id).is_some_and(free) {
-            self.disks.remove(&id);
+        if self.disks.get(id).is_some_and(free) {
+            self.disks.remove(id);
             self.freed += 1;
         }
     }
@@ -127,7 +128,7 @@ impl Mesh {
         let Some(id) = graph.departing.front().copied() else {
             return false;
         };
-        let Some(door) = graph.disks.get(&id).map(|disk| disk.door.clone()) else {
+        let Some(door) = graph.disks.get(id).map(|disk| disk.door.clone()) else {
             graph.departing.pop_front();
             return true;
         };
@@ -135,7 +136,7 @@ impl Mesh {
             return false;
         }
         graph.departing.pop_front();
-        if let Some(disk) = graph.disks.get_mut(&id) {
+        if let Some(disk) = graph.disks.get_mut(id) {
             disk.state = DiskState::Gone;
         }
         graph.gone += 1;
@@ -150,7 +151,7 @@ impl Mesh {
         let Some(id) = self.graph.borrow_mut().sending.pop_front() else {
             return false;
         };
-        if let Some(disk) = self.graph.borrow_mut().disks.get_mut(&id) {
+        if let Some(disk) = self.graph.borrow_mut().disks.get_mut(id) {
             disk.sending = false;
         }
         self.send(id);
@@ -173,7 +174,7 @@ impl Mesh {
             return false;
         };
         let held = graph.is_held(id);
-        let Some(disk) = graph.disks.get_mut(&id) else {
+        let Some(disk) = graph.disks.get_mut(id) else {
             graph.closing.pop_front();
             return true;
         };
@@ -192,7 +193,7 @@ impl Mesh {
         drop(graph);
         door.close();
         let mut graph = self.graph.borrow_mut();
-        if let Some(disk) = graph.disks.get_mut(&id) {
+        if let Some(disk) = graph.disks.get_mut(id) {
             disk.open = false;
         }
         graph.advance(id);

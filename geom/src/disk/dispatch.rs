@@ -1,25 +1,44 @@
-//! From the queue of a disk to its driver, and back.
+//! From the maker of a request to its driver.
+//!
+//! A request goes straight to the driver if nothing is in its way, and waits in the queue of its
+//! disk otherwise: behind others, for a barrier, to be cut, or because the driver is busy with a
+//! call of its own.
 
 use alloc::rc::Rc;
 use core::task::Waker;
 
-use crate::bio::{Command, Completion, DiskBio, Piece, Token};
-use crate::disk::DiskParams;
+use crate::bio::{DiskBio, Piece, Token};
 use crate::disk::door::Door;
+use crate::disk::gate::{gate, refuse};
 use crate::errno::Errno;
 use crate::graph::Graph;
-use crate::id::{ConsumerId, DiskId, RequestId};
-use crate::mesh::Mesh;
-use crate::node::Kind;
-use crate::provider::Base;
-use crate::request::{Maker, Order, Request, Ticket};
+use crate::id::{ConsumerId, DiskId};
+use crate::inbox::Inbox;
+use crate::mesh::{Mesh, STEPS};
+use crate::request::{Maker, Order, Request, Rest, Ticket};
+
+/// A piece that is to be handed to its driver.
+struct Handover {
+    door: Rc<Door>,
+    bio: DiskBio,
+}
+
+/// What becomes of a request when it is made.
+enum Admitted {
+    /// It has ended; its maker may be waiting.
+    Refused(Option<Waker>),
+    /// It waits in the queue of its disk.
+    Waits(DiskId),
+    /// It goes to its driver.
+    Passes(DiskId, Handover),
+}
 
 /// What the head of a disk's queue comes to.
 enum Head {
     /// Nothing can be sent now.
     Wait,
     /// Something for the driver.
-    Send(Rc<Door>, Piece, RequestId),
+    Send(Handover),
     /// A request ended without the driver; its maker may be waiting.
     Ended(Option<Waker>),
 }
@@ -32,258 +51,162 @@ impl Mesh {
         ticket
     }
 
-    /// Starts a request. What the gate refuses ends at once.
+    /// Starts a request. What the gate refuses ends at once, and what its driver completes at once
+    /// has ended when this returns, unless a poll is running, which will end it.
     pub(crate) fn submit(&self, consumer: ConsumerId, order: Order, maker: Maker) {
-        let mut graph = self.graph.borrow_mut();
-        let passed = match graph.gate(consumer, &order) {
-            Ok(Some(base)) => Ok(base),
-            Ok(None) => Err(Ok(())),
-            Err(errno) => Err(Err(errno)),
-        };
-        match passed {
-            Ok(base) => {
-                graph.enqueue(consumer, base, order, maker);
-                drop(graph);
-                self.send(base.disk);
+        let entered = self.inbox.enter();
+        let admitted = self
+            .graph
+            .borrow_mut()
+            .admit(&self.inbox, consumer, order, maker);
+        match admitted {
+            Admitted::Refused(waker) => wake(waker),
+            Admitted::Waits(disk) => self.send(disk),
+            Admitted::Passes(disk, handover) => {
+                if handover.run() {
+                    self.send(disk);
+                }
             }
-            Err(result) => {
-                drop(graph);
-                wake(maker.end(result));
-            }
+        }
+        if let Some(entered) = entered {
+            self.serve_completions(STEPS);
+            self.inbox.leave_submission(entered);
         }
     }
 
     /// Hands everything to the driver of `disk` that may go now.
     pub(crate) fn send(&self, disk: DiskId) {
         loop {
-            let head = self.graph.borrow_mut().head(disk);
+            let head = self.graph.borrow_mut().head(&self.inbox, disk);
             match head {
                 Head::Wait => return,
                 Head::Ended(waker) => {
                     self.inbox.ring();
                     wake(waker);
                 }
-                Head::Send(door, piece, request) => {
-                    self.inbox.reserve();
-                    let length = piece.length;
-                    let inbox = self.inbox.clone();
-                    let token = Token {
-                        disk,
-                        request,
-                        length,
-                        inbox,
-                        delivered: false,
-                    };
-                    door.strategy(DiskBio::new(piece, token));
-                }
+                Head::Send(handover) => drop(handover.run()),
             }
         }
     }
+}
 
-    /// Works on one completion. `false` if there is none.
-    pub(crate) fn serve_completion(&self) -> bool {
-        let Some(completion) = self.inbox.pop() else {
-            return false;
-        };
-        let disk = completion.disk;
-        let waker = self.graph.borrow_mut().completed(completion);
-        wake(waker);
-        self.send(disk);
-        true
+impl Handover {
+    /// Tells whether another request found the driver busy meanwhile.
+    #[inline]
+    fn run(self) -> bool {
+        self.door.strategy(self.bio);
+        self.door.take_missed()
     }
 }
 
-fn wake(waker: Option<Waker>) {
+pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
 }
 
 impl Graph {
-    /// Whether an order may pass, and to where. `None` if there is nothing to do.
-    fn gate(&self, id: ConsumerId, order: &Order) -> Result<Option<Base>, Errno> {
-        let consumer = self.consumers.get(&id).ok_or(Errno::NoDevice)?;
-        let provider = self.provider_of(id).ok_or(Errno::NoDevice)?;
-        let counts = consumer.counts;
-        let opened = if order.command.writes() {
-            counts.write
-        } else {
-            counts.read
+    /// Takes in a request, if it may pass. If nothing is in its way to the driver, it goes there as
+    /// the one piece that it is; otherwise it waits in the queue of its disk.
+    #[inline]
+    fn admit(&mut self, inbox: &Rc<Inbox>, id: ConsumerId, order: Order, maker: Maker) -> Admitted {
+        let consumer = self.consumers.get_mut(id);
+        let provider = consumer.as_ref().map(|consumer| consumer.provider);
+        let provider = provider.and_then(|id| self.providers.get(id));
+        let disk = provider.and_then(|provider| self.disks.get_mut(provider.base.disk));
+        let (Some(consumer), Some(provider), Some(disk)) = (consumer, provider, disk) else {
+            return Admitted::Refused(maker.end(Err(Errno::NoDevice)));
         };
-        if opened == 0 || consumer.closing {
-            return Err(Errno::NotPermitted);
-        }
-        if let Some(errno) = provider.error {
-            return Err(errno);
-        }
-        let disk = self.disks.get(&provider.base.disk).ok_or(Errno::NoDevice)?;
-        if consumer.orphan || provider.media_size == 0 || !disk.is_live() {
-            return Err(Errno::NoDevice);
-        }
-        let limits = disk.params.limits;
-        match order.command {
-            Command::Flush if !limits.can_flush => return Err(Errno::NotSupported),
-            Command::Flush => {
-                return Ok(Some(Base {
-                    offset: 0,
-                    ..provider.base
-                }));
-            }
-            Command::Delete if !limits.can_delete => return Err(Errno::NotSupported),
-            Command::Erase if !limits.can_erase => return Err(Errno::NotSupported),
-            Command::Delete | Command::Erase | Command::Read | Command::Write => {}
-        }
-        let sector = u64::from(provider.sector_size);
-        if !order.offset.is_multiple_of(sector) || !order.length.is_multiple_of(sector) {
-            return Err(Errno::Invalid);
-        }
-        let end = order
-            .offset
-            .checked_add(order.length)
-            .ok_or(Errno::BeyondEnd)?;
-        if end > provider.media_size {
-            return Err(Errno::BeyondEnd);
-        }
-        let offset = provider.base.offset + order.offset;
-        Ok((order.length > 0).then_some(Base {
-            offset,
-            ..provider.base
-        }))
-    }
-
-    fn enqueue(&mut self, consumer: ConsumerId, base: Base, order: Order, maker: Maker) {
-        let id = RequestId(self.serial());
-        let request = Request {
-            consumer,
-            disk: base.disk,
-            command: order.command,
-            ordered: order.ordered,
-            sector_size: self
-                .provider_of(consumer)
-                .map_or(0, |provider| provider.sector_size),
-            offset: base.offset,
-            length: order.length,
-            data: order.data,
+        let passage = match gate(consumer, provider, disk, &order) {
+            Ok(passage) => passage,
+            Err(result) => return Admitted::Refused(maker.end(result)),
+        };
+        let clear = !order.ordered && disk.is_clear(&passage);
+        consumer.in_flight += 1;
+        self.requests_made = self.requests_made.wrapping_add(1);
+        let request = self.requests.add(self.requests_made, |_| Request {
+            consumer: id,
+            disk: passage.disk,
             maker,
-            issued: 0,
-            issued_all: false,
-            in_flight: 0,
-            completed: 0,
+            in_flight: u32::from(clear),
+            waiting: !clear,
             error: None,
+        });
+        let piece = Piece {
+            command: order.command,
+            offset: passage.offset,
+            length: passage.length,
+            data: order.data,
+            ordered: order.ordered,
         };
-        self.requests.insert(id, request);
-        if let Some(consumer) = self.consumers.get_mut(&consumer) {
-            consumer.in_flight += 1;
+        if clear {
+            disk.in_flight += 1;
+            let bio = DiskBio::new(piece, Token::new(request, inbox));
+            let door = disk.door.clone();
+            return Admitted::Passes(passage.disk, Handover { door, bio });
         }
-        if let Some(disk) = self.disks.get_mut(&base.disk) {
-            disk.queue.push_back(id);
-        }
+        disk.queue.push_back(Rest {
+            request,
+            piece,
+            sector_size: passage.sector_size,
+        });
+        Admitted::Waits(passage.disk)
     }
 
     /// Takes the next piece from a disk's queue.
-    fn head(&mut self, id: DiskId) -> Head {
-        let Some(disk) = self.disks.get_mut(&id) else {
+    fn head(&mut self, inbox: &Rc<Inbox>, id: DiskId) -> Head {
+        let Some(disk) = self.disks.get_mut(id) else {
             return Head::Wait;
         };
-        let Some(first) = disk.queue.front().copied() else {
+        let live = disk.is_live();
+        let Some(rest) = disk.queue.front_mut() else {
             return Head::Wait;
         };
-        let Some(request) = self.requests.get_mut(&first) else {
+        let first = rest.request;
+        let Some(request) = self.requests.get_mut(first) else {
             disk.queue.pop_front();
             return Head::Ended(None);
         };
-        let refusal = if !disk.is_live() {
-            Some(Errno::NoDevice)
+        let refusal = if live {
+            refuse(rest, &disk.params)
         } else {
-            refuse(request, &disk.params)
+            Some(Errno::NoDevice)
         };
         if let Some(errno) = refusal {
             disk.queue.pop_front();
             request.fail(errno);
             let over = request.is_over();
-            return Head::Ended(if over { self.end_request(first) } else { None });
+            if over && disk.barrier == Some(first) {
+                disk.barrier = None;
+            }
+            let waker = if over { self.end_request(first) } else { None };
+            self.advance(id);
+            return Head::Ended(waker);
         }
         if !disk.door.is_free() {
+            disk.door.miss();
             return Head::Wait;
         }
         match disk.barrier {
             Some(barrier) if barrier != first => return Head::Wait,
-            None if request.ordered && disk.in_flight > 0 => return Head::Wait,
-            None if request.ordered => disk.barrier = Some(first),
+            None if rest.piece.ordered && disk.in_flight > 0 => return Head::Wait,
+            None if rest.piece.ordered => disk.barrier = Some(first),
             _ => {}
         }
-        let piece = request.cut(disk.params.limits.max_io, disk.params.sector_size);
-        if request.issued_all {
-            disk.queue.pop_front();
-        }
-        disk.in_flight += 1;
-        Head::Send(disk.door.clone(), piece, first)
-    }
-
-    /// Notes that a piece is back. Returns the waker of a maker whose request has ended.
-    fn completed(&mut self, completion: Completion) -> Option<Waker> {
-        let Completion {
-            disk: disk_id,
-            request: id,
-            length,
-            result,
-            dropped,
-        } = completion;
-        self.dropped_bios += u64::from(dropped);
-        let disk = self.disks.get_mut(&disk_id)?;
-        disk.in_flight -= 1;
-        let request = self.requests.get_mut(&id)?;
-        request.in_flight -= 1;
-        match result {
-            Ok(()) => request.completed += length,
-            Err(errno) => {
-                if !request.issued_all {
-                    disk.queue.retain(|queued| *queued != id);
+        let piece = match rest.cut(disk.params.limits.longest(rest.piece.command)) {
+            Some(piece) => piece,
+            None => {
+                request.waiting = false;
+                match disk.queue.pop_front() {
+                    Some(rest) => rest.piece,
+                    None => return Head::Wait,
                 }
-                request.fail(errno);
             }
-        }
-        let waker = if request.is_over() {
-            self.end_request(id)
-        } else {
-            None
         };
-        self.advance(disk_id);
-        waker
-    }
-
-    /// Ends a request that is over: tells its maker, and its consumer if that waits to close.
-    fn end_request(&mut self, id: RequestId) -> Option<Waker> {
-        let request = self.requests.remove(&id)?;
-        if let Some(disk) = self.disks.get_mut(&request.disk) {
-            disk.barrier = disk.barrier.filter(|barrier| *barrier != id);
-        }
-        self.advance(request.disk);
-        if let Some(consumer) = self.consumers.get_mut(&request.consumer) {
-            consumer.in_flight -= 1;
-            let (geom, provider) = (consumer.geom, consumer.provider);
-            if matches!(
-                self.geoms.get(&geom).map(|node| &node.kind),
-                Some(Kind::Taste)
-            ) {
-                self.post(provider, |pending| pending.step = true);
-            }
-            self.finish_close(request.consumer);
-        }
-        request.maker.end(request.result())
-    }
-}
-
-/// Whether a request that passed the gate cannot be sent any more: the disk changed meanwhile.
-fn refuse(request: &Request, params: &DiskParams) -> Option<Errno> {
-    match request.command {
-        _ if request.sector_size != params.sector_size => Some(Errno::NoDevice),
-        Command::Flush => (!params.limits.can_flush).then_some(Errno::NotSupported),
-        Command::Delete if !params.limits.can_delete => Some(Errno::NotSupported),
-        Command::Erase if !params.limits.can_erase => Some(Errno::NotSupported),
-        _ => {
-            let end = request.offset + request.length;
-            (end > params.media_size).then_some(Errno::BeyondEnd)
-        }
+        request.in_flight += 1;
+        disk.in_flight += 1;
+        let bio = DiskBio::new(piece, Token::new(first, inbox));
+        let door = disk.door.clone();
+        Head::Send(Handover { door, bio })
     }
 }

@@ -15,6 +15,8 @@ use crate::errno::Errno;
 pub(crate) struct Door {
     driver: RefCell<Option<Box<dyn Disk>>>,
     late_entries: Rc<Cell<u64>>,
+    /// A request found the driver busy.
+    missed: Cell<bool>,
 }
 
 impl Door {
@@ -23,12 +25,23 @@ impl Door {
         Self {
             driver: RefCell::new(Some(driver)),
             late_entries,
+            missed: Cell::new(false),
         }
     }
 
     /// Whether no entry is running now.
     pub(crate) fn is_free(&self) -> bool {
         self.driver.try_borrow_mut().is_ok()
+    }
+
+    /// Notes that a request found the driver busy: who is inside sends it on.
+    pub(crate) fn miss(&self) {
+        self.missed.set(true);
+    }
+
+    /// Whether a request found the driver busy since this was last asked.
+    pub(crate) fn take_missed(&self) -> bool {
+        self.missed.replace(false)
     }
 
     pub(crate) fn open(&self) -> Result<(), Errno> {
@@ -42,8 +55,14 @@ impl Door {
 
     /// The caller has made sure that the door is free. A bio that cannot enter completes by being
     /// dropped.
+    #[inline]
     pub(crate) fn strategy(&self, bio: DiskBio) {
-        let _ = self.enter(|driver| driver.strategy(bio));
+        if let Ok(mut slot) = self.driver.try_borrow_mut() {
+            match slot.as_mut() {
+                Some(driver) => driver.strategy(bio),
+                None => self.note_late_entry(),
+            }
+        }
     }
 
     pub(crate) fn getattr(&self, name: &str) -> Option<Result<Attribute, Errno>> {

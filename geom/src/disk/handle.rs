@@ -34,7 +34,7 @@ impl DiskHandle {
     pub fn state(&self) -> Option<DiskState> {
         let mesh = self.mesh.upgrade()?;
         let graph = mesh.graph.borrow();
-        graph.disks.get(&self.id).map(|disk| disk.state)
+        graph.disks.get(self.id).map(|disk| disk.state)
     }
 
     /// The device is lost or must go. See [Leaving](crate::disk). May be called in every state and
@@ -54,7 +54,7 @@ impl DiskHandle {
     pub fn destroy(&self) -> Result<(), DiskError> {
         let mesh = self.mesh.upgrade().ok_or(DiskError::Destroyed)?;
         let mut graph = mesh.graph.borrow_mut();
-        let disk = graph.disks.get_mut(&self.id).ok_or(DiskError::Destroyed)?;
+        let disk = graph.disks.get_mut(self.id).ok_or(DiskError::Destroyed)?;
         if core::mem::replace(&mut disk.destroyed, true) {
             return Err(DiskError::Destroyed);
         }
@@ -73,7 +73,7 @@ impl DiskHandle {
     /// [`DiskError::MediaSize`], [`DiskError::Gone`].
     pub fn resize(&self, media_size: u64) -> Result<(), DiskError> {
         self.change(|graph, id| {
-            let disk = graph.disks.get_mut(&id).ok_or(DiskError::Gone)?;
+            let disk = graph.disks.get_mut(id).ok_or(DiskError::Gone)?;
             check_sizes(media_size, disk.params.sector_size)?;
             disk.params.media_size = media_size;
             if let Some(provider) = disk.provider {
@@ -93,7 +93,7 @@ impl DiskHandle {
     /// sector size.
     pub fn replace_media(&self, media_size: u64, sector_size: u32) -> Result<(), DiskError> {
         self.change(|graph, id| {
-            let disk = graph.disks.get_mut(&id).ok_or(DiskError::Gone)?;
+            let disk = graph.disks.get_mut(id).ok_or(DiskError::Gone)?;
             check_sizes(media_size, sector_size)?;
             disk.params.limits.check(sector_size)?;
             let same = disk.params.sector_size == sector_size;
@@ -119,7 +119,7 @@ impl DiskHandle {
     /// [`DiskError::Gone`].
     pub fn media_changed(&self) -> Result<(), DiskError> {
         self.change(|graph, id| {
-            let provider = graph.disks.get(&id).and_then(|disk| disk.provider);
+            let provider = graph.disks.get(id).and_then(|disk| disk.provider);
             if let Some(provider) = provider {
                 graph.change_media(provider);
             }
@@ -134,7 +134,7 @@ impl DiskHandle {
     /// [`DiskError::MaxIo`], [`DiskError::DeleteGranularity`], [`DiskError::Gone`].
     pub fn set_limits(&self, limits: DiskLimits) -> Result<(), DiskError> {
         self.change(|graph, id| {
-            let disk = graph.disks.get_mut(&id).ok_or(DiskError::Gone)?;
+            let disk = graph.disks.get_mut(id).ok_or(DiskError::Gone)?;
             limits.check(disk.params.sector_size)?;
             disk.params.limits = limits;
             graph.raise_all(id);
@@ -161,7 +161,7 @@ impl DiskHandle {
     ) -> Result<(), DiskError> {
         let mesh = self.mesh.upgrade().ok_or(DiskError::Gone)?;
         let mut graph = mesh.graph.borrow_mut();
-        if !graph.disks.get(&self.id).is_some_and(|disk| disk.is_live()) {
+        if !graph.disks.get(self.id).is_some_and(|disk| disk.is_live()) {
             return Err(DiskError::Gone);
         }
         work(&mut graph, self.id)?;
@@ -181,14 +181,14 @@ impl Graph {
     /// Spoils everything found on a provider and has it tasted again.
     fn change_media(&mut self, id: ProviderId) {
         self.raise_generation(id);
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return;
         };
         for consumer in &provider.consumers {
-            let Some(consumer) = self.consumers.get_mut(consumer) else {
+            let Some(consumer) = self.consumers.get_mut(*consumer) else {
                 continue;
             };
-            let node = self.geoms.get(&consumer.geom);
+            let node = self.geoms.get(consumer.geom);
             if node.is_some_and(crate::node::Node::is_told) && !consumer.orphan {
                 consumer.spoiled = true;
             }

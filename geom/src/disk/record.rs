@@ -5,8 +5,10 @@ use alloc::rc::Rc;
 use alloc::string::String;
 
 use crate::disk::door::Door;
+use crate::disk::gate::Passage;
 use crate::disk::{DiskLimits, DiskParams, DiskState};
 use crate::id::{GeomId, ProviderId, RequestId};
+use crate::request::Rest;
 
 /// A disk from its creation to the moment it is gone and destroyed.
 pub(crate) struct DiskRecord {
@@ -24,8 +26,8 @@ pub(crate) struct DiskRecord {
     pub(crate) close_due: bool,
     /// Pieces the driver owns now.
     pub(crate) in_flight: u32,
-    /// Requests that were not handed to the driver completely, in order.
-    pub(crate) queue: VecDeque<RequestId>,
+    /// What waits to be handed to the driver, in order.
+    pub(crate) queue: VecDeque<Rest>,
     /// It stands in the queue of disks with requests to send.
     pub(crate) sending: bool,
     /// The ordered request that nothing may pass.
@@ -56,6 +58,18 @@ impl DiskRecord {
     /// Whether requests may still be handed to the driver.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, DiskState::Queued | DiskState::Live)
+    }
+
+    /// Whether nothing is in the way to the driver of what has just passed the gate as one piece
+    /// that is not ordered.
+    #[inline]
+    pub(crate) fn is_clear(&self, passage: &Passage) -> bool {
+        passage.length <= self.params.limits.max_io
+            && passage.sector_size == self.params.sector_size
+            && passage.offset + passage.length <= self.params.media_size
+            && self.queue.is_empty()
+            && self.barrier.is_none()
+            && self.door.is_free()
     }
 
     pub(crate) fn is_idle(&self) -> bool {

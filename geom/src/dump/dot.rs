@@ -12,7 +12,7 @@ impl Geom {
     pub fn dot(&self) -> String {
         self.read(|graph| {
             let mut text = String::from("digraph geom {\n  rankdir=BT;\n");
-            for node in graph.geoms.values() {
+            for (_, node) in graph.geoms.sorted() {
                 let label = match &node.kind {
                     Kind::Dev { holder } => format!("DEV\\n{}", escape(holder)),
                     _ => format!("{}\\n{}", node.class_name(), escape(&node.name)),
@@ -22,14 +22,14 @@ impl Geom {
                     "  g{} [shape=box,label=\"{label}\"{style}];\n",
                     node.id
                 ));
-                if let Some(consumer) = node.consumer.and_then(|id| graph.consumers.get(&id)) {
+                if let Some(consumer) = node.consumer.and_then(|id| graph.consumers.get(id)) {
                     let label = consumer.counts;
                     let below = consumer.provider;
                     let geom = node.id;
                     text.push_str(&format!("  p{below} -> g{geom} [label=\"{label}\"];\n"));
                 }
             }
-            for provider in graph.providers.values() {
+            for (_, provider) in graph.providers.sorted() {
                 let (id, geom) = (provider.id, provider.geom);
                 let label = format!("{}\\n{}", escape(&provider.name), provider.counts);
                 let style = style(provider.error.is_some());

@@ -14,9 +14,19 @@ impl Geom {
     #[must_use]
     pub fn json(&self) -> String {
         self.read(|graph| {
-            let geoms = join(graph.geoms.values().map(|node| graph.json_geom(node)));
-            let providers = join(graph.providers.values().map(json_provider));
-            let consumers = join(graph.consumers.values().map(json_consumer));
+            let (geoms, providers) = (graph.geoms.sorted(), graph.providers.sorted());
+            let geoms = join(geoms.iter().map(|(_, node)| graph.json_geom(node)));
+            let providers = join(
+                providers
+                    .iter()
+                    .map(|(_, provider)| json_provider(provider)),
+            );
+            let consumers = graph.consumers.sorted();
+            let consumers = join(
+                consumers
+                    .iter()
+                    .map(|(_, consumer)| json_consumer(consumer)),
+            );
             format!(
                 "{{\"geoms\":[{geoms}],\"providers\":[{providers}],\"consumers\":[{consumers}]}}"
             )
@@ -44,7 +54,7 @@ impl Graph {
             }
             Kind::Dev { holder } => text.push_str(&format!(",\"holder\":{}", quote(holder))),
             Kind::Disk(id) => {
-                if let Some(disk) = self.disks.get(id) {
+                if let Some(disk) = self.disks.get(*id) {
                     text.push_str(&format!(",\"state\":\"{}\"", disk.state));
                 }
             }

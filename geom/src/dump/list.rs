@@ -15,7 +15,7 @@ impl Geom {
     pub fn list(&self) -> String {
         self.read(|graph| {
             let mut text = String::new();
-            for node in graph.geoms.values() {
+            for (_, node) in graph.geoms.sorted() {
                 graph.list_geom(&mut text, node);
             }
             text
@@ -45,7 +45,7 @@ impl Graph {
             }
             Kind::Dev { holder } => line(format!("holder: {holder}")),
             Kind::Disk(id) => {
-                let state = self.disks.get(id).map(|disk| disk.state);
+                let state = self.disks.get(*id).map(|disk| disk.state);
                 state
                     .into_iter()
                     .for_each(|state| line(format!("state: {state}")));
@@ -56,13 +56,13 @@ impl Graph {
             line(String::from("Providers:"));
         }
         for (number, id) in node.providers.iter().enumerate() {
-            if let Some(provider) = self.providers.get(id) {
+            if let Some(provider) = self.providers.get(*id) {
                 line(format!("{}. Name: {} (id {id})", number + 1, provider.name));
                 self.list_provider(&mut line, provider);
             }
         }
-        if let Some(consumer) = node.consumer.and_then(|id| self.consumers.get(&id)) {
-            let below = self.providers.get(&consumer.provider);
+        if let Some(consumer) = node.consumer.and_then(|id| self.consumers.get(id)) {
+            let below = self.providers.get(consumer.provider);
             let name = below.map_or("?", |provider| &*provider.name);
             line(String::from("Consumers:"));
             line(format!("1. Name: {name} (id {})", consumer.id));
@@ -93,7 +93,7 @@ impl Graph {
                 .for_each(|(key, value)| line(format!("   {key}: {value}")));
             return;
         }
-        if let Some(disk) = self.disks.get(&provider.base.disk) {
+        if let Some(disk) = self.disks.get(provider.base.disk) {
             let params = &disk.params;
             line(format!("   descr: {}", params.description));
             line(format!("   ident: {}", params.ident));

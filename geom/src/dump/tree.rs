@@ -27,7 +27,9 @@ impl Geom {
             let mut text = String::new();
             let roots = graph
                 .geoms
-                .values()
+                .sorted()
+                .into_iter()
+                .map(|(_, node)| node)
                 .filter(|node| matches!(node.kind, Kind::Disk(_)));
             for id in roots.flat_map(|node| &node.providers) {
                 graph.tree_provider(&mut text, *id, 0);
@@ -39,7 +41,7 @@ impl Geom {
 
 impl Graph {
     fn tree_provider(&self, text: &mut String, id: ProviderId, depth: usize) {
-        let Some(provider) = self.providers.get(&id) else {
+        let Some(provider) = self.providers.get(id) else {
             return;
         };
         if depth > DEEPEST {
@@ -66,9 +68,9 @@ impl Graph {
         for consumer in provider
             .consumers
             .iter()
-            .filter_map(|id| self.consumers.get(id))
+            .filter_map(|id| self.consumers.get(*id))
         {
-            let Some(node) = self.geoms.get(&consumer.geom) else {
+            let Some(node) = self.geoms.get(consumer.geom) else {
                 continue;
             };
             let what = match &node.kind {

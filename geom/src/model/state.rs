@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::world::World;
 use crate::graph::Graph;
+use crate::id::RequestId;
 use crate::node::Kind;
 
 /// The state as text.
@@ -16,7 +17,9 @@ pub(super) fn state(world: &World) -> String {
         objects(&mut text, graph, &names);
         rest(&mut text, graph, &names);
         let held = world.shared.held.borrow();
-        let held = held.iter().map(|bio| names.rank(bio.request().0));
+        let held = held
+            .iter()
+            .map(|bio| (names.request(bio.request()), bio.command));
         let _ = write!(text, "H{:?}", held.collect::<Vec<_>>());
     });
     let holders = (world.raw.is_some(), world.partition.is_some());
@@ -26,27 +29,35 @@ pub(super) fn state(world: &World) -> String {
     text
 }
 
-/// All ids in use, in their order.
-struct Names(Vec<u64>);
+/// All ids in use, in their order: of objects, and of requests, which have numbers of their own.
+struct Names {
+    objects: Vec<u64>,
+    requests: Vec<u64>,
+}
 
 impl Names {
     fn of(graph: &Graph) -> Self {
-        let mut ids: Vec<u64> = graph.geoms.keys().map(|id| id.0).collect();
-        ids.extend(graph.providers.keys().map(|id| id.0));
-        ids.extend(graph.consumers.keys().map(|id| id.0));
-        ids.extend(graph.disks.keys().map(|id| id.0));
-        ids.extend(graph.requests.keys().map(|id| id.0));
-        ids.sort_unstable();
-        Self(ids)
+        let mut objects: Vec<u64> = graph.geoms.iter().map(|(id, _)| id.0).collect();
+        objects.extend(graph.providers.iter().map(|(id, _)| id.0));
+        objects.extend(graph.consumers.iter().map(|(id, _)| id.0));
+        objects.extend(graph.disks.iter().map(|(id, _)| id.0));
+        objects.sort_unstable();
+        let mut requests: Vec<u64> = graph.requests.iter().map(|(id, _)| id.0).collect();
+        requests.sort_unstable();
+        Self { objects, requests }
     }
 
     fn rank(&self, id: u64) -> Option<usize> {
-        self.0.iter().position(|known| *known == id)
+        self.objects.iter().position(|known| *known == id)
+    }
+
+    fn request(&self, id: RequestId) -> Option<usize> {
+        self.requests.iter().position(|known| *known == id.0)
     }
 }
 
 fn objects(text: &mut String, graph: &Graph, names: &Names) {
-    for (id, node) in &graph.geoms {
+    for (id, node) in graph.geoms.sorted() {
         let consumer = node.consumer.and_then(|id| names.rank(id.0));
         let providers: Vec<_> = node.providers.iter().map(|id| names.rank(id.0)).collect();
         let kind = match &node.kind {
@@ -61,7 +72,7 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
         let id = names.rank(id.0);
         let _ = write!(text, "G{id:?}{kind}{flags:?}{consumer:?}{providers:?}");
     }
-    for (id, provider) in &graph.providers {
+    for (id, provider) in graph.providers.sorted() {
         let consumers: Vec<_> = provider
             .consumers
             .iter()
@@ -76,7 +87,7 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
         let rest = (provider.counts, provider.pending, consumers);
         let _ = write!(text, "P{:?}{status:?}{rest:?}", names.rank(id.0));
     }
-    for (id, consumer) in &graph.consumers {
+    for (id, consumer) in graph.consumers.sorted() {
         let flags = (
             consumer.spoiled,
             consumer.orphan,
@@ -87,9 +98,13 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
         let use_ = (consumer.counts, consumer.in_flight);
         let _ = write!(text, "C{:?}{flags:?}{use_:?}", names.rank(id.0));
     }
-    for disk in graph.disks.values() {
-        let queue: Vec<_> = disk.queue.iter().map(|id| names.rank(id.0)).collect();
-        let barrier = disk.barrier.and_then(|id| names.rank(id.0));
+    for (_, disk) in graph.disks.sorted() {
+        let queue: Vec<_> = disk
+            .queue
+            .iter()
+            .map(|rest| (names.request(rest.request), rest.piece.command))
+            .collect();
+        let barrier = disk.barrier.and_then(|id| names.request(id));
         let provider = disk.provider.and_then(|id| names.rank(id.0));
         let flags = (disk.open, disk.close_due, disk.sending, disk.destroyed);
         let links = (disk.geom.is_some(), provider, queue, barrier);
@@ -102,20 +117,10 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
 }
 
 fn rest(text: &mut String, graph: &Graph, names: &Names) {
-    for (id, request) in &graph.requests {
-        let progress = (
-            request.issued,
-            request.issued_all,
-            request.in_flight,
-            request.error,
-        );
+    for (id, request) in graph.requests.sorted() {
+        let progress = (request.in_flight, request.waiting, request.error);
         let owner = names.rank(request.consumer.0);
-        let _ = write!(
-            text,
-            "R{:?}{owner:?}{progress:?}{:?}",
-            names.rank(id.0),
-            request.command
-        );
+        let _ = write!(text, "R{:?}{owner:?}{progress:?}", names.request(id));
     }
     for (id, taste) in &graph.tastes {
         let _ = write!(text, "T{:?}{}", names.rank(id.0), taste.state());

@@ -1,7 +1,8 @@
 //! Law L13 and scenarios 10 and 32: what leaving needs was reserved on arrival.
 
 use allocation_counter::measure;
-use geom::{Access, Errno};
+use geom::disk::Command;
+use geom::{Access, Buffer, Completions, Errno, Order};
 
 use crate::rig::{Rig, with_head, write_head};
 
@@ -89,4 +90,49 @@ fn s32_completing_and_closing_allocate_nothing() {
     assert_eq!(spent, 0);
     assert!(rig.geom.provider("xbd0h1").unwrap().counts.is_closed());
     drop(ios);
+}
+
+#[test]
+fn a_request_allocates_nothing_once_there_were_as_many_before() {
+    let rig = Rig::new();
+    let (fake, _handle) = rig.settled_disk(0, with_head(64, &[(1, 20)]));
+    let device = rig.open("xbd0h1", Access::READ_WRITE);
+    rig.settle();
+    fake.mute.set(true);
+    let completions = Completions::with_capacity(32);
+    let data = Buffer::zeroed(8192);
+    let nothing = Buffer::zeroed(0);
+    // One that goes straight to the driver, one that is cut, and two that divide the stream.
+    let order = |tag: u64| {
+        let (command, length, ordered) = match tag % 4 {
+            0 => (Command::Read, 4096, false),
+            1 => (Command::Write, 8192, false),
+            2 => (Command::Write, 4096, true),
+            _ => (Command::Flush, 0, true),
+        };
+        let data = data.part(0..length).unwrap();
+        let carries = command != Command::Flush;
+        Order {
+            command,
+            offset: 0,
+            length: length as u64,
+            data: if carries { data } else { nothing.clone() },
+            ordered,
+        }
+    };
+    for hold in [false, true] {
+        let round = || {
+            fake.hold.set(hold);
+            (0..32).for_each(|tag| device.submit(order(tag), tag, &completions));
+            while completions.outstanding() > 0 {
+                while let Some(bio) = fake.take() {
+                    bio.complete(Ok(()));
+                }
+                rig.geom.poll(rig.now.get());
+            }
+            (0..32).for_each(|_| assert!(matches!(completions.pop(), Some((_, Ok(()))))));
+        };
+        round();
+        assert_eq!(allocations(round), 0, "with requests held: {hold}");
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Fake {
     pub(crate) held: RefCell<VecDeque<DiskBio>>,
     /// Keep requests instead of completing them at once.
     pub(crate) hold: Cell<bool>,
+    /// Complete without doing anything.
+    pub(crate) mute: Cell<bool>,
     pub(crate) fail_open: Cell<Option<Errno>>,
     pub(crate) fail_io: Cell<Option<Errno>>,
     pub(crate) opens: Cell<u32>,
@@ -80,6 +82,9 @@ impl Fake {
     }
 
     fn execute(&self, bio: DiskBio) {
+        if self.mute.get() {
+            return bio.complete(Ok(()));
+        }
         self.log
             .borrow_mut()
             .push((bio.command, bio.offset, bio.length));

@@ -62,6 +62,77 @@ fn requests_of_several_devices_end_in_one_place_under_their_tags() {
 }
 
 #[test]
+fn what_the_driver_completes_at_once_has_ended_at_once() {
+    let rig = Rig::new();
+    let media = with_head(64, &[(1, 20)]);
+    let (fake, _handle) = rig.settled_disk(0, media.clone());
+    let device = rig.open("xbd0h1", Access::READ);
+    rig.settle();
+    let polls = Bell::new();
+    rig.geom.set_waker(&polls.1);
+    let completions = Completions::with_capacity(2);
+    let data = Buffer::zeroed(8192);
+    device.submit(read(0, &data), 1, &completions);
+    assert_eq!(completions.pop(), Some((1, Ok(()))));
+    assert_eq!(data.to_vec(), media[512..][..8192]);
+    fake.hold.set(true);
+    device.submit(read(0, &Buffer::zeroed(8192)), 2, &completions);
+    assert_eq!(polls.0.count(), 0, "nothing is left for a poll");
+    fake.finish_all();
+    assert_eq!(polls.0.count(), 1, "once for both pieces");
+    assert_eq!(completions.pop(), None);
+    rig.geom.poll(rig.now.get());
+    assert_eq!(completions.pop(), Some((2, Ok(()))));
+    assert_eq!(polls.0.count(), 0);
+}
+
+#[test]
+fn a_submission_inside_a_drivers_call_is_sent_when_that_returns() {
+    let rig = Rig::new();
+    let (fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = Rc::new(rig.open("xbd0", Access::READ));
+    rig.settle();
+    let completions = Completions::with_capacity(2);
+    let hook = {
+        let (device, completions) = (device.clone(), completions.clone());
+        move || device.submit(read(SECTOR, &Buffer::zeroed(512)), 2, &completions)
+    };
+    *fake.on_strategy.borrow_mut() = Some(Box::new(hook));
+    device.submit(read(0, &Buffer::zeroed(512)), 1, &completions);
+    assert_eq!(completions.pop(), Some((1, Ok(()))));
+    assert_eq!(completions.pop(), Some((2, Ok(()))));
+    rig.check();
+}
+
+#[test]
+fn a_submission_whose_data_does_not_fit_its_length_is_refused() {
+    let rig = Rig::new();
+    let (_fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ_WRITE);
+    let completions = Completions::with_capacity(4);
+    let data = Buffer::zeroed(1024);
+    let commands = [
+        Command::Read,
+        Command::Write,
+        Command::Delete,
+        Command::Erase,
+    ];
+    for command in commands {
+        let order = Order {
+            command,
+            length: 512,
+            ..read(0, &data)
+        };
+        device.submit(order, 9, &completions);
+        assert_eq!(
+            completions.pop(),
+            Some((9, Err(Errno::Invalid))),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_refused_has_ended_at_once() {
     let rig = Rig::new();
     let (_fake, _handle) = rig.settled_disk(0, pattern(64));
@@ -225,6 +296,35 @@ fn erasing_is_asked_of_a_disk_that_can_and_refused_by_others() {
         handle.set_limits(limits),
         Err(DiskError::DeleteGranularity(700))
     );
+}
+
+#[test]
+fn a_delete_is_as_long_as_its_own_limit_allows() {
+    let rig = Rig::new();
+    let (fake, handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ_WRITE);
+    rig.settle();
+    let mut limits = device.limits().unwrap();
+    assert_eq!(limits.max_io, 8 * SECTOR);
+    for (max_delete, pieces) in [(0, 5), (32 * SECTOR, 2), (u64::MAX, 1)] {
+        limits.max_delete = max_delete;
+        handle.set_limits(limits).unwrap();
+        fake.log.borrow_mut().clear();
+        assert_eq!(rig.block(device.delete(SECTOR, 40 * SECTOR)), Ok(()));
+        assert_eq!(fake.log.borrow().len(), pieces);
+        fake.log.borrow_mut().clear();
+        assert_eq!(rig.block(device.erase(SECTOR, 40 * SECTOR)), Ok(()));
+        assert_eq!(fake.log.borrow().len(), pieces);
+    }
+    fake.log.borrow_mut().clear();
+    assert!(rig.block(device.read(0, 16 * 512)).is_ok());
+    assert_eq!(
+        fake.log.borrow().len(),
+        2,
+        "what moves data is cut as before"
+    );
+    limits.max_delete = 511;
+    assert_eq!(handle.set_limits(limits), Err(DiskError::MaxIo(511)));
 }
 
 #[test]

@@ -31,6 +31,7 @@
 //! - [`machine`]: a domain composed as the image is, with its console
 //! - [`life`]: one random life from its seed
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
+//! - [`driver_domain`]: a domain that serves devices, and its toolstack
 //! - [`scene`]: a good disk beside one whose backend lies
 //! - [`ramdisk`]: a disk in a guest's memory
 //! - [`exports`]: a driver domain with such a disk: what tests of its backend start from
@@ -41,6 +42,7 @@ pub mod blkback;
 pub mod consoled;
 pub mod dom;
 pub mod domain;
+pub mod driver_domain;
 pub mod events;
 pub mod exports;
 pub mod fault;
@@ -65,6 +67,7 @@ pub use blkback::{Blkback, BlkbackConfig, Disk, Malice, Served, Tamper};
 pub use consoled::Consoled;
 pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
+pub use driver_domain::DriverDomain;
 pub use exports::Exports;
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
