@@ -262,11 +262,10 @@ impl<H: Hypervisor> Export<H> {
         let Some((_, terms)) = &course.opened else {
             return Ok(());
         };
-        course
-            .backend
-            .publish(&features(terms), XenbusState::InitWait)
-            .await?;
-        Ok(())
+        course.backend.check_room().await?;
+        let keys = features(terms);
+        let said = course.backend.publish(&keys, XenbusState::InitWait);
+        Ok(said.await?)
     }
 
     /// Maps what the frontend published, and says so.
