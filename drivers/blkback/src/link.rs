@@ -120,7 +120,9 @@ impl<H: Hypervisor> Link<H> {
             if worked != Worked::Nothing {
                 self.polling.found();
             }
-            if worked == Worked::More || self.looks_on() || self.final_check()? {
+            // With the window full nothing can be taken: the next completion looks again.
+            let full = self.in_flight >= WINDOW;
+            if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
                 // The others first, and the events that came meanwhile.
                 self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());

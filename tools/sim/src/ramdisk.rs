@@ -117,6 +117,7 @@ impl RamDisk {
             read_only: config.read_only,
             limits: DiskLimits {
                 max_io: config.max_io,
+                max_delete: 0,
                 can_delete: config.delete,
                 can_flush: config.flush,
                 can_erase: false,
