@@ -122,7 +122,6 @@ impl RamDisk {
                 can_flush: config.flush,
                 can_erase: false,
                 delete_granularity: 0,
-                max_delete: 0,
             },
             ..DiskParams::new("ram", self.0.unit, config.size as u64)
         };
