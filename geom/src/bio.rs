@@ -57,7 +57,8 @@ pub struct DiskBio {
     /// Number of bytes, not more than the disk's `max_io`, or `max_delete` where it has one; a
     /// multiple of its sector size. 0 for a flush.
     pub length: u64,
-    /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
+    /// The memory of a read or a write, `length` bytes; a read that succeeds has filled all of it.
+    /// Empty for the others.
     pub data: Buffer,
     /// The request divides the stream. GEOM has already waited for everything before it, and sends
     /// nothing behind it until it is done, so a driver need do nothing; one whose device has a
@@ -84,6 +85,18 @@ impl DiskBio {
             ordered,
             token,
         }
+    }
+
+    /// What it asks for, and the duty to complete it.
+    pub(crate) fn split(self) -> (Piece, Token) {
+        let piece = Piece {
+            command: self.command,
+            offset: self.offset,
+            length: self.length,
+            data: self.data,
+            ordered: self.ordered,
+        };
+        (piece, self.token)
     }
 
     #[cfg(test)]
@@ -197,27 +210,47 @@ impl Token {
         }
     }
 
+    /// Puts the end into the inbox; `None` if that was done before, or other parts are still out.
+    /// Somebody must look there.
+    #[inline]
+    fn put(&mut self, result: Result<(), Errno>, dropped: bool) -> Option<Rc<Inbox>> {
+        let inbox = self.inbox.take()?;
+        let (result, dropped) = match &self.parts {
+            None => (result, dropped),
+            Some(parts) => parts.end(result, dropped)?,
+        };
+        inbox.push(Completion {
+            request: self.request,
+            result,
+            dropped,
+        });
+        Some(inbox)
+    }
+
+    /// Ends the piece, and asks for somebody to look at it.
     #[inline]
     fn deliver(&mut self, result: Result<(), Errno>, dropped: bool) {
-        if let Some(inbox) = self.inbox.take() {
-            let ended = match &self.parts {
-                None => Some((result, dropped)),
-                Some(parts) => parts.end(result, dropped),
-            };
-            let Some((result, dropped)) = ended else {
-                return;
-            };
-            inbox.push(Completion {
-                request: self.request,
-                result,
-                dropped,
-            });
+        if let Some(inbox) = self.put(result, dropped) {
+            inbox.ring_from_driver();
         }
+    }
+
+    #[cold]
+    fn lose(&mut self) {
+        self.deliver(Err(Errno::Io), true);
+    }
+
+    /// Ends the piece; whoever calls this looks into the inbox afterwards, or asks for it.
+    pub(crate) fn end(mut self, result: Result<(), Errno>) {
+        let _inbox = self.put(result, false);
     }
 }
 
 impl Drop for Token {
+    #[inline]
     fn drop(&mut self) {
-        self.deliver(Err(Errno::Io), true);
+        if self.inbox.is_some() {
+            self.lose();
+        }
     }
 }

@@ -76,7 +76,8 @@ impl Graph {
         }
     }
 
-    /// Counts a change of a disk's provider and of all above it.
+    /// Counts a change of a disk's provider and of all above it. Those that stand there have the
+    /// disk's limits from now on.
     pub(crate) fn raise_all(&mut self, disk: DiskId) {
         for provider in self.providers.values_mut() {
             if provider.base.disk == disk {
@@ -86,6 +87,7 @@ impl Graph {
                 }
             }
         }
+        self.follow_limits(disk);
     }
 
     /// Has the holder of a consumer woken if it waits for a change.

@@ -192,24 +192,33 @@ impl Graph {
         if consumer.counts.is_closed() && !matches!(node.kind, Kind::Slicer(_)) {
             law(out == 0, "closed with requests out", &id)?;
         }
-        if let Kind::Slicer(_) = node.kind {
-            let mut wanted = Counts::default();
-            for above in node
-                .providers
-                .iter()
-                .filter_map(|id| self.providers.get(*id))
-            {
-                wanted.read += above.counts.read;
-                wanted.write += above.counts.write;
-                wanted.exclusive += above.counts.write;
-            }
-            law(
-                wanted == consumer.counts,
-                "L1: a slicer holds other counts than needed",
-                &id,
-            )?;
+        let mut wanted = Counts::default();
+        let above = node.providers.iter();
+        for above in above.filter_map(|id| self.providers.get(*id)) {
+            wanted.read += above.counts.read;
+            wanted.write += above.counts.write;
+            wanted.exclusive += match node.kind {
+                Kind::Slicer(_) => above.counts.write,
+                _ => above.counts.exclusive,
+            };
         }
-        Ok(())
+        let passes = matches!(node.kind, Kind::Slicer(_) | Kind::Disk { .. });
+        law(
+            !passes || wanted == consumer.counts,
+            "L1: a geom holds other counts than needed",
+            &id,
+        )
+    }
+
+    /// Whether a geom of its kind has a consumer.
+    fn must_be_attached(&self, node: &Node) -> bool {
+        match node.kind {
+            Kind::Disk { disk, .. } => self
+                .disks
+                .get(disk)
+                .is_some_and(|disk| disk.stand.is_some()),
+            _ => true,
+        }
     }
 
     fn check_geom(&self, node: &Node) -> Verdict {
@@ -219,7 +228,7 @@ impl Graph {
         let rank = below.map_or(0, |below| below.rank) + 1;
         law(node.rank == rank, "L4: rank does not grow upward", &id)?;
         law(
-            below.is_some() != matches!(node.kind, Kind::Disk(_)),
+            below.is_some() == self.must_be_attached(node),
             "attached wrongly",
             &id,
         )?;
@@ -274,6 +283,12 @@ impl Graph {
         law(
             !(disk.destroyed && disk.state == DiskState::Gone),
             "freed too late",
+            name,
+        )?;
+        let timer = disk.timer.is_none() || self.next_timer <= disk.timer;
+        law(
+            timer && (disk.timer.is_none() || self.next_timer.is_some()),
+            "L12: a timer out of step",
             name,
         )
     }

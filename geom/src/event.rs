@@ -64,7 +64,8 @@ impl Graph {
             + self.departing.len()
             + self.closing.len()
             + self.sending.len();
-        waiting > 0 || (!self.tastes.is_empty() && self.is_overdue(now))
+        let timer = self.next_timer.is_some_and(|at| at <= now);
+        waiting > 0 || timer || (!self.tastes.is_empty() && self.is_overdue(now))
     }
 
     #[cold]

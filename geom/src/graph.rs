@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::time::Duration;
 
 use crate::access::Counts;
 use crate::class::Slice;
@@ -37,6 +38,8 @@ pub(crate) struct Graph {
     pub(crate) ready: VecDeque<ProviderId>,
     /// Geoms that may have become destroyable.
     pub(crate) wash: VecDeque<GeomId>,
+    /// When the first driver wants to be called.
+    pub(crate) next_timer: Option<Duration>,
     /// Disks whose create event was not run.
     pub(crate) creating: VecDeque<DiskId>,
     /// Disks whose driver must be told that they are gone.

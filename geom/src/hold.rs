@@ -1,6 +1,7 @@
 //! Holding a provider: how an open comes down to the driver, and how a close does.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use crate::access::{Access, Change, Counts, OpenError};
 use crate::disk::door::Door;
@@ -13,31 +14,38 @@ use crate::open::plain;
 /// A change of access that passed its checks.
 struct Plan {
     change: Change,
-    disk: DiskId,
     name: Rc<str>,
-    /// The driver, if this is its first open.
-    first: Option<Rc<Door>>,
+    /// Every disk that it concerns, from the top to the bottom.
+    disks: Vec<DiskId>,
+    /// The drivers whose first open this is, from the bottom to the top.
+    first: Vec<(DiskId, Rc<Door>)>,
 }
 
 impl Mesh {
-    /// Changes what a consumer has open to `access`, opening the driver if it is the first.
+    /// Changes what a consumer has open to `access`, opening the drivers whose first it is.
     pub(crate) fn set_access(&self, id: ConsumerId, access: Access) -> Result<(), OpenError> {
         self.serve_closes();
         let plan = self.graph.borrow().plan_access(id, access.counts())?;
-        if let Some(door) = plan.first {
-            self.open_driver(plan.disk, &door)
-                .map_err(|errno| plain(errno, &plan.name))?;
+        let mut opened = Ok(());
+        for (disk, door) in &plan.first {
+            opened = self.open_driver(*disk, door);
+            if opened.is_err() {
+                break;
+            }
         }
-        // The driver may have done anything inside its open, so what held before may not hold now.
+        // A driver may have done anything inside its open, so what held before may not hold now.
         let mut graph = self.graph.borrow_mut();
-        let checked = graph.check_access(id, plan.change);
+        let checked = match opened {
+            Ok(()) => graph.check_access(id, plan.change),
+            Err(errno) => Err(plain(errno, &plan.name)),
+        };
         match checked {
             Ok(()) => graph.apply_access(id, plan.change),
-            Err(_) => graph.close_if_last(plan.disk),
+            Err(_) => plan.disks.iter().for_each(|id| graph.close_if_last(*id)),
         }
         drop(graph);
         self.serve_closes();
-        self.send(plan.disk);
+        plan.disks.iter().for_each(|disk| self.send(*disk));
         self.inbox.ring();
         checked
     }
@@ -79,19 +87,32 @@ impl Graph {
         let gone = || plain(Errno::NoDevice, "?");
         let consumer = self.consumers.get(id).ok_or_else(gone)?;
         let provider = self.provider_of(id).ok_or_else(gone)?;
-        let disk = self.disks.get(provider.base.disk).ok_or_else(gone)?;
         let change = consumer.counts.change_to(wanted);
-        let active = change.closes() && consumer.in_flight > 0;
-        if active || (change.opens() && !disk.door.is_free()) {
+        let (mut disks, mut first) = (Vec::new(), Vec::new());
+        let mut next = Some(provider.base.disk);
+        while let Some(id) = next {
+            let disk = self.disks.get(id).ok_or_else(gone)?;
+            if change.opens() && !disk.door.is_free() {
+                return Err(plain(Errno::Busy, &disk.name));
+            }
+            disks.push(id);
+            if change.opens() && !disk.open {
+                first.push((id, disk.door.clone()));
+            }
+            let below = disk.stand.as_ref();
+            let below = below.and_then(|stand| self.provider_of(stand.consumer));
+            next = below.map(|provider| provider.base.disk);
+        }
+        if change.closes() && consumer.in_flight > 0 {
             return Err(plain(Errno::Busy, &provider.name));
         }
         self.check_access(id, change)?;
-        let first = change.opens() && !disk.open;
+        first.reverse();
         Ok(Plan {
             change,
-            disk: provider.base.disk,
             name: provider.name.clone(),
-            first: first.then(|| disk.door.clone()),
+            disks,
+            first,
         })
     }
 

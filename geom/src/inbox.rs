@@ -60,6 +60,11 @@ impl Inbox {
             self.others.borrow_mut().push_back(completion);
             self.behind.set(self.behind.get() + 1);
         }
+    }
+
+    /// Asks for a poll that looks at what a driver has completed, unless somebody is about to.
+    #[inline]
+    pub(crate) fn ring_from_driver(&self) {
         if !self.polling.get() {
             self.ring();
         }

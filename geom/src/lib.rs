@@ -27,6 +27,7 @@
 //! | [`disk`] | the disk interface: all that a driver sees |
 //! | [`device`], `attribute` | all that an application sees |
 //! | [`class`], [`media`] | classes, and what they see of a provider |
+//! | `made`, `pages` | disks that are made on request, and what they keep data in |
 //! | [`dump`], `inspect`, [`check`] | the graph as text, JSON and dot; the laws it must obey |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -50,6 +51,7 @@ mod hold;
 pub mod id;
 mod inbox;
 mod inspect;
+mod made;
 pub mod media;
 pub mod memory;
 mod mesh;
@@ -59,6 +61,7 @@ mod node;
 mod notice;
 mod open;
 mod orphan;
+mod pages;
 mod params;
 mod provider;
 pub mod request;
@@ -72,8 +75,10 @@ pub use completions::Completions;
 pub use device::Device;
 pub use errno::Errno;
 pub use inspect::Counters;
+pub use made::DestroyError;
 pub use memory::{Buffer, Memory};
 pub use mesh::Geom;
+pub use pages::PageSource;
 pub use params::Params;
 pub use provider::{ProviderInfo, Tasted};
 pub use request::Order;

@@ -18,6 +18,7 @@ use crate::graph::Graph;
 use crate::inbox::Inbox;
 use crate::node::Kind;
 use crate::open::plain;
+use crate::pages::Pages;
 use crate::params::Params;
 use crate::provider::{Provider, Tasted};
 
@@ -35,6 +36,8 @@ pub(crate) struct Mesh {
     pub(crate) classes: Vec<Rc<dyn Class>>,
     pub(crate) params: Params,
     pub(crate) now: Cell<Duration>,
+    /// Where classes get pages.
+    pub(crate) pages: RefCell<Option<Pages>>,
 }
 
 impl Geom {
@@ -53,6 +56,7 @@ impl Geom {
             classes,
             params,
             now: Cell::new(Duration::ZERO),
+            pages: RefCell::default(),
         }))
     }
 
@@ -91,12 +95,9 @@ impl Geom {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let graph = self.0.graph.borrow();
-        graph
-            .tastes
-            .values()
-            .filter(|taste| !taste.late)
-            .map(|taste| taste.deadline)
-            .min()
+        let tastes = graph.tastes.values().filter(|taste| !taste.late);
+        let deadlines = tastes.map(|taste| taste.deadline);
+        deadlines.chain(graph.next_timer).min()
     }
 
     /// Whom to wake when there is something to poll for.
@@ -181,6 +182,10 @@ impl Geom {
         self.0.inbox.describe()
     }
 
+    pub(crate) fn mesh(&self) -> &Rc<Mesh> {
+        &self.0
+    }
+
     pub(crate) fn graph(&self) -> Ref<'_, Graph> {
         self.0.graph.borrow()
     }
@@ -209,6 +214,7 @@ impl Mesh {
             || self.serve_changed()
             || self.serve_sending()
             || self.serve_deadline()
+            || self.serve_timer()
             || self.serve_departure()
     }
 

@@ -10,8 +10,13 @@ use crate::id::{ConsumerId, DiskId, GeomId, ProviderId};
 
 /// What a geom is an instance of.
 pub(crate) enum Kind {
-    /// A disk: providers, no consumer.
-    Disk(DiskId),
+    /// A disk. Only one that stands on a provider has a consumer.
+    Disk {
+        /// Its record.
+        disk: DiskId,
+        /// Its class.
+        class: &'static str,
+    },
     /// A slicer's instance over one provider.
     Slicer(Slicer),
     /// The temporary geom that reads for the tasters.
@@ -56,7 +61,7 @@ impl Node {
 
     pub(crate) fn class_name(&self) -> &'static str {
         match &self.kind {
-            Kind::Disk(_) => "DISK",
+            Kind::Disk { class, .. } => class,
             Kind::Slicer(slicer) => slicer.class_name,
             Kind::Taste => "TASTE",
             Kind::Dev { .. } => "DEV",

@@ -7,7 +7,7 @@ use crate::disk::DiskState;
 use crate::errno::Errno;
 use crate::graph::Graph;
 use crate::id::{ConsumerId, DiskId, ProviderId};
-use crate::node::Node;
+use crate::node::{Kind, Node};
 use crate::provider::Provider;
 
 /// One step down: the consumer whose counts change, and by how much.
@@ -37,10 +37,10 @@ impl Graph {
             if let Some(errno) = provider.error.filter(|_| change.opens()) {
                 return Err(plain(errno, &provider.name));
             }
-            step = self.step_below((id, change));
-            if step.is_none() {
+            if self.disk_of(provider).is_some() {
                 self.check_disk(provider, change)?;
             }
+            step = self.step_below((id, change));
         }
         Ok(())
     }
@@ -99,15 +99,11 @@ impl Graph {
             }
             self.count(id, provider, change);
             self.wash_later(geom);
-            let below = self.step_below((id, change));
-            if below.is_none() {
-                let disk = self
-                    .providers
-                    .get(provider)
-                    .map(|provider| provider.base.disk);
-                disk.into_iter().for_each(|disk| self.close_if_last(disk));
+            let provider = self.providers.get(provider);
+            if let Some(disk) = provider.and_then(|provider| self.disk_of(provider)) {
+                self.close_if_last(disk);
             }
-            step = below;
+            step = self.step_below((id, change));
         }
     }
 
@@ -181,10 +177,23 @@ impl Graph {
         }
     }
 
-    /// From a consumer to the one of the slicer below it. `None` at the disk.
+    /// From a consumer to the one of the slicer below it, or of the disk there if that stands on
+    /// another provider. `None` at any other disk.
     fn step_below(&self, (id, change): Step) -> Option<Step> {
         let node = self.geoms.get(self.provider_of(id)?.geom)?;
-        Some((node.consumer?, change.below_slicer()))
+        let change = match node.kind {
+            Kind::Disk { .. } => change,
+            _ => change.below_slicer(),
+        };
+        Some((node.consumer?, change))
+    }
+
+    /// The disk whose own provider this is.
+    fn disk_of(&self, provider: &Provider) -> Option<DiskId> {
+        match self.geoms.get(provider.geom)?.kind {
+            Kind::Disk { disk, .. } => Some(disk),
+            _ => None,
+        }
     }
 
     pub(crate) fn provider_of(&self, consumer: ConsumerId) -> Option<&Provider> {

@@ -62,7 +62,8 @@ impl Graph {
             Some(Kind::Taste) => self.cancel_taste(provider),
             // An application sees the error with its next request, and lets go when it likes.
             Some(Kind::Dev { .. }) => self.notify(id),
-            Some(Kind::Disk(_)) | None => {}
+            Some(Kind::Disk { disk, .. }) => self.lose(*disk),
+            None => {}
         }
     }
 
@@ -129,7 +130,7 @@ impl Graph {
             }
         }
         self.destroy_geom(geom);
-        if let Some(Kind::Disk(disk)) = self.geoms.get(geom).map(|node| &node.kind) {
+        if let Some(Kind::Disk { disk, .. }) = self.geoms.get(geom).map(|node| &node.kind) {
             self.advance(*disk);
         }
         true
@@ -178,7 +179,7 @@ impl Graph {
         let Some(node) = self.geoms.remove(geom) else {
             return;
         };
-        if let Kind::Disk(disk) = node.kind {
+        if let Kind::Disk { disk, .. } = node.kind {
             if let Some(record) = self.disks.get_mut(disk) {
                 record.geom = None;
             }

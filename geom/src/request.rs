@@ -7,7 +7,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::bio::{Command, Piece};
+use crate::bio::{Command, Piece, Token};
 use crate::completions::Completions;
 use crate::errno::Errno;
 use crate::id::{ConsumerId, DiskId, RequestId};
@@ -23,7 +23,8 @@ pub struct Order {
     pub offset: u64,
     /// Number of bytes; a multiple of the sector size. 0 for a flush.
     pub length: u64,
-    /// The memory of a read (zeroed before) or a write, `length` bytes. Empty for the others.
+    /// The memory of a read or a write, `length` bytes; a read that succeeds has filled all of it.
+    /// Empty for the others.
     pub data: Buffer,
     /// It comes after everything that was started on this disk before, and before everything that
     /// is started later. Every flush should.
@@ -96,15 +97,22 @@ pub(crate) enum Maker {
     Ticket(Rc<Ticket>),
     /// One with many, by its tag.
     Completions(Rc<Completions>, u64),
+    /// A disk that stands on the provider, with the piece that it passes on.
+    Above(Token),
 }
 
 impl Maker {
-    /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow.
+    /// Notes the end. The waker, if there is one, is the caller's to wake: not under a borrow. What
+    /// it puts into the inbox, the caller looks at or has looked at.
     #[inline]
-    pub(crate) fn end(&self, result: Result<(), Errno>) -> Option<Waker> {
+    pub(crate) fn end(self, result: Result<(), Errno>) -> Option<Waker> {
         match self {
             Self::Ticket(ticket) => ticket.end(result),
-            Self::Completions(completions, tag) => completions.push(*tag, result),
+            Self::Completions(completions, tag) => completions.push(tag, result),
+            Self::Above(token) => {
+                token.end(result);
+                None
+            }
         }
     }
 
@@ -112,7 +120,7 @@ impl Maker {
     pub(crate) fn is_told(&self) -> bool {
         match self {
             Self::Ticket(ticket) => ticket.result().is_some(),
-            Self::Completions(..) => false,
+            Self::Completions(..) | Self::Above(_) => false,
         }
     }
 }

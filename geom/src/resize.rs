@@ -26,8 +26,10 @@ impl Graph {
             next += 1;
             let geom = self.consumers.get(*consumer).map(|consumer| consumer.geom);
             let node = geom.and_then(|geom| self.geoms.get(geom));
-            if let Some(node) = node.filter(|node| matches!(node.kind, Kind::Slicer(_))) {
-                self.clip(node.id, size);
+            match node.map(|node| &node.kind) {
+                Some(Kind::Slicer(_)) => geom.into_iter().for_each(|geom| self.clip(geom, size)),
+                Some(Kind::Disk { disk, .. }) => self.follow_size(*disk, size),
+                _ => {}
             }
         }
         self.post(id, |pending| {

@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 
 use crate::disk::door::Door;
 use crate::disk::record::DiskRecord;
@@ -54,7 +53,8 @@ impl Graph {
         }
         disk.state = DiskState::Live;
         let name = disk.name.clone();
-        let geom = self.add_geom(Kind::Disk(id), name, 1);
+        let class = disk.params.class;
+        let geom = self.add_geom(Kind::Disk { disk: id, class }, name, 1);
         if let Some(disk) = self.disks.get_mut(id) {
             disk.geom = Some(geom);
         }
@@ -68,6 +68,8 @@ impl Graph {
             return;
         };
         let Some(geom) = disk.geom else { return };
+        let below = disk.stand.as_ref();
+        let below = below.and_then(|stand| self.provider_of(stand.consumer));
         let new = NewProvider {
             name: disk.name.clone(),
             media_size: disk.params.media_size,
@@ -77,7 +79,7 @@ impl Graph {
                 disk: id,
                 offset: 0,
             },
-            outer: Vec::new(),
+            outer: below.map(|below| below.outer.clone()).unwrap_or_default(),
             slice: None,
         };
         let provider = self.add_provider(geom, new);
@@ -139,6 +141,7 @@ impl Mesh {
         if let Some(disk) = graph.disks.get_mut(id) {
             disk.state = DiskState::Gone;
         }
+        graph.set_timer(id, None);
         graph.gone += 1;
         drop(graph);
         door.gone();

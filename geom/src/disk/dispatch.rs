@@ -69,7 +69,9 @@ impl Mesh {
             }
         }
         if let Some(entered) = entered {
-            self.serve_completions(STEPS);
+            if !self.inbox.is_empty() {
+                self.serve_completions(STEPS);
+            }
             self.inbox.leave_submission(entered);
         }
     }

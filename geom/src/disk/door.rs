@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
+use core::time::Duration;
 
 use crate::bio::DiskBio;
 use crate::disk::{Attribute, Disk};
@@ -63,6 +64,11 @@ impl Door {
                 None => self.note_late_entry(),
             }
         }
+    }
+
+    /// When the driver wants to be called next.
+    pub(crate) fn timer(&self, now: Duration) -> Option<Duration> {
+        self.enter(|driver| driver.timer(now)).ok().flatten()
     }
 
     pub(crate) fn getattr(&self, name: &str) -> Option<Result<Attribute, Errno>> {

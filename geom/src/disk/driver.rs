@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use core::time::Duration;
 
 use crate::bio::DiskBio;
 use crate::errno::Errno;
@@ -27,6 +28,14 @@ pub trait Disk {
     /// [`DiskParams`](crate::disk::DiskParams) where it can.
     fn getattr(&mut self, name: &str) -> Option<Result<Attribute, Errno>> {
         let _ = name;
+        None
+    }
+
+    /// The time has come that this returned last, or the driver asked to be called. Returns when
+    /// it wants to be called next, if at all: times since boot, as
+    /// [`Geom::poll`](crate::Geom::poll) is given them. It is called from there only, never early.
+    fn timer(&mut self, now: Duration) -> Option<Duration> {
+        let _ = now;
         None
     }
 

@@ -34,7 +34,7 @@ impl Graph {
             *left -= 1;
             waker = self.completed(completion);
         }
-        if core::mem::take(&mut self.stirred) {
+        if core::mem::take(&mut self.stirred) || *left == 0 {
             inbox.ring();
         }
         waker

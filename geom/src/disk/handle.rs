@@ -1,6 +1,7 @@
 //! The driver's hold on its disk.
 
 use alloc::rc::Weak;
+use alloc::vec::Vec;
 
 use crate::disk::params::{DiskLimits, check_sizes};
 use crate::disk::{DiskError, DiskState};
@@ -178,14 +179,16 @@ impl Drop for DiskHandle {
 }
 
 impl Graph {
-    /// Spoils everything found on a provider and has it tasted again.
+    /// Spoils everything found on a provider, and on what stands on it, and has it tasted again.
     fn change_media(&mut self, id: ProviderId) {
         self.raise_generation(id);
         let Some(provider) = self.providers.get(id) else {
             return;
         };
-        for consumer in &provider.consumers {
-            let Some(consumer) = self.consumers.get_mut(*consumer) else {
+        let mut above = Vec::new();
+        for id in &provider.consumers {
+            above.extend(self.standing_disk(*id));
+            let Some(consumer) = self.consumers.get_mut(*id) else {
                 continue;
             };
             let node = self.geoms.get(consumer.geom);
@@ -197,5 +200,8 @@ impl Graph {
             pending.spoil = true;
             pending.taste = true;
         });
+        let above = above.iter().filter_map(|id| self.disks.get(*id)?.provider);
+        let above: Vec<ProviderId> = above.collect();
+        above.into_iter().for_each(|id| self.change_media(id));
     }
 }

@@ -61,7 +61,9 @@ mod gate;
 pub(crate) mod handle;
 mod params;
 pub(crate) mod record;
+pub(crate) mod standing;
 mod state;
+pub(crate) mod timer;
 
 pub use crate::bio::{Command, DiskBio};
 pub use driver::{Attribute, Disk};

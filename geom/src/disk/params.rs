@@ -18,6 +18,9 @@ pub const LARGEST_MEDIA: u64 = i64::MAX as u64;
 pub struct DiskParams {
     /// [`DISK_VERSION`].
     pub version: u32,
+    /// The class that makes it, in capitals: `DISK`, unless the driver is made by something else
+    /// than a device.
+    pub class: &'static str,
     /// The driver's name, 1 to 16 lower case letters, such as `xbd`.
     pub name: String,
     /// The unit; the disk is called name and unit, such as `xbd0`. No two disks that are not gone
@@ -51,6 +54,7 @@ impl DiskParams {
     pub fn new(name: &str, unit: u32, media_size: u64) -> Self {
         Self {
             version: DISK_VERSION,
+            class: "DISK",
             name: name.into(),
             unit,
             media_size,

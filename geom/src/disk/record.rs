@@ -3,12 +3,15 @@
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::String;
+use core::time::Duration;
 
 use crate::bio::Command;
 use crate::disk::door::Door;
 use crate::disk::gate::Passage;
+use crate::disk::standing::Stand;
 use crate::disk::{DiskLimits, DiskParams, DiskState};
 use crate::id::{GeomId, ProviderId, RequestId};
+use crate::made::Made;
 use crate::request::Rest;
 
 /// A disk from its creation to the moment it is gone and destroyed.
@@ -21,6 +24,10 @@ pub(crate) struct DiskRecord {
     pub(crate) geom: Option<GeomId>,
     /// The provider that new opens find; older ones may still wither.
     pub(crate) provider: Option<ProviderId>,
+    /// What it stands on, if it does.
+    pub(crate) stand: Option<Stand>,
+    /// When its driver wants to be called.
+    pub(crate) timer: Option<Duration>,
     /// The driver is open: its `open` succeeded and its `close` was not called yet.
     pub(crate) open: bool,
     /// The last holder has closed, the driver must be.
@@ -33,6 +40,8 @@ pub(crate) struct DiskRecord {
     pub(crate) sending: bool,
     /// The ordered request that nothing may pass.
     pub(crate) barrier: Option<RequestId>,
+    /// What its class keeps of it, if it was made on request.
+    pub(crate) made: Option<Made>,
     /// The driver needs the record no more.
     pub(crate) destroyed: bool,
 }
@@ -46,12 +55,15 @@ impl DiskRecord {
             door,
             geom: None,
             provider: None,
+            stand: None,
+            timer: None,
             open: false,
             close_due: false,
             in_flight: 0,
             queue: VecDeque::new(),
             sending: false,
             barrier: None,
+            made: None,
             destroyed: false,
         }
     }

@@ -53,9 +53,12 @@ impl Graph {
                 text.push_str(&config(&slicer.config));
             }
             Kind::Dev { holder } => text.push_str(&format!(",\"holder\":{}", quote(holder))),
-            Kind::Disk(id) => {
-                if let Some(disk) = self.disks.get(*id) {
+            Kind::Disk { disk, .. } => {
+                if let Some(disk) = self.disks.get(*disk) {
                     text.push_str(&format!(",\"state\":\"{}\"", disk.state));
+                    if let Some(made) = &disk.made {
+                        text.push_str(&config(&made.config()));
+                    }
                 }
             }
             Kind::Taste => {}

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::tree::human;
 use crate::graph::Graph;
+use crate::made::Made;
 use crate::mesh::Geom;
 use crate::node::{Kind, Node};
 use crate::provider::Provider;
@@ -44,11 +45,12 @@ impl Graph {
                     .for_each(|(key, value)| line(format!("{key}: {value}")));
             }
             Kind::Dev { holder } => line(format!("holder: {holder}")),
-            Kind::Disk(id) => {
-                let state = self.disks.get(*id).map(|disk| disk.state);
-                state
-                    .into_iter()
-                    .for_each(|state| line(format!("state: {state}")));
+            Kind::Disk { disk, .. } => {
+                if let Some(disk) = self.disks.get(*disk) {
+                    line(format!("state: {}", disk.state));
+                    let config = disk.made.iter().flat_map(Made::config);
+                    config.for_each(|(key, value)| line(format!("{key}: {value}")));
+                }
             }
             Kind::Taste => {}
         }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::graph::Graph;
 use crate::id::ProviderId;
 use crate::mesh::Geom;
-use crate::node::Kind;
+use crate::node::{Kind, Node};
 use crate::provider::{Provider, Tasted};
 
 /// Deeper than the graph can be; a bound for the printer.
@@ -30,7 +30,7 @@ impl Geom {
                 .sorted()
                 .into_iter()
                 .map(|(_, node)| node)
-                .filter(|node| matches!(node.kind, Kind::Disk(_)));
+                .filter(|node| node.consumer.is_none());
             for id in roots.flat_map(|node| &node.providers) {
                 graph.tree_provider(&mut text, *id, 0);
             }
@@ -51,7 +51,10 @@ impl Graph {
         let size = human(provider.media_size);
         let name = &provider.name;
         let what = match &provider.slice {
-            None => format!("DISK  {size}, sectors of {}", provider.sector_size),
+            None => {
+                let class = self.geoms.get(provider.geom).map_or("", Node::class_name);
+                format!("{class}  {size}, sectors of {}", provider.sector_size)
+            }
             Some(slice) => {
                 let kind = slice.config.iter().find(|(key, _)| *key == "type");
                 let kind = kind
@@ -84,7 +87,7 @@ impl Graph {
                 }
                 Kind::Dev { holder } => format!("DEV {holder}"),
                 Kind::Taste => String::from("TASTE"),
-                Kind::Disk(_) => String::from("DISK"),
+                Kind::Disk { class, .. } => format!("{class} {}", node.name),
             };
             let withers = if node.wither { "  withering" } else { "" };
             text.push_str(&format!("{indent}  {what}  {}{withers}\n", consumer.counts));

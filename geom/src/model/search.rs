@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::state::state;
 use super::world::Letter::{
-    self, ClosePartition, CloseRaw, CompleteFirst, Deadline, Destroy, FailLast, Gone, MediaChanged,
-    OpenPartition, OpenRaw, Shrink, Step, UsePartition, UseRaw,
+    self, CloseNop, ClosePartition, CloseRaw, CompleteFirst, Deadline, Destroy, DestroyNop,
+    FailLast, Gone, MakeNop, MediaChanged, OpenNop, OpenPartition, OpenRaw, Shrink, Step, UseNop,
+    UsePartition, UseRaw,
 };
 use super::world::World;
 
@@ -144,6 +145,49 @@ fn a_disk_that_leaves_under_both_holders() {
         OpenPartition,
         ClosePartition,
         CompleteFirst,
+    ];
+    assert!(search(&letters) > 1000);
+}
+
+#[test]
+fn one_that_stands_on_a_disk_leaves_by_itself_or_with_it() {
+    let letters = [
+        Step,
+        Gone,
+        MakeNop,
+        DestroyNop,
+        OpenNop,
+        CloseNop,
+        CompleteFirst,
+    ];
+    assert!(search(&letters) > 1000);
+}
+
+#[test]
+fn one_that_stands_on_a_disk_leaves_with_its_requests() {
+    let letters = [
+        Step,
+        Gone,
+        MakeNop,
+        OpenNop,
+        CloseNop,
+        UseNop,
+        CompleteFirst,
+        FailLast,
+    ];
+    assert!(search(&letters) > 1000);
+}
+
+#[test]
+fn one_that_stands_on_a_disk_changes_with_it() {
+    let letters = [
+        Step,
+        MakeNop,
+        OpenNop,
+        CloseNop,
+        CompleteFirst,
+        MediaChanged,
+        Shrink,
     ];
     assert!(search(&letters) > 1000);
 }

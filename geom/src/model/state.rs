@@ -22,7 +22,7 @@ pub(super) fn state(world: &World) -> String {
             .map(|bio| (names.request(bio.request()), bio.command));
         let _ = write!(text, "H{:?}", held.collect::<Vec<_>>());
     });
-    let holders = (world.raw.is_some(), world.partition.is_some());
+    let holders = [&world.raw, &world.partition, &world.nop].map(Option::is_some);
     let driver = (world.shared.open.get(), world.shared.gone.get());
     let _ = write!(text, "{holders:?}{driver:?}{:?}", world.used);
     let _ = write!(text, "{}", world.geom.waiting_completions());
@@ -63,7 +63,7 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
         let kind = match &node.kind {
             Kind::Slicer(slicer) => format!("S{:?}", slicer.defect),
             other => String::from(match other {
-                Kind::Disk(_) => "D",
+                Kind::Disk { .. } => "D",
                 Kind::Taste => "T",
                 _ => "A",
             }),
@@ -106,7 +106,15 @@ fn objects(text: &mut String, graph: &Graph, names: &Names) {
             .collect();
         let barrier = disk.barrier.and_then(|id| names.request(id));
         let provider = disk.provider.and_then(|id| names.rank(id.0));
-        let flags = (disk.open, disk.close_due, disk.sending, disk.destroyed);
+        let stand = disk.stand.as_ref();
+        let stand = stand.map(|stand| names.rank(stand.consumer.0));
+        let flags = (
+            disk.open,
+            disk.close_due,
+            disk.sending,
+            disk.destroyed,
+            stand,
+        );
         let links = (disk.geom.is_some(), provider, queue, barrier);
         let _ = write!(
             text,
@@ -134,6 +142,6 @@ fn rest(text: &mut String, graph: &Graph, names: &Names) {
         &graph.closing,
         &graph.sending,
     ];
-    let disks = disks.map(|queue| queue.len());
+    let disks = disks.map(|queue| queue.iter().map(|id| names.rank(id.0)).collect::<Vec<_>>());
     let _ = write!(text, "Q{providers:?}{wash:?}{disks:?}");
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::class::nop::NopParams;
 use crate::class::{Class, Slice, Table, Verdict};
 use crate::disk::{Disk, DiskBio, DiskHandle, DiskParams};
 use crate::media::{Media, Need};
@@ -27,6 +28,11 @@ pub(super) enum Letter {
     Deadline,
     MediaChanged,
     Shrink,
+    MakeNop,
+    DestroyNop,
+    OpenNop,
+    CloseNop,
+    UseNop,
 }
 
 /// What the driver and the world share.
@@ -62,7 +68,10 @@ impl Disk for Driver {
     }
 }
 
-/// Reads one sector, and makes one partition whatever is in it.
+/// Where the NOP starts: so that its size tells it from everything else.
+const NOP_OFFSET: u64 = 512;
+
+/// Reads one sector, and makes one partition whatever is in it, but not of the NOP.
 struct Any;
 
 impl Class for Any {
@@ -71,7 +80,7 @@ impl Class for Any {
     }
 
     fn taste(&self, media: &Media, _outer: &[&'static str]) -> Result<Verdict, Need> {
-        if media.read_sector(0)?.is_err() {
+        if media.size() == 2048 - NOP_OFFSET || media.read_sector(0)?.is_err() {
             return Ok(Verdict::NotMine);
         }
         let slice = Slice {
@@ -98,6 +107,8 @@ pub(super) struct Used {
     pub(super) requests: u32,
     pub(super) raw_opens: u32,
     pub(super) partition_opens: u32,
+    pub(super) nops: u32,
+    pub(super) nop_opens: u32,
 }
 
 /// How often each holder may open: closed ones wait for GEOM's work, so without a bound there were
@@ -110,6 +121,7 @@ pub(super) struct World {
     handle: DiskHandle,
     pub(super) raw: Option<Device>,
     pub(super) partition: Option<Device>,
+    pub(super) nop: Option<Device>,
     pub(super) ios: Vec<Io>,
     pub(super) used: Used,
     now: Duration,
@@ -133,6 +145,7 @@ impl World {
             handle,
             raw: None,
             partition: None,
+            nop: None,
             ios: Vec::new(),
             used: Used::default(),
             now: Duration::ZERO,
@@ -158,6 +171,11 @@ impl World {
             Letter::Deadline => !self.used.deadline,
             Letter::MediaChanged => !self.used.media_changed,
             Letter::Shrink => !self.used.shrunk,
+            Letter::MakeNop => self.used.nops == 0,
+            Letter::DestroyNop => self.used.nops == 1,
+            Letter::OpenNop => self.nop.is_none() && self.used.nop_opens == 0,
+            Letter::CloseNop => self.nop.is_some(),
+            Letter::UseNop => self.nop.is_some() && self.used.requests == 0,
         }
     }
 
@@ -215,8 +233,30 @@ impl World {
                 self.used.shrunk = true;
                 let _ = self.handle.resize(512);
             }
+            Letter::MakeNop => {
+                let params = NopParams {
+                    offset: NOP_OFFSET,
+                    ..NopParams::default()
+                };
+                if self.geom.nop_create("xbd0", &params).is_ok() {
+                    self.used.nops = 1;
+                }
+            }
+            Letter::DestroyNop => {
+                self.used.nops = 2;
+                let _ = self.geom.destroy("NOP", "xbd0.nop", true);
+            }
+            Letter::OpenNop => {
+                self.used.nop_opens += 1;
+                self.nop = self.geom.open("xbd0.nop", Access::READ_WRITE).ok();
+            }
+            Letter::CloseNop => self.nop = None,
+            Letter::UseNop => self.nop.iter().for_each(|nop| self.ios.push(nop.flush())),
         }
-        if matches!(letter, Letter::UseRaw | Letter::UsePartition) {
+        if matches!(
+            letter,
+            Letter::UseRaw | Letter::UsePartition | Letter::UseNop
+        ) {
             self.used.requests += 1;
         }
         self.ios.retain(|io| io.result().is_none());
@@ -228,7 +268,9 @@ impl World {
         }
         assert!(self.shared.gone.get() <= 1, "gone twice");
         let counters = self.geom.counters();
-        assert_eq!(counters.disks_gone, u64::from(self.shared.gone.get()));
+        let gone = u64::from(self.shared.gone.get());
+        let nops = counters.disks_created - 1;
+        assert!((gone..=gone + nops).contains(&counters.disks_gone));
         let may_be_gone = self.used.gone || self.used.destroyed;
         assert!(
             may_be_gone || self.shared.gone.get() == 0,
@@ -241,7 +283,7 @@ impl World {
         self.used.gone = true;
         self.handle.gone();
         self.handle.gone();
-        (self.raw, self.partition) = (None, None);
+        (self.raw, self.partition, self.nop) = (None, None, None);
         let mut steps = 0;
         loop {
             let bio = self.shared.held.borrow_mut().pop();
@@ -259,6 +301,7 @@ impl World {
         assert!(self.ios.is_empty(), "a request did not end");
         drop(self.handle);
         let counters = self.geom.counters();
+        assert_eq!(counters.disks_gone, counters.disks_created);
         let objects = [counters.geoms, counters.providers, counters.consumers];
         assert_eq!(objects, [0; 3]);
         assert_eq!(

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use geom::class::nop::{Effect, Fault, NopParams};
 use geom::disk::{Command, DiskHandle};
 use geom::{Access, Device, Errno};
 
@@ -79,6 +80,7 @@ struct Seen {
     late: u64,
     draining: u64,
     gone_before_create: u64,
+    nops: u64,
 }
 
 impl Seen {
@@ -91,6 +93,7 @@ impl Seen {
         self.late += other.late;
         self.draining += other.draining;
         self.gone_before_create += other.gone_before_create;
+        self.nops += other.nops;
     }
 }
 
@@ -116,7 +119,7 @@ impl Life {
     }
 
     fn act(&mut self) {
-        match self.random.below(24) {
+        match self.random.below(25) {
             0 | 1 => self.create(),
             2..=8 => drop(self.rig.step()),
             9 => self.rig.settle(),
@@ -127,6 +130,7 @@ impl Life {
             17..=20 => self.request(),
             21 => self.resize(),
             22 => self.reopen(),
+            23 => self.nop(),
             _ => self.pass_time(),
         }
         self.rig.check();
@@ -274,6 +278,51 @@ impl Life {
         }
     }
 
+    /// Has a NOP stand on a disk, or on another NOP, or has one do something else, or leave.
+    fn nop(&mut self) {
+        let geom = &self.rig.geom;
+        let nops = geom.nops();
+        if let Some(index) = self
+            .random
+            .pick(nops.len())
+            .filter(|_| self.random.one_in(2))
+        {
+            let name = &nops[index].name;
+            let faults = nops[index].faults.iter().skip(1).cloned();
+            let faults: Vec<_> = faults.collect();
+            match self.random.below(3) {
+                0 => drop(geom.nop_configure(name, &faults)),
+                1 => drop(geom.destroy("NOP", name, true)),
+                _ => drop(geom.destroy("NOP", name, false)),
+            }
+            return;
+        }
+        let mut disks = geom.providers();
+        disks.retain(|provider| provider.class != "HEAD");
+        let Some(index) = self.random.pick(disks.len()) else {
+            return;
+        };
+        let fault = |rate, effect| Fault {
+            command: None,
+            range: None,
+            rate,
+            effect,
+        };
+        let delay = Duration::from_secs(self.random.below(4));
+        let faults = vec![
+            fault(100_000, Effect::Fail(Errno::NoSpace)),
+            fault(300_000, Effect::Delay(delay)),
+        ];
+        let params = NopParams {
+            faults,
+            seed: self.random.below(u64::MAX),
+            ..NopParams::default()
+        };
+        if geom.nop_create(&disks[index].name, &params).is_ok() {
+            self.seen.nops += 1;
+        }
+    }
+
     fn resize(&mut self) {
         let Some(unit) = self.random.pick(self.units.len()) else {
             return;
@@ -334,6 +383,7 @@ impl Life {
             unit.fake.finish_all();
         }
         self.rig.settle();
+        self.rig.wait(Duration::from_secs(60));
         self.look();
         assert!(self.out.is_empty(), "a request did not end");
         for unit in self.units.drain(..) {
@@ -401,6 +451,7 @@ fn laws_hold_over_random_lives() {
         late,
         draining,
         gone_before_create,
+        nops,
     } = seen;
     let counts = [
         read,
@@ -411,6 +462,7 @@ fn laws_hold_over_random_lives() {
         late,
         draining,
         gone_before_create,
+        nops,
     ];
     assert!(
         counts.iter().all(|count| *count > seeds / 20),

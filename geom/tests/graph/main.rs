@@ -6,12 +6,16 @@
 
 mod access;
 mod allocation;
+mod conformance;
 mod creation;
 mod dumps;
 mod fake;
 mod holder;
 mod life;
 mod loss;
+mod memory_disk;
+mod nop;
+mod pages;
 mod partitions;
 mod requests;
 mod resize;
