@@ -7,6 +7,7 @@
 //! [`Geom::poll`](crate::Geom::poll).
 
 use alloc::rc::Rc;
+use core::cell::Cell;
 use core::fmt;
 
 use crate::errno::Errno;
@@ -53,8 +54,8 @@ pub struct DiskBio {
     pub command: Command,
     /// First byte on the disk; a multiple of its sector size. 0 for a flush.
     pub offset: u64,
-    /// Number of bytes, not more than the disk's `max_io`; a multiple of its sector size. 0 for a
-    /// flush.
+    /// Number of bytes, not more than the disk's `max_io`, or `max_delete` where it has one; a
+    /// multiple of its sector size. 0 for a flush.
     pub length: u64,
     /// The memory of a read or a write, `length` bytes; a read that succeeds has filled all of it.
     /// Empty for the others.
@@ -103,6 +104,36 @@ impl DiskBio {
         self.token.request
     }
 
+    /// Cuts the first `length` bytes off: they are a request of their own, and this is the rest.
+    /// For a driver whose device turns out to take less than its `max_io`. Each part is to be
+    /// completed; for GEOM the whole ends once, after the last of them, with the first error of
+    /// any.
+    ///
+    /// `length` is a multiple of the disk's sector size. `None` if it leaves nothing on either
+    /// side.
+    pub fn cut(&mut self, length: u64) -> Option<Self> {
+        let at = usize::try_from(length).ok()?;
+        if length == 0 || length >= self.length {
+            return None;
+        }
+        let (front, rest) = if self.data.is_empty() {
+            (self.data.clone(), self.data.clone())
+        } else {
+            let front = self.data.part(0..at).ok()?;
+            (front, self.data.part(at..self.data.len()).ok()?)
+        };
+        let front = Self {
+            length,
+            data: front,
+            token: self.token.share(),
+            ..*self
+        };
+        self.offset += length;
+        self.length -= length;
+        self.data = rest;
+        Some(front)
+    }
+
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
     /// [`Disk::strategy`](crate::disk::Disk::strategy); it never calls back and never allocates.
     pub fn complete(mut self, result: Result<(), Errno>) {
@@ -125,11 +156,30 @@ pub(crate) struct Piece {
     pub(crate) ordered: bool,
 }
 
-/// The right, and the duty, to complete one piece.
+/// The right, and the duty, to complete one piece, or one part of it.
 pub(crate) struct Token {
     request: RequestId,
     /// Taken at the completion.
     inbox: Option<Rc<Inbox>>,
+    /// There once the driver has cut the piece.
+    parts: Option<Rc<Parts>>,
+}
+
+/// What is known of a piece that its driver has cut.
+struct Parts {
+    outstanding: Cell<usize>,
+    result: Cell<Result<(), Errno>>,
+    dropped: Cell<bool>,
+}
+
+impl Parts {
+    /// Notes the end of a part; says how the piece ended if it was the last.
+    fn end(&self, result: Result<(), Errno>, dropped: bool) -> Option<(Result<(), Errno>, bool)> {
+        self.outstanding.set(self.outstanding.get() - 1);
+        self.result.set(self.result.get().and(result));
+        self.dropped.set(self.dropped.get() || dropped);
+        (self.outstanding.get() == 0).then(|| (self.result.get(), self.dropped.get()))
+    }
 }
 
 impl Token {
@@ -139,13 +189,36 @@ impl Token {
         Self {
             request,
             inbox: Some(inbox.clone()),
+            parts: None,
         }
     }
 
-    /// Puts the end into the inbox; `None` if that was done before. Somebody must look there.
+    /// A token for one more part of the same piece.
+    fn share(&mut self) -> Self {
+        let parts = self.parts.get_or_insert_with(|| {
+            Rc::new(Parts {
+                outstanding: Cell::new(1),
+                result: Cell::new(Ok(())),
+                dropped: Cell::new(false),
+            })
+        });
+        parts.outstanding.set(parts.outstanding.get() + 1);
+        Self {
+            request: self.request,
+            inbox: self.inbox.clone(),
+            parts: Some(parts.clone()),
+        }
+    }
+
+    /// Puts the end of the piece into the inbox, where somebody must look then; `None` if that was
+    /// done before, or other parts are still out.
     #[inline]
     fn put(&mut self, result: Result<(), Errno>, dropped: bool) -> Option<Rc<Inbox>> {
         let inbox = self.inbox.take()?;
+        let (result, dropped) = match &self.parts {
+            None => (result, dropped),
+            Some(parts) => parts.end(result, dropped)?,
+        };
         inbox.push(Completion {
             request: self.request,
             result,

@@ -35,23 +35,13 @@ pub trait Memory: Any {
     /// Copies `length` bytes at `from` of `source` to the bytes at `at`, now or when settled. The
     /// caller has checked that they are inside of both.
     fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
-        let mut chunk = [0; CHUNK];
-        for start in (0..length).step_by(CHUNK) {
-            let chunk = &mut chunk[..CHUNK.min(length - start)];
-            source.copy_out(from + start, chunk);
-            self.copy_in(at + start, chunk);
-        }
+        in_chunks((&**source, from), (self, at), length);
     }
 
     /// Copies `length` bytes at `at` to the bytes at `to` of `target`, now or when settled. The
     /// caller has checked that they are inside of both.
     fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
-        let mut chunk = [0; CHUNK];
-        for start in (0..length).step_by(CHUNK) {
-            let chunk = &mut chunk[..CHUNK.min(length - start)];
-            self.copy_out(at + start, chunk);
-            target.copy_in(to + start, chunk);
-        }
+        in_chunks((self, at), (&**target, to), length);
     }
 
     /// Does the copies that were put off, and says whether every copy of this memory so far could
@@ -73,6 +63,20 @@ pub trait Memory: Any {
     fn as_any(&self) -> &dyn Any;
 }
 
+/// Copies `length` bytes between two memories that know no shorter way, from one place to another.
+fn in_chunks<S: Memory + ?Sized, T: Memory + ?Sized>(
+    (source, from): (&S, usize),
+    (target, to): (&T, usize),
+    length: usize,
+) {
+    let mut chunk = [0; CHUNK];
+    for start in (0..length).step_by(CHUNK) {
+        let chunk = &mut chunk[..CHUNK.min(length - start)];
+        source.copy_out(from + start, chunk);
+        target.copy_in(to + start, chunk);
+    }
+}
+
 /// Memory on the heap.
 struct Heap(RefCell<Vec<u8>>);
 
@@ -90,6 +94,24 @@ impl Memory for Heap {
     fn copy_out(&self, at: usize, to: &mut [u8]) {
         if let Some(bytes) = self.0.borrow().get(at..at + to.len()) {
             to.copy_from_slice(bytes);
+        }
+    }
+
+    /// Straight into the bytes; not from the heap, where the source may be this very memory.
+    fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
+        if source.as_any().is::<Self>() {
+            in_chunks((&**source, from), (self, at), length);
+        } else if let Some(bytes) = self.0.borrow_mut().get_mut(at..at + length) {
+            source.copy_out(from, bytes);
+        }
+    }
+
+    /// As [`copy_from`](Memory::copy_from).
+    fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
+        if target.as_any().is::<Self>() {
+            in_chunks((self, at), (&**target, to), length);
+        } else if let Some(bytes) = self.0.borrow().get(at..at + length) {
+            target.copy_in(to, bytes);
         }
     }
 
@@ -301,5 +323,17 @@ mod tests {
         assert_eq!(back.to_vec(), part.to_vec());
         assert_eq!(target.copy_to(201, &back), Err(OutOfBuffer));
         assert_eq!(target.settle(), Ok(()));
+    }
+
+    #[test]
+    fn a_buffer_is_copied_from_another_part_of_itself() {
+        let buffer = Buffer::from((0..=255u8).cycle().take(2048).collect::<Vec<_>>());
+        let before = buffer.to_vec();
+        let front = buffer.part(0..1000).expect("inside");
+        assert_eq!(buffer.copy_from(1000, &front), Ok(()));
+        assert_eq!(buffer.to_vec()[1000..2000], before[..1000]);
+        let end = buffer.part(2000..2048).expect("inside");
+        assert_eq!(buffer.copy_to(0, &end), Ok(()));
+        assert_eq!(buffer.to_vec()[2000..], before[..48]);
     }
 }

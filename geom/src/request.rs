@@ -65,11 +65,11 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// Takes a piece of at most `max_io` bytes off the front, at whole sectors, which is not all.
+    /// Takes a piece of at most `longest` bytes off the front, at whole sectors, which is not all.
     /// `None` if all of it is not more.
-    pub(crate) fn cut(&mut self, max_io: u64) -> Option<Piece> {
+    pub(crate) fn cut(&mut self, longest: u64) -> Option<Piece> {
         let sector = u64::from(self.sector_size);
-        let length = (max_io / sector).max(1) * sector;
+        let length = (longest / sector).max(1) * sector;
         if self.piece.length <= length {
             return None;
         }

@@ -10,6 +10,7 @@
 //! - `offer`: what a frontend is told
 //! - `keys`: what a frontend published, read
 //! - `link`: a connection: rings, ports and the provider; who is served when
+//! - `polling`: how long to look for the next request before sleeping; pure
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
 //! - `slot`: a request on its way through GEOM, piece by piece
@@ -27,6 +28,7 @@ mod failure;
 mod keys;
 mod link;
 mod offer;
+mod polling;
 mod queue;
 mod request;
 mod signals;

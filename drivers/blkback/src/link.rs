@@ -15,6 +15,7 @@ use ring::{BackRing, Pages, PeerFault};
 
 use crate::failure::Failure;
 use crate::keys::Wanted;
+use crate::polling::Polling;
 use crate::queue::{Queue, Taken};
 use crate::request::Terms;
 use crate::slot::PIECE;
@@ -41,6 +42,7 @@ pub(crate) struct Link<H: Hypervisor> {
     in_flight: u64,
     /// The queue that is looked at first: they take turns.
     first: usize,
+    polling: Polling,
     /// While it lasts, events without work are not listened to.
     quiet: Option<Sleep>,
 }
@@ -80,6 +82,7 @@ impl<H: Hypervisor> Link<H> {
             statistics: statistics.clone(),
             in_flight: 0,
             first: 0,
+            polling: Polling::default(),
             quiet: None,
         })
     }
@@ -109,12 +112,19 @@ impl<H: Hypervisor> Link<H> {
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
         let mut events = 0;
+        // For all of this call: a frontend that asks again before it is done is none the better.
+        let mut share = QUANTUM;
         loop {
-            let worked = self.turn()?;
+            let worked = self.turn(&mut share)?;
             self.count_events(core::mem::take(&mut events), worked);
-            if worked == Worked::More {
-                // The others first.
-                context.waker().wake_by_ref();
+            if worked != Worked::Nothing {
+                self.polling.found();
+            }
+            // With the window full nothing can be taken: the next completion looks again.
+            let full = self.in_flight >= WINDOW;
+            if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
+                // The others first, and the events that came meanwhile.
+                self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
             }
             if self.is_quiet(context) {
@@ -164,19 +174,18 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Answers what GEOM has completed, asks it for what waits, and takes what is new, until there
-    /// is nothing more to do now or the turn's share is used up.
-    fn turn(&mut self) -> Result<Worked, PeerFault> {
-        let mut share = QUANTUM;
+    /// is nothing more to do now or the share is used up.
+    fn turn(&mut self, share: &mut u64) -> Result<Worked, PeerFault> {
         let mut worked = Worked::Nothing;
         loop {
             let answered = self.answer();
-            let asked = self.ask(&mut share);
-            let taken = self.take(&mut share)?;
+            let asked = self.ask(share);
+            let taken = self.take(share)?;
             if !(answered || asked || taken) {
                 break;
             }
             worked = Worked::Some;
-            if share == 0 {
+            if *share == 0 {
                 worked = Worked::More;
                 break;
             }
@@ -184,14 +193,30 @@ impl<H: Hypervisor> Link<H> {
             self.geom.poll(self.pv.exec.now().since_start());
         }
         self.publish();
-        if worked != Worked::More {
-            for queue in &mut self.queues {
-                if queue.final_check()? {
-                    worked = Worked::More;
-                }
-            }
-        }
         Ok(worked)
+    }
+
+    /// Whether to look again instead of sleeping. Nobody waits for events then, so the frontend
+    /// need not send any.
+    fn looks_on(&mut self) -> bool {
+        let looks_on = self.polling.looks_on(self.pv.exec.now());
+        let mut statistics = self.statistics.borrow_mut();
+        (statistics.poll_hits, statistics.poll_misses) = (self.polling.hits, self.polling.misses);
+        looks_on
+    }
+
+    /// The last look before sleeping: asks the frontend for events; says whether there is a
+    /// request that can be taken now.
+    fn final_check(&mut self) -> Result<bool, PeerFault> {
+        // With the window full there is none: the next completion looks again.
+        if self.in_flight >= WINDOW {
+            return Ok(false);
+        }
+        let mut any = false;
+        for queue in &mut self.queues {
+            any |= queue.final_check()?;
+        }
+        Ok(any)
     }
 
     fn answer(&mut self) -> bool {

@@ -28,6 +28,10 @@ pub struct Statistics {
     pub events: u64,
     /// Events sent to the frontend.
     pub notifications: u64,
+    /// Times that the next request was looked for before going to sleep, and there was one.
+    pub poll_hits: u64,
+    /// Times that there was none.
+    pub poll_misses: u64,
     /// How many requests took how long, from the run loop's turn that found them to the one that
     /// answered them. Class 0 is below 1 us, class `n` below `2^n` us.
     pub latency: Latency,

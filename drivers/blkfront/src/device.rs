@@ -4,6 +4,7 @@
 //! task does it. It never waits without also looking at the backend's state and at whether the
 //! toolstack has taken the device away.
 
+mod connecting;
 mod opening;
 
 use alloc::rc::Rc;
@@ -19,11 +20,9 @@ use geom::Geom;
 use hv::{Hypervisor, Instant};
 use pv::Pv;
 use xenbus::state::{Step, XenbusState, next_step};
-use xenbus::{BackendWatch, Frontend, StoreError};
+use xenbus::{BackendWatch, Frontend};
 
 use crate::failure::Failure;
-use crate::keys::{late_offers, medium, offers};
-use crate::late::count_late;
 use crate::link::{Identity, Link};
 use crate::signals::Signals;
 
@@ -39,9 +38,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one.
 const LASTED: Duration = Duration::from_secs(30);
-/// The share of the domain's memory that may be parked before no new connection is made.
-const PARKED_SHARE: usize = 8;
-
 /// One vbd.
 pub(crate) struct Device<H: Hypervisor> {
     pub(crate) pv: Pv<H>,
@@ -78,6 +74,11 @@ impl<H: Hypervisor> Course<H> {
     fn is_live(&self) -> bool {
         self.link.is_some() && self.frontend.state() == XenbusState::Connected
     }
+
+    /// Whether the disk takes new requests.
+    fn is_open(&self) -> bool {
+        self.is_live() && self.link.as_ref().is_some_and(|link| link.door.is_open())
+    }
 }
 
 impl<H: Hypervisor> Device<H> {
@@ -85,7 +86,7 @@ impl<H: Hypervisor> Device<H> {
     pub(crate) async fn run(&self, store: &xenbus::Store) {
         if let Some(mut course) = self.opened(store).await {
             let end = self.follow(&mut course).await;
-            self.leave(&mut course);
+            Self::leave(&mut course);
             self.signals.settle();
             if let Err(failure) = end
                 && !failure.is_removal()
@@ -114,11 +115,29 @@ impl<H: Hypervisor> Device<H> {
                     let text = format_args!("{failure}; the disk goes on");
                     self.pv.log.limited(Level::Warn, &self.identity.name, text);
                 }
+                Err(failure) if failure.is_loss() && course.is_open() => {
+                    self.go_on(course, &failure).await?;
+                }
+                Err(failure) if failure.is_loss() => return Err(failure),
                 Err(Failure::Store(error)) => return Err(Failure::Store(error)),
                 Err(failure) => self.fail(course, &failure).await?,
             }
         }
         Ok(())
+    }
+
+    /// Serves requests without the store: nothing is heard of the backend or of the toolstack any
+    /// more, but nothing of that is needed for I/O.
+    async fn go_on(&self, course: &mut Course<H>, loss: &Failure) -> Result<(), Failure> {
+        exec::warn!(
+            self.pv.log,
+            &self.identity.name,
+            "{loss}; the disk goes on, and cannot be taken away or resized"
+        );
+        match self.beside(&mut course.link, self.wait_for_removal()).await {
+            Ok(()) => Ok(()),
+            Err(failure) => self.fail(course, &failure).await,
+        }
     }
 
     /// Looks at both states and does what follows from them.
@@ -276,73 +295,6 @@ impl<H: Hypervisor> Device<H> {
         }
     }
 
-    /// Tells the backend where the ring is.
-    async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let parked = self.pv.grants.usage().parked;
-        if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
-            return Err(Failure::Parked(parked));
-        }
-        let mut features = offers(&course.frontend).await?.accept();
-        // A device that does not say is trusted (blkif.h).
-        let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
-        loop {
-            if features.ring_order == 0 {
-                // A backend would believe these of a former connection.
-                let keys = ["ring-page-order", "num-ring-pages"];
-                let withdrawn = course.frontend.withdraw(&keys).await;
-                withdrawn.map_err(Failure::Store)?;
-            }
-            let (link, keys) = Link::new(
-                &self.pv,
-                &course.frontend,
-                &self.identity,
-                features,
-                trusted,
-            )?;
-            let published = course.frontend.publish(&keys, XenbusState::Initialised);
-            match published.await {
-                Ok(()) => course.link = Some(link),
-                // A large ring has many nodes; with hardly any left, a small one must do.
-                Err(StoreError::Quota) if features.ring_order > 0 => {
-                    features.ring_order = 0;
-                    continue;
-                }
-                Err(error) => return Err(Failure::Store(error)),
-            }
-            course.deadline = None;
-            return Ok(());
-        }
-    }
-
-    /// The backend serves the ring: GEOM gets its disk.
-    async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let medium = medium(&course.frontend).await?;
-        let late = late_offers(&course.frontend).await?;
-        course
-            .frontend
-            .set_state(XenbusState::Connected)
-            .await
-            .map_err(Failure::Store)?;
-        if let Some(link) = &mut course.link {
-            link.queue.set_features(late.add_to(link.queue.features()));
-            link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
-        }
-        course.deadline = None;
-        course.connected_at = Some(self.pv.exec.now());
-        self.signals.settle();
-        Ok(())
-    }
-
-    /// The backend may have changed its capacity.
-    async fn reread(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let Course { frontend, link, .. } = course;
-        let medium = self.beside(link, medium(frontend)).await??;
-        match link {
-            Some(link) => link.set_medium(&self.pv, &self.geom, &self.identity, medium),
-            None => Ok(()),
-        }
-    }
-
     /// The backend wants to go: waits for what it still answers, then lets it.
     async fn drain(&self, course: &mut Course<H>) -> Result<(), Failure> {
         if let Some(link) = &mut course.link {
@@ -360,7 +312,7 @@ impl<H: Hypervisor> Device<H> {
 
     /// Lets go of the connection and says so.
     async fn close(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        self.leave(course);
+        Self::leave(course);
         course.deadline = None;
         if self.signals.removed.get() {
             return Ok(());
@@ -415,7 +367,7 @@ impl<H: Hypervisor> Device<H> {
     /// Ends the device for good, until the toolstack makes it anew.
     async fn fail(&self, course: &mut Course<H>, failure: &Failure) -> Result<(), Failure> {
         course.failed = true;
-        self.leave(course);
+        Self::leave(course);
         course
             .frontend
             .fatal(&self.identity.name, &failure.to_string())
@@ -426,14 +378,9 @@ impl<H: Hypervisor> Device<H> {
     }
 
     /// Fails what is outstanding, gives GEOM's disk up and lets go of ring and port.
-    fn leave(&self, course: &mut Course<H>) {
+    fn leave(course: &mut Course<H>) {
         if let Some(link) = course.link.take() {
-            let remnant = link.leave();
-            let (pv, count) = (self.pv.clone(), self.late_answers.clone());
-            let name = self.identity.name.clone();
-            self.pv
-                .exec
-                .spawn("late answers", count_late(pv, remnant, count, name));
+            link.leave();
         }
     }
 }

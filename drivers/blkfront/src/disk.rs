@@ -29,6 +29,11 @@ impl Door {
         &self.waiting
     }
 
+    /// Whether new requests are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.get()
+    }
+
     /// Refuses new requests from now on, and fails those that wait.
     pub(crate) fn close(&self) {
         self.closed.set(true);

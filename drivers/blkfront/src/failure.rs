@@ -62,14 +62,23 @@ impl Failure {
 
     /// Whether it only says that the store did not answer, which it may do later.
     pub(crate) fn is_silence(&self) -> bool {
-        let error = match self {
-            Self::Store(error) => error,
-            Self::Key(KeyError {
+        self.store() == Some(&StoreError::TimedOut)
+    }
+
+    /// Whether it says that the store will not answer any more.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self.store(), Some(StoreError::Lost(_)))
+    }
+
+    /// The store's error that it comes from.
+    fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error)
+            | Self::Key(KeyError {
                 fault: KeyFault::Store(error),
                 ..
-            }) => error,
-            _ => return false,
-        };
-        *error == StoreError::TimedOut
+            }) => Some(error),
+            _ => None,
+        }
     }
 }

@@ -1,5 +1,9 @@
 //! What a backend offers, cut to what this frontend uses.
 
+use core::fmt;
+
+use crate::discard::{Discard, DiscardOffer};
+
 /// The largest ring this frontend makes: 2^4 pages, as Linux.
 pub(crate) const MOST_RING_ORDER: u32 = 4;
 /// Segments of a direct request (`BLKIF_MAX_SEGMENTS_PER_REQUEST` of blkif.h).
@@ -14,6 +18,9 @@ const MOST_INDIRECT_SEGMENTS: u64 = 64;
 pub(crate) struct LateOffers {
     pub(crate) flush_cache: Option<u64>,
     pub(crate) barrier: Option<u64>,
+    pub(crate) persistent: Option<u64>,
+    /// There if `feature-discard` is 1.
+    pub(crate) discard: Option<DiscardOffer>,
 }
 
 /// The numbers in the backend's directory before it connects; `None` where there is none or where
@@ -37,16 +44,57 @@ pub(crate) struct Features {
     pub(crate) flush: bool,
     /// `BLKIF_OP_WRITE_BARRIER` is understood.
     pub(crate) barrier: bool,
+    /// The backend keeps the pages of requests mapped. They stay granted in any case, so this
+    /// changes nothing here.
+    pub(crate) persistent: bool,
+    /// `BLKIF_OP_DISCARD` is understood, for these ranges.
+    pub(crate) discard: Option<Discard>,
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pages = 1u32 << self.ring_order;
+        write!(
+            f,
+            "ring of {pages} pages, {} segments a request",
+            self.segments
+        )?;
+        f.write_str(if self.flush || self.barrier {
+            ", flush"
+        } else {
+            ", no flush"
+        })?;
+        match self.discard {
+            Some(discard) if discard.secure => f.write_str(", discard, secure discard")?,
+            Some(_) => f.write_str(", discard")?,
+            None => {}
+        }
+        if self.persistent {
+            f.write_str(", persistent grants")?;
+        }
+        Ok(())
+    }
 }
 
 impl LateOffers {
-    /// `features`, and what this adds to them.
-    pub(crate) fn add_to(self, features: Features) -> Features {
-        let (flush, barrier) = (self.flush_cache == Some(1), self.barrier == Some(1));
+    /// `features`, and what this adds to them for a disk with sectors of `sector_size` bytes.
+    pub(crate) fn add_to(self, features: Features, sector_size: u32) -> Features {
         Features {
-            flush,
-            barrier,
+            flush: self.flush_cache == Some(1),
+            barrier: self.barrier == Some(1),
+            persistent: self.persistent == Some(1),
+            discard: self.discard.and_then(|offer| offer.check(sector_size)),
             ..features
+        }
+    }
+}
+
+impl Features {
+    /// What of it goes for a disk with sectors of `sector_size` bytes.
+    pub(crate) fn with_sectors(self, sector_size: u32) -> Self {
+        Self {
+            discard: self.discard.filter(|discard| discard.fits(sector_size)),
+            ..self
         }
     }
 }
@@ -59,6 +107,8 @@ impl Offers {
             segments: self.segments(),
             flush: false,
             barrier: false,
+            persistent: false,
+            discard: None,
         }
     }
 
@@ -145,7 +195,7 @@ mod tests {
                 flush_cache: value,
                 ..LateOffers::default()
             }
-            .add_to(features)
+            .add_to(features, 512)
             .flush
         };
         assert!(flush(Some(1)));

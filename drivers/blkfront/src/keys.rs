@@ -2,6 +2,7 @@
 
 use xenbus::{Frontend, KeyError, KeyFault, StoreError};
 
+use crate::discard::DiscardOffer;
 use crate::failure::Failure;
 use crate::feature::{LateOffers, Offers};
 use crate::medium::{Claims, Medium};
@@ -17,9 +18,19 @@ pub(crate) async fn offers(frontend: &Frontend) -> Result<Offers, Failure> {
 
 /// What the backend offers since it is connected.
 pub(crate) async fn late_offers(frontend: &Frontend) -> Result<LateOffers, Failure> {
+    let discard = match claim(frontend, "feature-discard").await? {
+        Some(1) => Some(DiscardOffer {
+            granularity: claim(frontend, "discard-granularity").await?,
+            alignment: claim(frontend, "discard-alignment").await?,
+            secure: claim(frontend, "discard-secure").await?,
+        }),
+        _ => None,
+    };
     Ok(LateOffers {
         flush_cache: claim(frontend, "feature-flush-cache").await?,
         barrier: claim(frontend, "feature-barrier").await?,
+        persistent: claim(frontend, "feature-persistent").await?,
+        discard,
     })
 }
 

@@ -6,10 +6,11 @@
 //! - [`bus`]: [`Blkfront`], all vbds of the domain
 //! - [`mod@unit`], [`vdev`]: which name a device gets
 //! - `device`: one vbd from its appearance to its removal
-//! - `feature`, `medium`: what a backend offers and says of its disk, checked; pure
+//! - `feature`, `discard`, `medium`: what a backend offers and says of its disk, checked; pure
 //! - `keys`: the backend's nodes, read
 //! - `link`: a connection: ring, port, and the disk made of it
 //! - `queue`: requests on their way to the backend, and the answers
+//! - `slot`: one such request, and the way of its data
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
 //! - `signals`: what the bus and a device's task tell each other
@@ -22,6 +23,7 @@ extern crate alloc;
 
 pub mod bus;
 mod device;
+mod discard;
 mod disk;
 mod failure;
 mod feature;
@@ -32,6 +34,7 @@ mod medium;
 mod pool;
 mod queue;
 mod signals;
+mod slot;
 pub mod unit;
 pub mod vdev;
 

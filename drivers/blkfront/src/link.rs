@@ -18,9 +18,10 @@ use xenbus::Frontend;
 use crate::disk::{Door, Vbd};
 use crate::failure::Failure;
 use crate::feature::Features;
+use crate::late::Late;
 use crate::medium::Medium;
 use crate::pool::{Pool, granted_page};
-use crate::queue::{Queue, Remnant};
+use crate::queue::Queue;
 
 /// A request costs up to 64 pages of data, so the pool of a disk is bounded by a share of the
 /// domain's memory.
@@ -33,6 +34,7 @@ pub(crate) struct Link<H: Hypervisor> {
     pub(crate) door: Rc<Door>,
     /// From Connected on, and only if there is a medium.
     disk: Option<(DiskHandle, Medium)>,
+    late: Late<H>,
 }
 
 /// Nodes to be published, by key.
@@ -47,14 +49,21 @@ pub(crate) struct Identity {
     pub(crate) number: u32,
 }
 
-/// Features cut to what GEOM is told.
-fn limits(features: Features) -> DiskLimits {
+/// Features cut to what GEOM is told of a disk with sectors of `sector_size` bytes.
+fn limits(features: Features, sector_size: u32) -> DiskLimits {
+    let granularity = features.discard.map_or(0, |discard| discard.granularity);
     DiskLimits {
         max_io: (features.segments * PAGE_SIZE) as u64,
-        can_delete: false,
+        // A request names any number of sectors.
+        max_delete: u64::MAX,
+        can_delete: features.discard.is_some(),
         can_flush: features.flush || features.barrier,
-        can_erase: false,
-        delete_granularity: 0,
+        can_erase: features.discard.is_some_and(|discard| discard.secure),
+        delete_granularity: if granularity > sector_size.into() {
+            granularity
+        } else {
+            0
+        },
     }
 }
 
@@ -67,6 +76,7 @@ impl<H: Hypervisor> Link<H> {
         identity: &Identity,
         features: Features,
         trusted: bool,
+        late: Late<H>,
     ) -> Result<(Self, Keys), Failure> {
         let peer = frontend.backend_domain();
         let pages: Vec<_> = (0..1usize << features.ring_order)
@@ -91,6 +101,7 @@ impl<H: Hypervisor> Link<H> {
             .map_err(Failure::Port)?;
         keys.push(("event-channel", channel.port().to_string()));
         keys.push(("protocol", String::from("x86_64-abi")));
+        keys.push(("feature-persistent", String::from("1")));
 
         let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
         let least = features.segments + 1;
@@ -105,6 +116,7 @@ impl<H: Hypervisor> Link<H> {
                 queue,
                 door: Rc::default(),
                 disk: None,
+                late,
             },
             keys,
         ))
@@ -119,6 +131,8 @@ impl<H: Hypervisor> Link<H> {
         medium: Medium,
     ) -> Result<(), Failure> {
         let name = &identity.name;
+        let features = self.queue.features().with_sectors(medium.sector_size);
+        self.queue.set_features(features);
         let Some((disk, known)) = &mut self.disk else {
             if medium.size == 0 {
                 let text = format_args!("no medium: the backend has 0 sectors");
@@ -143,7 +157,8 @@ impl<H: Hypervisor> Link<H> {
         if known.sector_size == medium.sector_size {
             disk.resize(medium.size)
         } else {
-            disk.replace_media(medium.size, medium.sector_size)
+            disk.set_limits(limits(features, medium.sector_size))
+                .and_then(|()| disk.replace_media(medium.size, medium.sector_size))
         }
         .map_err(Failure::Disk)?;
         let (size, sector_size) = (medium.size, medium.sector_size);
@@ -165,7 +180,7 @@ impl<H: Hypervisor> Link<H> {
             version: DISK_VERSION,
             sector_size: medium.sector_size,
             stripe_size: u64::from(medium.physical_sector_size),
-            limits: limits(features),
+            limits: limits(features, medium.sector_size),
             read_only: medium.read_only,
             ident: format!("vbd-{}", identity.number),
             description: String::from(if medium.removable {
@@ -182,18 +197,11 @@ impl<H: Hypervisor> Link<H> {
         info!(
             pv.log,
             &identity.name,
-            "vbd {}: {} bytes, {}-byte sectors{}, ring of {} pages, {} segments a request{}",
+            "vbd {}: {} bytes, {}-byte sectors{}, {features}",
             identity.number,
             medium.size,
             medium.sector_size,
             if medium.read_only { ", read-only" } else { "" },
-            1u32 << features.ring_order,
-            features.segments,
-            if features.flush || features.barrier {
-                ", flush"
-            } else {
-                ", no flush"
-            },
         );
         Ok(disk)
     }
@@ -210,10 +218,10 @@ impl<H: Hypervisor> Link<H> {
         }
         drop(waiting);
         if answers.withdrew
-            && let Some((disk, _)) = &self.disk
+            && let Some((disk, medium)) = &self.disk
         {
             // A disk that is gone already has no use for limits.
-            let _gone = disk.set_limits(limits(self.queue.features()));
+            let _gone = disk.set_limits(limits(self.queue.features(), medium.sector_size));
         }
         Ok(answers.count)
     }
@@ -227,10 +235,10 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Fails what has no answer and lets go of everything; the pages that the backend still maps
-    /// are parked.
-    pub(crate) fn leave(mut self) -> Remnant<H> {
+    /// are parked. Allocates nothing.
+    pub(crate) fn leave(mut self) {
         self.refuse();
-        self.queue.abandon(Errno::NoDevice)
+        self.late.look_at(self.queue.abandon(Errno::NoDevice));
     }
 }
 
@@ -253,3 +261,6 @@ const RING_REFS: [&str; 16] = [
     "ring-ref14",
     "ring-ref15",
 ];
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,29 @@
 //! Pages that stay granted to the backend, and that all data passes through.
 //!
 //! The backend only ever sees pages of this pool: what it writes after an answer cannot change what
-//! a reader was given, and nothing but this disk's data is ever shown to it.
+//! a reader was given, and nothing but this disk's data is ever shown to it. So it may keep them
+//! mapped for as long as it likes, whether it says so (persistent grants) or not.
+//!
+//! The page that came back last is taken first, so few pages are in use while few requests are, and
+//! a backend that keeps a limited number mapped seldom maps another.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use hv::{Access, DomId, Hypervisor, PAGE_SIZE, SharedMem};
+use iobuf::GrantedPage;
 use pv::{GrantRefusal, Granted, Pv};
+
+/// A page of a pool: memory as GEOM has it, so that bytes are moved to and from it as whoever owns
+/// them knows best.
+pub(crate) type PoolPage<H> = Rc<GrantedPage<H>>;
 
 /// Granted pages that no request uses, and the means to make more.
 pub(crate) struct Pool<H: Hypervisor> {
     pv: Pv<H>,
     peer: DomId,
-    free: Vec<Granted<H>>,
+    free: Vec<PoolPage<H>>,
     made: usize,
     most: usize,
     /// The administrator does not trust the backend (`trusted=0`): it may see the bytes of the
@@ -74,14 +84,14 @@ impl<H: Hypervisor> Pool<H> {
         while self.free.len() < wanted {
             let page = granted_page(&self.pv, self.peer)?;
             self.made += 1;
-            self.free.push(page);
+            self.free.push(Rc::new(GrantedPage::new(page)));
         }
         Ok(())
     }
 
     /// Moves `count` pages to `into`, which must have room for them; all or none. `false` means:
     /// ask again when pages have come back.
-    pub(crate) fn take(&mut self, count: usize, into: &mut Vec<Granted<H>>) -> bool {
+    pub(crate) fn take(&mut self, count: usize, into: &mut Vec<PoolPage<H>>) -> bool {
         let missing = count.saturating_sub(self.free.len());
         if missing != 0 && (self.made + missing > self.most || self.grow(count).is_err()) {
             return false;
@@ -90,19 +100,13 @@ impl<H: Hypervisor> Pool<H> {
         true
     }
 
-    /// Takes back the pages in `from`.
-    pub(crate) fn give(&mut self, from: &mut Vec<Granted<H>>) {
+    /// Takes back the pages in `from`, to and from which no copy is still to be made.
+    pub(crate) fn give(&mut self, from: &mut Vec<PoolPage<H>>) {
         if self.zeroed {
-            from.iter().for_each(|page| page.fill(0, PAGE_SIZE, 0));
+            for page in from.iter() {
+                page.granted().fill(0, PAGE_SIZE, 0);
+            }
         }
         self.free.append(from);
-    }
-
-    /// Takes back one page.
-    pub(crate) fn give_one(&mut self, page: Granted<H>) {
-        if self.zeroed {
-            page.fill(0, PAGE_SIZE, 0);
-        }
-        self.free.push(page);
     }
 }

@@ -1,27 +1,32 @@
 //! Requests on their way to the backend, and the answers.
 //!
-//! A bio becomes exactly one request: GEOM cuts requests to what one can carry. What is known of a
-//! request stands in a private slot; the backend's answer names a slot, and is believed only if
-//! that slot waits for exactly this answer.
+//! A bio becomes exactly one request: GEOM cuts requests to what one can carry, and when that has
+//! become less meanwhile, the bio is cut here. What is known of a request stands in a private slot;
+//! the backend's answer names a slot, and is believed only if that slot waits for exactly this
+//! answer.
+//!
+//! The data may be another domain's, and then Xen copies it, and may refuse to. So the copies of
+//! all requests are noted first and made together; a request is shown to the backend, or completed,
+//! only when its own are known to be done.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
+use geom::Errno;
 use geom::disk::{Command, DiskBio};
-use geom::{Buffer, Errno};
-use hv::{Hypervisor, PAGE_SIZE, SharedMem};
+use hv::{Hypervisor, PAGE_SIZE};
 use pv::Granted;
 use ring::{FrontRing, Pages, PeerFault};
 use xen_abi::io::blkif::{
-    Direct, MAX_INDIRECT_PAGES_PER_REQUEST, MAX_SEGMENTS_PER_REQUEST, OP_FLUSH_DISKCACHE,
-    OP_INDIRECT, OP_READ, OP_WRITE, OP_WRITE_BARRIER, REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP,
-    RSP_OKAY, Request, Response, SECTOR_SIZE, SEGMENT_SIZE, Segment,
+    MAX_SEGMENTS_PER_REQUEST, OP_DISCARD, OP_FLUSH_DISKCACHE, OP_READ, OP_WRITE, OP_WRITE_BARRIER,
+    REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP, RSP_OKAY, Response, Segment,
 };
 
+use crate::discard::Discard;
 use crate::feature::Features;
 use crate::pool::Pool;
+use crate::slot::Slot;
 
 /// A request's id holds the slot's index in its low bits and a number that is never used again
 /// above them, so an answer given twice is recognised even when the slot is in use again.
@@ -33,21 +38,21 @@ pub(crate) struct Queue<H: Hypervisor> {
     pool: Pool<H>,
     slots: Vec<Slot<H>>,
     free: Vec<usize>,
+    /// Slots whose data is on its way to their pages.
+    filling: Vec<usize>,
+    /// Answered requests whose data is on its way from their pages.
+    emptying: Vec<Answered>,
     sequence: u64,
     handle: u16,
     features: Features,
-    scratch: Vec<u8>,
     segments: Vec<Segment>,
 }
 
-struct Slot<H: Hypervisor> {
-    id: u64,
-    /// There while the backend owes an answer.
-    bio: Option<DiskBio>,
-    operation: u8,
-    pages: Vec<Granted<H>>,
-    /// The page of segments of an indirect request.
-    list: Option<Granted<H>>,
+/// A request that the backend has answered.
+struct Answered {
+    index: usize,
+    bio: DiskBio,
+    status: i16,
 }
 
 /// What the backend did that no backend may do.
@@ -93,22 +98,16 @@ impl<H: Hypervisor> Queue<H> {
         features: Features,
     ) -> Self {
         let capacity = ring.capacity() as usize;
-        let slot = |_| Slot {
-            id: 0,
-            bio: None,
-            operation: 0,
-            pages: Vec::new(),
-            list: None,
-        };
         Self {
             ring,
             pool,
-            slots: (0..capacity).map(slot).collect(),
+            slots: (0..capacity).map(|_| Slot::new()).collect(),
             free: (0..capacity).rev().collect(),
+            filling: Vec::with_capacity(capacity),
+            emptying: Vec::with_capacity(capacity),
             sequence: 0,
             handle,
             features,
-            scratch: vec![0; PAGE_SIZE],
             segments: Vec::with_capacity(features.segments),
         }
     }
@@ -131,87 +130,125 @@ impl<H: Hypervisor> Queue<H> {
     /// Turns as many of `waiting` into requests as there is room for; says whether the backend must
     /// be told. What finds no room stays, in order: an answer makes room.
     pub(crate) fn start(&mut self, waiting: &mut VecDeque<DiskBio>) -> bool {
-        let mut pushed = false;
-        while let Some(bio) = waiting.pop_front() {
-            let Some(operation) = self.operation(bio.command) else {
-                bio.complete(Err(Errno::NotSupported));
-                continue;
-            };
-            match self.push(operation, bio) {
-                Ok(()) => pushed = true,
-                Err(bio) => {
-                    waiting.push_front(bio);
-                    break;
+        let most = (self.features.segments * PAGE_SIZE) as u64;
+        while let Some(mut bio) = waiting.pop_front() {
+            if !bio.data.is_empty()
+                && let Some(front) = bio.cut(most)
+            {
+                waiting.push_front(bio);
+                bio = front;
+            }
+            let operation = match self.operation(&mut bio) {
+                Ok(operation) => operation,
+                Err(result) => {
+                    bio.complete(result);
+                    continue;
                 }
+            };
+            if let Err(bio) = self.prepare(operation, bio) {
+                waiting.push_front(bio);
+                break;
             }
         }
-        pushed && self.ring.publish()
+        self.send()
     }
 
-    fn operation(&self, command: Command) -> Option<u8> {
-        match command {
-            Command::Read => Some(OP_READ),
-            Command::Write => Some(OP_WRITE),
-            Command::Flush if self.features.flush => Some(OP_FLUSH_DISKCACHE),
-            Command::Flush if self.features.barrier => Some(OP_WRITE_BARRIER),
-            Command::Flush | Command::Delete | Command::Erase => None,
+    /// What the backend is to be asked to do for `bio`, which is cut to where it may be done; or
+    /// what comes of it without asking.
+    fn operation(&self, bio: &mut DiskBio) -> Result<u8, Result<(), Errno>> {
+        match (bio.command, self.features.discard) {
+            (Command::Read, _) => Ok(OP_READ),
+            (Command::Write, _) => Ok(OP_WRITE),
+            (Command::Flush, _) if self.features.flush => Ok(OP_FLUSH_DISKCACHE),
+            (Command::Flush, _) if self.features.barrier => Ok(OP_WRITE_BARRIER),
+            (Command::Delete, Some(discard)) => {
+                let ahead = discard.gap(bio.offset);
+                if ahead >= bio.length {
+                    // No extent begins in it, and it was only a hint.
+                    return Err(Ok(()));
+                }
+                bio.offset += ahead;
+                bio.length -= ahead;
+                Ok(OP_DISCARD)
+            }
+            (Command::Erase, Some(discard)) if discard.secure => {
+                if discard.gap(bio.offset) == 0 {
+                    Ok(OP_DISCARD)
+                } else {
+                    Err(Err(Errno::Invalid))
+                }
+            }
+            _ => Err(Err(Errno::NotSupported)),
         }
     }
 
-    /// Makes a request of `bio`; gives it back if there is no room.
-    fn push(&mut self, operation: u8, bio: DiskBio) -> Result<(), DiskBio> {
-        let count = bio.data.len().div_ceil(PAGE_SIZE);
-        let indirect = count > MAX_SEGMENTS_PER_REQUEST;
-        if count > self.features.segments {
-            // Only possible between a withdrawn feature and GEOM's learning of it.
-            bio.complete(Err(Errno::Io));
-            return Ok(());
-        }
+    /// Takes a slot and pages for `bio`, and notes the copies of what it writes; gives it back if
+    /// there is no room.
+    fn prepare(&mut self, operation: u8, bio: DiskBio) -> Result<(), DiskBio> {
         let Some(&index) = self.free.last() else {
             return Err(bio);
         };
         let Some(slot) = self.slots.get_mut(index) else {
             return Err(bio);
         };
-        slot.pages.reserve(count + usize::from(indirect));
-        if self.ring.free() == 0
-            || !self
-                .pool
-                .take(count + usize::from(indirect), &mut slot.pages)
-        {
+        if !slot.take_pages(bio.data.len(), &mut self.pool) {
             return Err(bio);
-        }
-        if indirect {
-            slot.list = slot.pages.pop();
         }
         self.sequence += 1;
         slot.id = self.sequence << INDEX_BITS | index as u64;
         slot.operation = operation;
-        if operation == OP_WRITE {
-            to_pages(&bio.data, &slot.pages, &mut self.scratch);
-        }
-        describe(bio.data.len(), &slot.pages, &mut self.segments);
-        let sector = bio.offset / SECTOR_SIZE;
-        let request = slot.request(self.handle, sector, &self.segments);
+        slot.fill(&bio.data);
         slot.bio = Some(bio);
         self.free.pop();
-        let mut entry = [0; REQUEST_SIZE];
-        request.encode(&mut entry);
-        // There is a free entry: that was asked above.
-        let _pushed = self.ring.push(&entry);
+        self.filling.push(index);
         Ok(())
     }
 
-    /// Takes every answer there is. A flush that the backend turned out not to know goes back to
-    /// the front of `waiting` if there is another way to ask for it.
+    /// Shows the backend what is prepared and whose data is there; says whether it must be told.
+    fn send(&mut self) -> bool {
+        let mut pushed = false;
+        for index in self.filling.drain(..) {
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
+            let Some(bio) = slot.bio.take() else {
+                continue;
+            };
+            let written = slot.operation == OP_WRITE;
+            if written && let Err(errno) = bio.data.settle() {
+                // The pages hold something else than what was to be written.
+                slot.give_pages(&mut self.pool);
+                self.free.push(index);
+                bio.complete(Err(errno));
+                continue;
+            }
+            let mut entry = [0; REQUEST_SIZE];
+            slot.request(self.handle, &bio, &mut self.segments)
+                .encode(&mut entry);
+            slot.bio = Some(bio);
+            // A slot was free, so an entry is.
+            let _pushed = self.ring.push(&entry);
+            pushed = true;
+        }
+        pushed && self.ring.publish()
+    }
+
+    /// Takes every answer there is. What the backend turned out not to know goes back to the front
+    /// of `waiting` if there is another way to ask for it.
     ///
     /// # Errors
-    /// The first thing the backend may not do; the queue is of no more use then.
+    /// The first thing the backend may not do; the queue is of no more use then. What was answered
+    /// before is completed.
     pub(crate) fn finish(
         &mut self,
         waiting: &mut VecDeque<DiskBio>,
     ) -> Result<Answers, Misbehaviour> {
-        let mut answers = Answers::default();
+        let taken = self.take_answers();
+        let answers = self.complete(waiting);
+        taken.map(|()| answers)
+    }
+
+    fn take_answers(&mut self) -> Result<(), Misbehaviour> {
         let mut entry = [0; RESPONSE_SIZE];
         loop {
             while self
@@ -220,32 +257,25 @@ impl<H: Hypervisor> Queue<H> {
                 .map_err(Misbehaviour::Ring)?
                 .is_some()
             {
-                answers.count += 1;
-                answers.withdrew |= self.answer(Response::decode(&entry), waiting)?;
+                self.note(&Response::decode(&entry))?;
             }
             if !self.ring.final_check().map_err(Misbehaviour::Ring)? {
-                return Ok(answers);
+                return Ok(());
             }
         }
     }
 
-    /// Ends the request that `response` answers; says whether a feature was withdrawn.
-    fn answer(
-        &mut self,
-        response: Response,
-        waiting: &mut VecDeque<DiskBio>,
-    ) -> Result<bool, Misbehaviour> {
+    /// Finds the request that `response` answers, and notes the copies of what it has read.
+    fn note(&mut self, response: &Response) -> Result<(), Misbehaviour> {
         let index = usize::try_from(response.id & ((1 << INDEX_BITS) - 1)).unwrap_or(usize::MAX);
         let slot = self
             .slots
             .get_mut(index)
             .filter(|slot| slot.id == response.id);
         let slot = slot.ok_or(Misbehaviour::UnknownId(response.id))?;
-        let asked = slot.operation;
-        let indirect = slot.list.is_some() && response.operation == OP_INDIRECT;
-        if response.operation != asked && !indirect {
+        if !slot.is_answered_by(response) {
             return Err(Misbehaviour::Operation {
-                asked,
+                asked: slot.operation,
                 answered: response.operation,
             });
         }
@@ -253,24 +283,47 @@ impl<H: Hypervisor> Queue<H> {
             .bio
             .take()
             .ok_or(Misbehaviour::UnknownId(response.id))?;
-        let was_indirect = slot.list.is_some();
-        if asked == OP_READ && response.status == RSP_OKAY {
-            from_pages(&slot.pages, &bio.data, &mut self.scratch);
+        if response.status == RSP_OKAY {
+            slot.empty(&bio.data);
         }
-        self.pool.give(&mut slot.pages);
-        if let Some(list) = slot.list.take() {
-            self.pool.give_one(list);
-        }
-        self.free.push(index);
-        match response.status {
-            RSP_OKAY => bio.complete(Ok(())),
-            RSP_EOPNOTSUPP => return Ok(self.withdraw(asked, was_indirect, bio, waiting)),
-            _ => bio.complete(Err(Errno::Io)),
-        }
-        Ok(false)
+        self.emptying.push(Answered {
+            index,
+            bio,
+            status: response.status,
+        });
+        Ok(())
     }
 
-    /// The backend does not know an operation after all (EOPNOTSUPP): it is not asked again.
+    /// Completes what was answered, once its data is where it belongs. No page is used again
+    /// before.
+    fn complete(&mut self, waiting: &mut VecDeque<DiskBio>) -> Answers {
+        let mut answers = Answers::default();
+        let mut emptying = core::mem::take(&mut self.emptying);
+        for Answered { index, bio, status } in emptying.drain(..) {
+            answers.count += 1;
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
+            let result = match status {
+                RSP_OKAY if slot.operation == OP_READ => bio.data.settle(),
+                RSP_OKAY => Ok(()),
+                _ => Err(Errno::Io),
+            };
+            let (asked, was_indirect) = (slot.operation, slot.is_indirect());
+            slot.give_pages(&mut self.pool);
+            self.free.push(index);
+            if status == RSP_EOPNOTSUPP {
+                answers.withdrew |= self.withdraw(asked, was_indirect, bio, waiting);
+            } else {
+                bio.complete(result);
+            }
+        }
+        self.emptying = emptying;
+        answers
+    }
+
+    /// The backend does not know an operation after all (EOPNOTSUPP): it is not asked again. Says
+    /// whether that changes what the disk can do.
     fn withdraw(
         &mut self,
         asked: u8,
@@ -278,16 +331,36 @@ impl<H: Hypervisor> Queue<H> {
         bio: DiskBio,
         waiting: &mut VecDeque<DiskBio>,
     ) -> bool {
-        match asked {
-            OP_FLUSH_DISKCACHE => self.features.flush = false,
-            OP_WRITE_BARRIER => self.features.barrier = false,
-            _ if was_indirect => self.features.segments = MAX_SEGMENTS_PER_REQUEST,
+        let another_way = match asked {
+            OP_FLUSH_DISKCACHE => {
+                self.features.flush = false;
+                self.features.barrier
+            }
+            OP_WRITE_BARRIER => {
+                self.features.barrier = false;
+                false
+            }
+            OP_DISCARD => {
+                self.features.discard = match (bio.command, self.features.discard) {
+                    (Command::Erase, Some(discard)) => Some(Discard {
+                        secure: false,
+                        ..discard
+                    }),
+                    _ => None,
+                };
+                false
+            }
+            // In direct requests.
+            _ if was_indirect => {
+                self.features.segments = MAX_SEGMENTS_PER_REQUEST;
+                true
+            }
             _ => {
                 bio.complete(Err(Errno::NotSupported));
                 return false;
             }
-        }
-        if asked == OP_FLUSH_DISKCACHE && self.features.barrier {
+        };
+        if another_way {
             waiting.push_front(bio);
         } else {
             bio.complete(Err(Errno::NotSupported));
@@ -304,80 +377,6 @@ impl<H: Hypervisor> Queue<H> {
             }
         }
         Remnant { ring: self.ring }
-    }
-}
-
-impl<H: Hypervisor> Slot<H> {
-    /// The request for the ring; the segments of an indirect one go to its own page.
-    fn request(&self, handle: u16, sector: u64, segments: &[Segment]) -> Request {
-        let (operation, id) = (self.operation, self.id);
-        if self.list.is_none()
-            && let Some(direct) = Direct::new(operation, handle, id, sector, segments)
-        {
-            return Request::Direct(direct);
-        }
-        let mut grefs = [0; MAX_INDIRECT_PAGES_PER_REQUEST];
-        if let Some(list) = &self.list {
-            grefs[0] = list.reference().0;
-            for (index, segment) in segments.iter().enumerate() {
-                list.write(index * SEGMENT_SIZE, &segment.encode());
-            }
-        }
-        // At most 64 segments: `Features` sees to that.
-        let segments = u16::try_from(segments.len()).unwrap_or(0);
-        Request::Indirect {
-            operation,
-            handle,
-            id,
-            sector,
-            segments,
-            grefs,
-        }
-    }
-}
-
-/// Describes `length` bytes that fill `pages` from the start.
-fn describe<H: Hypervisor>(length: usize, pages: &[Granted<H>], segments: &mut Vec<Segment>) {
-    segments.clear();
-    let sectors_left =
-        |index: usize| (length - index * PAGE_SIZE).min(PAGE_SIZE) / SECTOR_SIZE as usize;
-    segments.extend(pages.iter().enumerate().map(|(index, page)| Segment {
-        gref: page.reference().0,
-        first_sect: 0,
-        // A page holds 8 sectors, and a bio whole ones.
-        last_sect: u8::try_from(sectors_left(index).saturating_sub(1)).unwrap_or(7),
-    }));
-}
-
-/// Copies what is to be written.
-fn to_pages<H: Hypervisor>(data: &Buffer, pages: &[Granted<H>], scratch: &mut [u8]) {
-    for_each_part(data.len(), pages, |page, at, length| {
-        if let Some(part) = scratch.get_mut(..length)
-            && data.read(at, part).is_ok()
-        {
-            page.write(0, part);
-        }
-    });
-}
-
-/// Copies what was read.
-fn from_pages<H: Hypervisor>(pages: &[Granted<H>], data: &Buffer, scratch: &mut [u8]) {
-    for_each_part(data.len(), pages, |page, at, length| {
-        if let Some(part) = scratch.get_mut(..length) {
-            page.read(0, part);
-            // The parts of a buffer's own length lie inside it.
-            let _inside = data.write(at, part);
-        }
-    });
-}
-
-fn for_each_part<H: Hypervisor>(
-    length: usize,
-    pages: &[Granted<H>],
-    mut copy: impl FnMut(&Granted<H>, usize, usize),
-) {
-    for (page, at) in pages.iter().zip((0..length).step_by(PAGE_SIZE)) {
-        copy(page, at, (length - at).min(PAGE_SIZE));
     }
 }
 

@@ -21,8 +21,16 @@ use crate::store::Store;
 const POLL: Duration = Duration::from_secs(1);
 /// How long the own directory stays after its last state, so that the toolstack reads that: libxl
 /// takes a directory that vanishes while it waits for Closed for an error
-/// (`devstate_callback` in libxl_event.c). Afterwards it waits 10 s for the directory to vanish.
-const LINGER: Duration = Duration::from_secs(2);
+/// (`devstate_callback` in libxl_event.c). It reads as soon as xenstored tells it, and all of a
+/// detach waits for this. Afterwards it waits 10 s for the directory to vanish.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// Nodes that a backend wants to have room for before it serves a device: about a dozen of its own,
+/// about fifteen that the toolstack makes in this domain's name with the next device, and what
+/// [`Backend::refuse`] then writes.
+const NODES: usize = 40;
+/// The name of each of them; each lies in the one before.
+const ROOM: &str = "/room";
 
 /// The nodes of one export, at `backend/KIND/DOMAIN/DEVICE`.
 ///
@@ -55,9 +63,11 @@ pub struct Looked {
 }
 
 impl Backend {
-    /// Looks at device `device` of `kind` that `frontend` uses. Nothing is written. It hears of
-    /// changes by `routes`, which are those of the [`BackendBus`](crate::BackendBus) that announced
-    /// the device.
+    /// Looks at device `device` of `kind` that `frontend` uses. It hears of changes by `routes`,
+    /// which are those of the [`BackendBus`](crate::BackendBus) that announced the device.
+    ///
+    /// A new device's state is Initialising. Nothing is mapped here: a device that a former life of
+    /// this driver connected is put in Closing, and one that it did not connect counts as new.
     ///
     /// # Errors
     /// A node that is missing or does not hold what it must: `frontend-id` must be the domain in
@@ -85,20 +95,24 @@ impl Backend {
             return Err(not_the_frontend(frontend_path, &named));
         }
         let state_path = format!("{path}/state");
-        let state = key::own_state(store, &state_path)
-            .await
-            .map_err(|error| KeyError::store(&state_path, error))?;
-        Ok(Self {
+        let refused = |error| KeyError::store(&state_path, error);
+        let stored = key::own_state(store, &state_path).await.map_err(refused)?;
+        let state = state::at_open(stored);
+        let backend = Self {
             store: store.clone(),
             device,
             path,
             frontend: named,
             frontend_domain: frontend,
-            state: Cell::new(state::at_open(state)),
+            state: Cell::new(state),
             routes: routes.clone(),
             route,
             reported: Cell::new(false),
-        })
+        };
+        if state == XenbusState::Closing && stored != state {
+            backend.set_state(state).await.map_err(refused)?;
+        }
+        Ok(backend)
     }
 
     /// The device's number.
@@ -132,8 +146,6 @@ impl Backend {
     }
 
     /// The own state, as it was last read or written: Closing also when the toolstack asked for it.
-    /// A backend that was opened after a former life of this driver begins with Closing if that was
-    /// connected, and with Initialising if it was not.
     #[must_use]
     pub fn state(&self) -> XenbusState {
         self.state.get()
@@ -151,7 +163,7 @@ impl Backend {
         let frontend = key::peer_state(&self.store, &format!("{}/state", self.frontend)).await?;
         let online = match self.store.read(&format!("{}/online", self.path)).await {
             Ok(text) => number::flag(&text) == Ok(true),
-            Err(StoreError::NoEntry | StoreError::NotText) => false,
+            Err(StoreError::NoEntry | StoreError::Denied | StoreError::NotText) => false,
             Err(error) => return Err(error),
         };
         Ok(Looked {
@@ -185,9 +197,9 @@ impl Backend {
         self.publish(&[], state).await
     }
 
-    /// Writes own nodes, named by their keys, and goes to `state`, all at once. If the toolstack has
-    /// asked for Closing, and `state` is neither that nor Closed, then nothing is written, and the
-    /// own state is Closing from then on: the next look tells what to do.
+    /// Writes own nodes, named by their keys, and goes to `state`, all at once. If the toolstack
+    /// has asked for Closing, and `state` is neither that nor Closed, then nothing is written, and
+    /// the own state is Closing from then on: the next look tells what to do.
     ///
     /// # Errors
     /// As [`look`](Self::look): nodes that were removed are not made again, and another device's
@@ -241,7 +253,6 @@ impl Backend {
     /// `hotplug-error`, where xl's users look. Best effort.
     pub async fn refuse(&self, part: &str, text: &str) {
         self.reported.set(true);
-        report(&self.store, &self.path, part, text).await;
         let keys = [
             ("hotplug-error", String::from(text)),
             ("hotplug-status", String::from("error")),
@@ -254,9 +265,26 @@ impl Backend {
             let text = format_args!("{}: {error}", self.path);
             self.store.log().limited(Level::Warn, part, text);
         }
+        report(&self.store, &self.path, part, text).await;
     }
 
-    /// Removes the own directory, and what was reported of the device. First it waits 2 s for the
+    /// Looks whether the store lets this domain have so many more nodes that this device can be
+    /// served and the next one can still be [refused](Self::refuse) in words. They are made and
+    /// removed again, below the own `data`.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] if it does not. Else as the store has them.
+    pub async fn check_room(&self) -> Result<(), StoreError> {
+        let nodes = ROOM.repeat(NODES);
+        self.store.write(&format!("data{nodes}"), "").await?;
+        match self.store.remove(&format!("data{ROOM}")).await {
+            // Another device's look.
+            Err(StoreError::NoEntry) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Removes the own directory, and what was reported of the device. First it waits 0.3 s for the
     /// toolstack to read the last state. A directory that is gone already is no error.
     ///
     /// The directories above are the toolstack's; they stay.

@@ -19,6 +19,7 @@ use hv::{DomId, Instant};
 use crate::changes::Changes;
 use crate::device::{DEVICES, FIRST_PAUSE, LONGEST_PAUSE, OddNames, Phase, Released};
 use crate::error::StoreError;
+use crate::frontends::Frontends;
 use crate::routes::BackendRoutes;
 use crate::state::XenbusState;
 use crate::store::Store;
@@ -41,15 +42,16 @@ pub enum BackendEvent {
 /// are told of changes.
 pub struct BackendBus {
     store: Store,
-    kind: String,
     path: String,
     watch: TreeWatch,
     known: BTreeMap<(DomId, u32), Phase>,
-    peers: BTreeMap<DomId, Peer>,
     /// Names that are no domain's.
     odd: OddNames,
+    /// Names that are no device's of these domains.
+    odd_devices: BTreeMap<DomId, OddNames>,
     events: VecDeque<BackendEvent>,
     released: Rc<Released<(DomId, u32)>>,
+    frontends: Frontends,
     routes: BackendRoutes,
     /// What changed since the last look at it that succeeded.
     stale: Stale,
@@ -59,15 +61,6 @@ pub struct BackendBus {
     pause: Duration,
     /// There are devices that are not announced because there are too many.
     full: bool,
-}
-
-/// A domain that has, or may have, devices here.
-#[derive(Default)]
-struct Peer {
-    /// The watch on its frontends; none if it has none, or the store refused it.
-    watch: Option<TreeWatch>,
-    /// Names that are no device's.
-    odd: OddNames,
 }
 
 /// Directories to look at.
@@ -105,17 +98,18 @@ impl BackendBus {
     pub async fn open(store: &Store, kind: &str) -> Result<Self, StoreError> {
         let path = format!("backend/{kind}");
         let watch = store.watch_tree(&path, 2).await?;
+        let routes = BackendRoutes::default();
         Ok(Self {
             store: store.clone(),
-            kind: String::from(kind),
             path,
             watch,
             known: BTreeMap::new(),
-            peers: BTreeMap::new(),
             odd: OddNames::default(),
+            odd_devices: BTreeMap::new(),
             events: VecDeque::new(),
             released: Rc::default(),
-            routes: BackendRoutes::default(),
+            frontends: Frontends::new(store, kind, &routes),
+            routes,
             stale: Stale {
                 all: true,
                 domains: BTreeSet::new(),
@@ -174,23 +168,10 @@ impl BackendBus {
             self.routes.close();
             return Err(error);
         }
-        let mut heard = false;
+        let mut heard = self.frontends.hear();
         if let Some(changes) = self.watch.take() {
             heard = true;
             self.hear_own(&changes);
-        }
-        for (domain, peer) in &mut self.peers {
-            let Some(watch) = &peer.watch else {
-                continue;
-            };
-            if let Some(changes) = watch.take() {
-                heard = true;
-                hear_frontend(&self.routes, *domain, &changes);
-            }
-            if let Err(error) = watch.check() {
-                peer.watch = None;
-                say_unwatched(&self.store, &self.routes, *domain, error);
-            }
         }
         if heard {
             self.routes.tell_unwatched();
@@ -231,9 +212,7 @@ impl BackendBus {
     async fn wait(&mut self) {
         let heard = poll_fn(|context| {
             let mut heard = self.watch.poll_changed(context).is_ready();
-            for watch in self.peers.values().filter_map(|peer| peer.watch.as_ref()) {
-                heard |= watch.poll_changed(context).is_ready();
-            }
+            heard |= self.frontends.poll_changed(context);
             heard |= self.released.poll_some(context).is_ready();
             if heard {
                 Poll::Ready(())
@@ -292,9 +271,12 @@ impl BackendBus {
         let wanted = "a domain's number";
         let domains = self
             .odd
-            .part(&self.store, &self.path, wanted, names, path::domain);
+            .numbers(&self.store, &self.path, wanted, names, path::domain);
         self.stale.domains.extend(domains);
-        self.stale.domains.extend(self.peers.keys());
+        let known = self.known.keys().map(|(domain, _)| domain);
+        self.stale
+            .domains
+            .extend(known.chain(self.odd_devices.keys()));
         Ok(())
     }
 
@@ -302,15 +284,19 @@ impl BackendBus {
     async fn look_at(&mut self, domain: DomId) -> Result<(), StoreError> {
         let path = format!("{}/{domain}", self.path);
         let names = children(&self.store, &path).await?;
-        let peer = self.peers.entry(domain).or_default();
+        let odd = self.odd_devices.entry(domain).or_default();
         let number = |name: &str| number::parse(name).ok();
         let wanted = "a device's number";
-        let present = peer.odd.part(&self.store, &path, wanted, names, number);
+        let present = odd.numbers(&self.store, &path, wanted, names, number);
+        if odd.is_empty() {
+            self.odd_devices.remove(&domain);
+        }
         self.take_leave(domain, &present);
-        if present.is_empty() {
-            self.unwatch(domain);
-        } else {
-            self.watch(domain).await?;
+        if !present.is_empty() {
+            self.frontends.watch(domain).await?;
+        } else if self.frontends.unwatch(domain) {
+            // Others may have waited for the watch.
+            self.stale.domains.extend(self.routes.unwatched());
         }
         for device in present {
             let key = (domain, device);
@@ -349,41 +335,6 @@ impl BackendBus {
         }
     }
 
-    /// Watches a domain's frontends, unless they are watched already.
-    async fn watch(&mut self, domain: DomId) -> Result<(), StoreError> {
-        let peer = self.peers.entry(domain).or_default();
-        if peer.watch.is_some() {
-            return Ok(());
-        }
-        let path = format!("/local/domain/{domain}/device/{}", self.kind);
-        match self.store.watch_tree(&path, 1).await {
-            Ok(watch) => {
-                peer.watch = Some(watch);
-                self.routes.find(domain);
-                Ok(())
-            }
-            Err(lost @ StoreError::Lost(_)) => Err(lost),
-            Err(error) => {
-                say_unwatched(&self.store, &self.routes, domain, error);
-                Ok(())
-            }
-        }
-    }
-
-    /// Stops watching a domain that has no device any more. Others may need the watch.
-    fn unwatch(&mut self, domain: DomId) {
-        self.routes.find(domain);
-        let Some(peer) = self.peers.get_mut(&domain) else {
-            return;
-        };
-        if peer.watch.take().is_some() {
-            self.stale.domains.extend(self.routes.unwatched());
-        }
-        if peer.odd.is_empty() {
-            self.peers.remove(&domain);
-        }
-    }
-
     /// Whether a device whose driver is done with it has been made anew.
     async fn is_new(&self, path: &str) -> Result<bool, StoreError> {
         match key::own_state(&self.store, &format!("{path}/state")).await {
@@ -397,28 +348,6 @@ impl BackendBus {
 impl Drop for BackendBus {
     fn drop(&mut self) {
         self.routes.close();
-    }
-}
-
-/// Passes on what changed at a domain's frontends.
-fn hear_frontend(routes: &BackendRoutes, domain: DomId, changes: &Changes) {
-    match changes {
-        Changes::Everything => routes.tell(|frontend, _| frontend == domain),
-        Changes::Below(places) => {
-            for device in places.iter().filter_map(|name| number::parse(name).ok()) {
-                routes.tell(|frontend, number: u32| frontend == domain && number == device);
-            }
-        }
-    }
-}
-
-/// Takes note that a domain's frontends are not watched.
-fn say_unwatched(store: &Store, routes: &BackendRoutes, domain: DomId, error: StoreError) {
-    if routes.lose(domain) {
-        let text = format_args!(
-            "frontends in domain {domain} are not watched but looked at each second: {error}"
-        );
-        store.log().limited(Level::Warn, "xenbus", text);
     }
 }
 

@@ -136,7 +136,7 @@ impl FrontendBus {
         let wanted = "a device's number";
         let present = self
             .odd
-            .part(&self.store, &self.path, wanted, names, number);
+            .numbers(&self.store, &self.path, wanted, names, number);
         let events = &mut self.events;
         self.known.retain(|device, phase| {
             let stays = present.contains(device);

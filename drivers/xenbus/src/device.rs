@@ -74,7 +74,7 @@ pub(crate) struct OddNames(BTreeSet<String>);
 impl OddNames {
     /// The numbers that the children of `path` are named by; complains of other `names`, which
     /// are not `wanted`.
-    pub(crate) fn part<T: Ord>(
+    pub(crate) fn numbers<T: Ord>(
         &mut self,
         store: &Store,
         path: &str,

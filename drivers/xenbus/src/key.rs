@@ -171,11 +171,13 @@ pub(crate) fn or<T>(read: Result<T, KeyError>, absent: T) -> Result<T, KeyError>
     }
 }
 
-/// The state that a node of this domain's own holds.
+/// The state that a node holds which is this domain's to read as long as it is there.
 pub(crate) async fn own_state(store: &Store, path: &str) -> Result<XenbusState, StoreError> {
     match store.read(path).await {
         Ok(text) => Ok(state::parse(&text)),
         Err(StoreError::NotText) => Ok(XenbusState::Unknown),
+        // Whether a node is missing may itself not be for this domain to know.
+        Err(StoreError::Denied) => Err(StoreError::NoEntry),
         Err(error) => Err(error),
     }
 }
@@ -188,8 +190,7 @@ pub(crate) async fn peer_state(
 ) -> Result<Option<XenbusState>, StoreError> {
     match own_state(store, path).await {
         Ok(state) => Ok(Some(state)),
-        // Whether a node is missing may itself not be for this domain to know.
-        Err(StoreError::NoEntry | StoreError::Denied) => Ok(None),
+        Err(StoreError::NoEntry) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -29,6 +29,7 @@
 //!
 //! - [`backend`]: [`Backend`], one export's nodes on both sides
 //! - [`backend_bus`]: [`BackendBus`], exports that come and go, and who hears of their changes
+//! - `frontends`: the watches on the domains whose devices are served
 //! - [`routes`]: [`BackendRoutes`], the way from that bus to the backends
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -46,6 +47,7 @@ mod device;
 mod either;
 pub mod error;
 pub mod frontend;
+mod frontends;
 pub mod key;
 pub mod number;
 pub mod path;

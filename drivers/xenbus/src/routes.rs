@@ -68,7 +68,7 @@ impl BackendRoutes {
     }
 
     /// Notes that frontends in `domain` are not watched; whether that is new.
-    pub(crate) fn lose(&self, domain: DomId) -> bool {
+    pub(crate) fn note_unwatched(&self, domain: DomId) -> bool {
         let new = self.0.unwatched.borrow_mut().insert(domain);
         if new {
             self.tell(|frontend, _| frontend == domain);
@@ -77,7 +77,7 @@ impl BackendRoutes {
     }
 
     /// Notes that frontends in `domain` are watched, or that there are none.
-    pub(crate) fn find(&self, domain: DomId) {
+    pub(crate) fn note_watched(&self, domain: DomId) {
         self.0.unwatched.borrow_mut().remove(&domain);
     }
 

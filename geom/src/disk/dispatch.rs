@@ -195,7 +195,7 @@ impl Graph {
             None if rest.piece.ordered => disk.barrier = Some(first),
             _ => {}
         }
-        let piece = match rest.cut(disk.params.limits.max_io) {
+        let piece = match rest.cut(disk.params.limits.longest(rest.piece.command)) {
             Some(piece) => piece,
             None => {
                 request.waiting = false;

@@ -25,10 +25,11 @@
 //! * **Open and close.** [`Disk::open`] at the first open of anybody, [`Disk::close`] at the last
 //!   close. Every open that succeeded is followed by exactly one close, and all closes come before
 //!   gone.
-//! * **Requests.** [`Disk::strategy`] gets a [`DiskBio`], inside the media, aligned, not longer
-//!   than `max_io`, and within what the flags allow. The driver owns it until
+//! * **Requests.** [`Disk::strategy`] gets a [`DiskBio`], inside the media, aligned, and within
+//!   what the [limits](DiskLimits) allow. The driver owns it until
 //!   [`complete`](DiskBio::complete). There is no timeout on it, and no limit to how many may be
-//!   out: queue what the device cannot take.
+//!   out: queue what the device cannot take, and [`cut`](DiskBio::cut) what has become too long
+//!   for it.
 //! * **Leaving.** As soon as the driver knows that the device is lost or must go, it calls
 //!   [`DiskHandle::gone`], in any state and as often as it likes, and then completes the requests
 //!   it still has, in its own time. From that call on no open and no new request reaches the

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::bio::Command;
 use crate::media::SECTOR_SIZE_MAX;
 
 /// The version of this interface. A driver puts it into [`DiskParams::version`]; one that was
@@ -61,6 +62,7 @@ impl DiskParams {
             stripe_size: 0,
             limits: DiskLimits {
                 max_io: 64 << 10,
+                max_delete: 0,
                 can_delete: false,
                 can_flush: false,
                 can_erase: false,
@@ -105,6 +107,10 @@ pub struct DiskLimits {
     /// The largest request the driver takes, in bytes; at least one sector. GEOM splits longer
     /// ones, at multiples of the sector size.
     pub max_io: u64,
+    /// The same of [`Command::Delete`](crate::disk::Command::Delete) and
+    /// [`Command::Erase`](crate::disk::Command::Erase), which move no data (`d_delmaxsize` of
+    /// FreeBSD); 0 if `max_io` counts for them too.
+    pub max_delete: u64,
     /// Whether [`Command::Delete`](crate::disk::Command::Delete) is possible.
     pub can_delete: bool,
     /// Whether [`Command::Flush`](crate::disk::Command::Flush) is possible.
@@ -117,9 +123,21 @@ pub struct DiskLimits {
 }
 
 impl DiskLimits {
+    /// The largest request of this kind, in bytes.
+    pub(crate) fn longest(&self, command: Command) -> u64 {
+        match command {
+            Command::Delete | Command::Erase if self.max_delete != 0 => self.max_delete,
+            _ => self.max_io,
+        }
+    }
+
     pub(crate) fn check(&self, sector_size: u32) -> Result<(), DiskError> {
-        if self.max_io < u64::from(sector_size) {
-            return Err(DiskError::MaxIo(self.max_io));
+        let longest = [self.max_io, self.longest(Command::Delete)];
+        if let Some(short) = longest
+            .into_iter()
+            .find(|max| *max < u64::from(sector_size))
+        {
+            return Err(DiskError::MaxIo(short));
         }
         if !self
             .delete_granularity

@@ -299,6 +299,35 @@ fn erasing_is_asked_of_a_disk_that_can_and_refused_by_others() {
 }
 
 #[test]
+fn a_delete_is_as_long_as_its_own_limit_allows() {
+    let rig = Rig::new();
+    let (fake, handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ_WRITE);
+    rig.settle();
+    let mut limits = device.limits().unwrap();
+    assert_eq!(limits.max_io, 8 * SECTOR);
+    for (max_delete, pieces) in [(0, 5), (32 * SECTOR, 2), (u64::MAX, 1)] {
+        limits.max_delete = max_delete;
+        handle.set_limits(limits).unwrap();
+        fake.log.borrow_mut().clear();
+        assert_eq!(rig.block(device.delete(SECTOR, 40 * SECTOR)), Ok(()));
+        assert_eq!(fake.log.borrow().len(), pieces);
+        fake.log.borrow_mut().clear();
+        assert_eq!(rig.block(device.erase(SECTOR, 40 * SECTOR)), Ok(()));
+        assert_eq!(fake.log.borrow().len(), pieces);
+    }
+    fake.log.borrow_mut().clear();
+    assert!(rig.block(device.read(0, 16 * 512)).is_ok());
+    assert_eq!(
+        fake.log.borrow().len(),
+        2,
+        "what moves data is cut as before"
+    );
+    limits.max_delete = 511;
+    assert_eq!(handle.set_limits(limits), Err(DiskError::MaxIo(511)));
+}
+
+#[test]
 fn a_granularity_that_is_not_whole_sectors_is_no_disk() {
     let rig = Rig::new();
     let mut params = params(0, 64 * SECTOR);

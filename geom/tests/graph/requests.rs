@@ -130,6 +130,67 @@ fn s30_a_split_request_ends_once_after_all_its_parts() {
 }
 
 #[test]
+fn s30b_a_piece_that_its_driver_cuts_ends_once_after_all_its_parts() {
+    let rig = Rig::new();
+    let (fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ);
+    fake.hold.set(true);
+    for order in [[0, 0, 0], [2, 1, 0], [1, 1, 0]] {
+        let mut read = pin!(device.read(512, 4096));
+        let mut rest = fake.take().unwrap();
+        for nothing in [0, 4096, 8192] {
+            assert!(rest.cut(nothing).is_none(), "{nothing} of 4096");
+        }
+        let first = rest.cut(1024).unwrap();
+        let second = rest.cut(512).unwrap();
+        let ranges = [&first, &second, &rest].map(|bio| (bio.offset, bio.length, bio.data.len()));
+        assert_eq!(
+            ranges,
+            [(512, 1024, 1024), (1536, 512, 512), (2048, 2560, 2560)]
+        );
+        fake.held.borrow_mut().extend([first, second, rest]);
+        for index in order {
+            assert_eq!(poll_once(read.as_mut()), None);
+            fake.finish(index);
+            rig.settle();
+        }
+        let bytes = poll_once(read.as_mut()).unwrap().unwrap();
+        assert_eq!(bytes, pattern(64)[512..512 + 4096]);
+    }
+}
+
+#[test]
+fn s31b_the_first_error_of_what_a_driver_cut_is_the_requests_and_a_dropped_part_is_noticed() {
+    let rig = Rig::new();
+    let (fake, _handle) = rig.settled_disk(0, pattern(64));
+    let device = rig.open("xbd0", Access::READ);
+    fake.hold.set(true);
+    let parts = || {
+        let mut rest = fake.take().unwrap();
+        let first = rest.cut(512).unwrap();
+        (first, rest.cut(512).unwrap(), rest)
+    };
+    let mut read = pin!(device.read(0, 4096));
+    let (first, second, rest) = parts();
+    second.complete(Err(Errno::NoDevice));
+    first.complete(Ok(()));
+    rig.settle();
+    assert_eq!(poll_once(read.as_mut()), None, "a part is still out");
+    rest.complete(Err(Errno::Io));
+    rig.settle();
+    assert_eq!(poll_once(read.as_mut()), Some(Err(Errno::NoDevice)));
+
+    let mut read = pin!(device.read(0, 4096));
+    let (first, second, rest) = parts();
+    drop(second);
+    first.complete(Ok(()));
+    rest.complete(Ok(()));
+    rig.geom.poll(rig.now.get());
+    assert_eq!(poll_once(read.as_mut()), Some(Err(Errno::Io)));
+    assert_eq!(rig.geom.counters().dropped_bios, 1);
+}
+
+#[test]
 fn s31_the_first_error_of_any_part_is_the_requests() {
     let rig = Rig::new();
     let (fake, _handle) = rig.settled_disk(0, pattern(64));

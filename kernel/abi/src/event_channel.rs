@@ -6,7 +6,6 @@ pub use xen_sys::evtchn_bind_virq as BindVirq;
 pub use xen_sys::evtchn_close as Close;
 pub use xen_sys::evtchn_reset as Reset;
 pub use xen_sys::evtchn_send as Send;
-pub use xen_sys::evtchn_unmask as Unmask;
 
 /// Bind to a port that a remote domain opened ([`BindInterdomain`]).
 pub const BIND_INTERDOMAIN: u64 = xen_sys::EVTCHNOP_bind_interdomain as u64;
@@ -18,8 +17,6 @@ pub const CLOSE: u64 = xen_sys::EVTCHNOP_close as u64;
 pub const SEND: u64 = xen_sys::EVTCHNOP_send as u64;
 /// Open a port for a remote domain ([`AllocUnbound`]).
 pub const ALLOC_UNBOUND: u64 = xen_sys::EVTCHNOP_alloc_unbound as u64;
-/// Clear a port's mask bit and deliver what was pending ([`Unmask`]).
-pub const UNMASK: u64 = xen_sys::EVTCHNOP_unmask as u64;
 /// Close every port of a domain ([`Reset`]).
 pub const RESET: u64 = xen_sys::EVTCHNOP_reset as u64;
 

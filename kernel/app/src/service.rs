@@ -70,8 +70,6 @@ pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
     );
     loop {
         match pv.hv.watchdog(id, limit) {
-            // Feeding returns no id of its own: 0 is success there.
-            Ok(0) => {}
             Ok(armed) => id = armed,
             Err(error) => return warn!(pv.log, "watchdog", "cannot be armed: {error}"),
         }

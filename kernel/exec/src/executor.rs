@@ -35,6 +35,8 @@ struct Inner {
     ready: Arc<ReadyQueue>,
     timers: RefCell<Timers>,
     polls: Cell<u64>,
+    /// Whom the next turn wakes.
+    postponed: RefCell<Vec<Waker>>,
 }
 
 #[derive(Default)]
@@ -101,6 +103,7 @@ impl Executor {
             ready: Arc::default(),
             timers: RefCell::default(),
             polls: Cell::new(0),
+            postponed: RefCell::default(),
         };
         Self {
             inner: Rc::new(inner),
@@ -142,9 +145,12 @@ impl Executor {
     pub fn turn(&self, now: Instant) -> bool {
         self.inner.now.set(now.max(self.inner.now.get()));
         Timers::fire(&self.inner.timers, now);
+        for waker in self.inner.postponed.borrow_mut().drain(..) {
+            waker.wake();
+        }
         for _ in 0..POLLS_A_TURN {
             let Some(task) = self.inner.ready.tasks.lock().pop_front() else {
-                return false;
+                return !self.inner.postponed.borrow().is_empty();
             };
             task.queued.store(false, Ordering::Release);
             self.poll(&task);
@@ -206,6 +212,12 @@ impl Executor {
                 return;
             }
         }
+    }
+
+    /// Wakes `waker` in the next turn, which is to come at once: for a task that has more to do,
+    /// but wants events and deadlines looked at before. Waking itself would be heard in this turn.
+    pub fn wake_next_turn(&self, waker: &Waker) {
+        self.inner.postponed.borrow_mut().push(waker.clone());
     }
 
     /// The time that the current turn was given.

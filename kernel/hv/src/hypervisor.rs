@@ -175,13 +175,6 @@ pub trait Hypervisor: Clone + 'static {
     /// `EINVAL` when the port is not bound to another one.
     fn evtchn_send(&self, port: Port) -> Result<(), Errno>;
 
-    /// Clears the port's mask bit, and delivers an event that came while it was set
-    /// (`EVTCHNOP_unmask`).
-    ///
-    /// # Errors
-    /// `EINVAL` when the port is not open.
-    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno>;
-
     /// The grant table's size (`GNTTABOP_query_size`).
     ///
     /// # Errors

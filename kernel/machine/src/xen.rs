@@ -175,10 +175,6 @@ impl Hypervisor for Xen {
         event::send(port)
     }
 
-    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno> {
-        event::unmask(port)
-    }
-
     fn grant_limits(&self) -> Result<GrantLimits, Errno> {
         let size = grant::query_size()?;
         verdict(size.status).map_err(|_| Errno::EINVAL)?;

@@ -213,7 +213,9 @@ impl<H: Hypervisor> Events<H> {
         self.inner.strays.get()
     }
 
-    /// Unmasks `index`; true if an event came while it was masked, which is taken at once.
+    /// Unmasks `index`; true if an event came while it was masked, which is taken at once. Xen need
+    /// not be asked for it (`EVTCHNOP_unmask`): the pending bit says all, and one that is set after
+    /// this look makes an upcall pending.
     fn unmask_and_take(&self, index: usize) -> bool {
         let page = &self.inner.shared_info;
         let (offset, bit) = (index / 64 * 8, 1u64 << (index % 64));

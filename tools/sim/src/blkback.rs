@@ -43,8 +43,16 @@ pub struct BlkbackConfig {
     pub barrier: bool,
     /// Offer and do discards.
     pub discard: bool,
+    /// Offer and do secure ones.
+    pub secure_discard: bool,
+    /// What discards must start at a multiple of, in bytes: the sector size if `None`.
+    pub discard_granularity: Option<u32>,
+    /// Where the first such multiple is counted from, in bytes.
+    pub discard_alignment: u32,
     /// The most segments of an indirect request; none are taken when `None`.
     pub indirect_segments: Option<u32>,
+    /// The most pages of requests that stay mapped; persistent grants are not offered when `None`.
+    pub persistent: Option<usize>,
     /// log2 of the most ring pages, published as `max-ring-page-order`.
     pub ring_order: Option<u32>,
     /// The most ring pages, published as `max-ring-pages`.
@@ -55,8 +63,17 @@ pub struct BlkbackConfig {
     pub malice: Malice,
 }
 
+impl BlkbackConfig {
+    /// Where discards may start: at each multiple of the first, counted from the second.
+    fn extents(&self) -> (u64, u64) {
+        let granularity = self.discard_granularity.unwrap_or(self.sector_size);
+        (granularity.into(), self.discard_alignment.into())
+    }
+}
+
 impl Default for BlkbackConfig {
-    /// 16 MiB with 512-byte sectors, and all that Linux's blkback offers.
+    /// 16 MiB with 512-byte sectors, and all that Linux's blkback offers except persistent grants:
+    /// what is granted is seen best where nothing stays mapped.
     fn default() -> Self {
         Self {
             sectors: 32768,
@@ -66,7 +83,11 @@ impl Default for BlkbackConfig {
             flush: true,
             barrier: true,
             discard: true,
+            secure_discard: false,
+            discard_granularity: None,
+            discard_alignment: 0,
             indirect_segments: Some(256),
+            persistent: None,
             ring_order: Some(4),
             ring_pages: None,
             latency: Duration::from_micros(200),
@@ -92,8 +113,12 @@ pub struct Served {
     pub barriers: u64,
     /// Discards done.
     pub discards: u64,
+    /// Those of them that were secure.
+    pub secure_discards: u64,
     /// Indirect requests taken.
     pub indirect: u64,
+    /// Pages of requests that had to be mapped.
+    pub mapped: u64,
     /// The most ring entries seen, so how large the ring is.
     pub ring_entries: u32,
     /// Requests answered with an error.
@@ -132,7 +157,7 @@ pub(crate) struct Backend {
     next_script: Instant,
     next_storm: Instant,
     /// Pages that a hostile backend does not let go of.
-    kept: Vec<Memory>,
+    kept: Vec<Rc<Memory>>,
     /// Bytes that a hostile backend found beside those of the requests.
     spied: Vec<u8>,
 }
@@ -283,6 +308,27 @@ impl Blkback {
     #[must_use]
     pub fn spied(&self) -> Vec<u8> {
         self.backend.borrow().spied.clone()
+    }
+
+    /// What the pages hold that stay mapped from one request to the next.
+    #[must_use]
+    pub fn persistent(&self) -> Vec<Vec<u8>> {
+        let backend = self.backend.borrow();
+        let connection = backend.connection.iter();
+        let pages = connection.flat_map(Connection::persistent);
+        let content = |page: &Memory| {
+            let mut bytes = vec![0; page.len()];
+            page.read(0, &mut bytes);
+            bytes
+        };
+        pages.map(content).collect()
+    }
+
+    /// Lets go of the pages that stay mapped, as a backend does that runs short of memory.
+    pub fn unmap_persistent(&self) {
+        if let Some(connection) = &mut self.backend.borrow_mut().connection {
+            connection.unmap_persistent();
+        }
     }
 
     /// How many pages malice keeps.

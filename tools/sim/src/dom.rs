@@ -106,10 +106,6 @@ impl Hypervisor for Dom {
         self.xen.evtchn_send(self.id, port)
     }
 
-    fn evtchn_unmask(&self, port: Port) -> Result<(), Errno> {
-        self.xen.evtchn_unmask(self.id, port)
-    }
-
     fn grant_limits(&self) -> Result<GrantLimits, Errno> {
         if let Some(error) = self.xen.fault(self.id, Call::GrantLimits) {
             return Err(error);

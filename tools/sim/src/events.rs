@@ -214,21 +214,6 @@ impl Xen {
         }
     }
 
-    /// `EVTCHNOP_unmask`.
-    ///
-    /// # Errors
-    /// `EINVAL` when the port is not open.
-    pub fn evtchn_unmask(&self, dom: DomId, port: Port) -> Result<(), Errno> {
-        if !self.channel(dom, port).is_open() {
-            return Err(Errno::EINVAL);
-        }
-        let info = self.with(dom, |domain| domain.shared_info.clone());
-        if info.clear_bit(at::EVTCHN_MASK, port.0) && info.bit(at::EVTCHN_PENDING, port.0) {
-            self.upcall(dom, &info, port);
-        }
-        Ok(())
-    }
-
     /// Makes a port pending, as an event does. A test may call it for a spurious event.
     pub fn raise(&self, dom: DomId, port: Port) {
         let info = self.with(dom, |domain| domain.shared_info.clone());

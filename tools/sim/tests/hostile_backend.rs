@@ -1,9 +1,9 @@
-//! A backend whose nodes, states and habits lie: F08 to F17. That device alone fails, or does
-//! without.
+//! A backend whose nodes, states and habits lie: F08 to F17 (but F15: `withdrawn.rs`). That device
+//! alone fails, or does without.
 
 use std::time::Duration;
 
-use geom::{Access, Errno};
+use geom::Errno;
 use sim::scene::Scene;
 use sim::storage::XVDA;
 use sim::{Blkback, BlkbackConfig, Malice, Storage};
@@ -301,62 +301,6 @@ fn f14_closing_and_then_silence_is_let_go() {
     });
     assert_eq!(scene.storage.created_and_gone(), (2, 1));
     scene.good_disk_goes_on();
-}
-
-#[test]
-fn f15_a_flush_that_is_offered_but_not_known_is_not_asked_again() {
-    let scene = Scene::new(80);
-    let keys = [("feature-flush-cache", "1"), ("feature-barrier", "1")];
-    let keys = keys.map(|(key, value)| (key.into(), Some(value.into())));
-    let backend = scene.attach(BlkbackConfig {
-        flush: false,
-        barrier: false,
-        malice: Malice {
-            keys: keys.into(),
-            ..Malice::default()
-        },
-        ..BlkbackConfig::default()
-    });
-    scene
-        .storage
-        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
-    let flush = || {
-        let device = scene.storage.open("xbd0", Access::READ_WRITE);
-        scene.storage.ask(async move { device.flush().await })
-    };
-    assert_eq!(flush(), Err(Errno::NotSupported));
-    let asked = backend.served().errors;
-    assert_eq!(asked, 2, "a flush, and a barrier in its place");
-    assert_eq!(flush(), Err(Errno::NotSupported));
-    assert_eq!(
-        backend.served().errors,
-        asked,
-        "the backend is not asked again"
-    );
-    scene.storage.expect("xbd0", 0, &scene.bytes[..4096]);
-}
-
-#[test]
-fn f15_a_barrier_stands_in_for_a_flush_that_is_withdrawn() {
-    let scene = Scene::new(81);
-    let keys = vec![("feature-flush-cache".into(), Some("1".into()))];
-    let backend = scene.attach(BlkbackConfig {
-        flush: false,
-        malice: Malice {
-            keys,
-            ..Malice::default()
-        },
-        ..BlkbackConfig::default()
-    });
-    scene
-        .storage
-        .until("xbd0 is tasted", |s| s.is_ready("xbd0"));
-    let device = scene.storage.open("xbd0", Access::READ_WRITE);
-    assert_eq!(
-        scene.storage.ask(async move { device.flush().await }),
-        Ok(())
-    );
-    assert_eq!(backend.served().barriers, 1);
 }
 
 #[test]

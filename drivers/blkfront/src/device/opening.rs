@@ -61,7 +61,7 @@ impl<H: Hypervisor> Device<H> {
         }
     }
 
-    async fn wait_for_removal(&self) {
+    pub(super) async fn wait_for_removal(&self) {
         while !self.signals.removed.get() {
             self.signals.removal.notified().await;
         }

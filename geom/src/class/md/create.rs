@@ -103,6 +103,7 @@ impl Geom {
             stripe_size: page_size,
             limits: DiskLimits {
                 max_io: MAX_IO,
+                max_delete: 0,
                 can_delete: true,
                 can_flush: true,
                 can_erase: true,

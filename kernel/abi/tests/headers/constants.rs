@@ -101,7 +101,6 @@ fn others() -> Vec<Pair> {
         EVTCHNOP_close = event_channel::CLOSE,
         EVTCHNOP_send = event_channel::SEND,
         EVTCHNOP_alloc_unbound = event_channel::ALLOC_UNBOUND,
-        EVTCHNOP_unmask = event_channel::UNMASK,
         EVTCHNOP_reset = event_channel::RESET,
         EVTCHN_2L_NR_CHANNELS = event_channel::PORTS,
         XENFEAT_writable_page_tables = features::WRITABLE_PAGE_TABLES,

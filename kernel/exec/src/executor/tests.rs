@@ -165,3 +165,26 @@ fn dropped_tasks_let_go_of_the_executor_that_they_own() {
     drop(exec);
     assert!(inner.upgrade().is_none(), "nobody owns it any more");
 }
+
+#[test]
+fn a_task_that_waits_for_the_next_turn_is_not_polled_twice_in_one() {
+    let exec = Executor::new();
+    let polls = Rc::new(RefCell::new(0));
+    let (inner, count) = (exec.clone(), polls.clone());
+    exec.spawn("looks", async move {
+        core::future::poll_fn(|context| {
+            *count.borrow_mut() += 1;
+            if *count.borrow() == 3 {
+                return Poll::Ready(());
+            }
+            inner.wake_next_turn(context.waker());
+            Poll::Pending
+        })
+        .await;
+    });
+    assert!(exec.turn(at(0)), "there is more to do");
+    assert_eq!(*polls.borrow(), 1);
+    assert!(exec.turn(at(0)));
+    assert!(!exec.turn(at(0)));
+    assert_eq!(*polls.borrow(), 3);
+}

@@ -4,7 +4,7 @@
 use hv::{DomId, Errno, Port};
 use xen_abi::event_channel::{
     ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_VIRQ, BindInterdomain, BindVirq, CLOSE,
-    Close, SEND, Send, UNMASK, Unmask,
+    Close, SEND, Send,
 };
 use xen_abi::xen::{DOMID_SELF, EVENT_CHANNEL_OP};
 
@@ -57,14 +57,6 @@ pub(crate) fn close(port: Port) -> Result<(), Errno> {
 pub(crate) fn send(port: Port) -> Result<(), Errno> {
     let mut argument = Send { port: port.0 };
     let arguments = [SEND, pointer(&mut argument), 0, 0, 0];
-    // SAFETY: Xen reads `argument` only.
-    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
-    Ok(())
-}
-
-pub(crate) fn unmask(port: Port) -> Result<(), Errno> {
-    let mut argument = Unmask { port: port.0 };
-    let arguments = [UNMASK, pointer(&mut argument), 0, 0, 0];
     // SAFETY: Xen reads `argument` only.
     unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
     Ok(())

@@ -67,8 +67,8 @@ fn lines(export: &ExportUse, earlier: &Statistics) -> String {
         all.discards,
     ));
     line(format_args!(
-        "{} errors, {} refused; {} events, {} notifications",
-        all.errors, all.refused, all.events, all.notifications
+        "{} errors, {} refused; {} events, {} notifications; polls: {} found, {} not",
+        all.errors, all.refused, all.events, all.notifications, all.poll_hits, all.poll_misses
     ));
     line(format_args!("latency: {}", histogram(&all.latency)));
     text
@@ -125,7 +125,7 @@ mod tests {
         let expected = "3/51712  md0  Connected, read-only\n  \
             now: 205 requests/s, 3072 KiB/s\n  \
             in all: 300 reads, 3 MiB; 5 writes, 1 MiB; 0 flushes; 0 discards\n  \
-            2 errors, 0 refused; 0 events, 0 notifications\n  \
+            2 errors, 0 refused; 0 events, 0 notifications; polls: 0 found, 0 not\n  \
             latency: nothing answered yet\n";
         assert_eq!(lines(&export, &earlier), expected);
     }

@@ -1,5 +1,7 @@
 //! Xenbus states and keys, in the order Linux's blkback goes through them.
 
+use std::rc::Rc;
+
 use hv::{Access, GrantRef, Port};
 use ring::Pages;
 
@@ -86,14 +88,23 @@ impl Backend {
     fn announce(&mut self) {
         let flag = |set: bool| Some(u32::from(set).to_string());
         let config = &self.config;
-        let discard = |value: u32| config.discard.then(|| value.to_string());
+        let discard = |value: u64| config.discard.then(|| value.to_string());
+        let (granularity, alignment) = config.extents();
         let info = if config.read_only { READ_ONLY } else { 0 };
         let keys = [
             ("feature-flush-cache", flag(config.flush)),
             ("feature-barrier", flag(config.barrier)),
+            (
+                "feature-persistent",
+                config.persistent.map(|_| String::from("1")),
+            ),
             ("feature-discard", flag(config.discard)),
-            ("discard-granularity", discard(config.sector_size)),
-            ("discard-alignment", discard(0)),
+            ("discard-granularity", discard(granularity)),
+            ("discard-alignment", discard(alignment)),
+            (
+                "discard-secure",
+                config.secure_discard.then(|| String::from("1")),
+            ),
             ("sectors", Some(config.sectors.to_string())),
             ("info", Some(info.to_string())),
             ("sector-size", Some(config.sector_size.to_string())),
@@ -195,6 +206,8 @@ impl Backend {
             Err(_) => entries.push(GrantRef(number("ring-ref")?)),
         }
         let remote_port = Port(number("event-channel")?);
+        let both = number("feature-persistent") == Ok(1);
+        let persistent = self.config.persistent.filter(|_| both).unwrap_or(0);
         let (own, guest) = (self.vbd.backend, self.vbd.guest);
         let map = || -> Result<Vec<Memory>, String> {
             let pages = entries.iter().map(|entry| {
@@ -205,7 +218,7 @@ impl Backend {
         };
         let pages = map()?;
         if self.config.malice.map_twice {
-            self.kept.extend(map()?);
+            self.kept.extend(map()?.into_iter().map(Rc::new));
         }
         let port = xen
             .evtchn_bind_interdomain(own, guest, remote_port)
@@ -215,7 +228,8 @@ impl Backend {
         }
         let connection = Connection::open(Pages::new(pages), port, guest, &self.config.malice, xen);
         match connection {
-            Ok(connection) => {
+            Ok(mut connection) => {
+                connection.keep_mapped(persistent);
                 self.served.ring_entries = connection.entries();
                 self.connection = Some(connection);
                 Ok(())

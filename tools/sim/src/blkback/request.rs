@@ -81,6 +81,8 @@ pub struct Request {
     pub sector: u64,
     /// How many sectors a discard covers.
     pub discard_sectors: u64,
+    /// Whether it is to destroy their content (`BLKIF_DISCARD_SECURE`).
+    pub secure: bool,
     /// The data.
     pub segments: Segments,
 }
@@ -104,10 +106,14 @@ impl Request {
             id: u64_at(entry, 8),
             sector: u64_at(entry, 16),
             discard_sectors: 0,
+            secure: false,
             segments: Segments::Direct(Vec::new()),
         };
         match operation {
-            DISCARD => request.discard_sectors = u64_at(entry, 24),
+            DISCARD => {
+                request.discard_sectors = u64_at(entry, 24);
+                request.secure = entry[1] & 1 != 0;
+            }
             INDIRECT => {
                 request.operation = entry[1];
                 let count = usize::from(u16::from_le_bytes([entry[2], entry[3]]));

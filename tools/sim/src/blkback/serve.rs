@@ -1,5 +1,7 @@
 //! The ring: takes requests, moves the data after a while, answers in any order that is allowed.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hv::{Access, DomId, GrantRef, Instant, Port, SharedMem};
@@ -23,6 +25,10 @@ pub(super) struct Connection {
     pub(super) port: Port,
     jobs: Vec<Job>,
     sent: u64,
+    /// Pages that stay mapped from one request to the next, by their references, and how many may;
+    /// none where one side did not say that it does so.
+    persistent: BTreeMap<u32, Rc<Memory>>,
+    most_persistent: usize,
 }
 
 /// A request under way.
@@ -35,7 +41,7 @@ struct Job {
 
 /// One segment's page, mapped.
 struct Piece {
-    page: Memory,
+    page: Rc<Memory>,
     at: usize,
     length: usize,
 }
@@ -67,7 +73,24 @@ impl Connection {
             port,
             jobs: Vec::new(),
             sent: 0,
+            persistent: BTreeMap::new(),
+            most_persistent: 0,
         })
+    }
+
+    /// Keeps up to `most` pages mapped from now on.
+    pub(super) fn keep_mapped(&mut self, most: usize) {
+        self.most_persistent = most;
+    }
+
+    /// Pages that stay mapped from one request to the next.
+    pub(super) fn persistent(&self) -> impl Iterator<Item = &Memory> {
+        self.persistent.values().map(|page| &**page)
+    }
+
+    /// Lets go of them.
+    pub(super) fn unmap_persistent(&mut self) {
+        self.persistent.clear();
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -166,7 +189,7 @@ impl Backend {
         loop {
             let mut entry = [0; ENTRY];
             while connection.ring.take(&mut entry)?.is_some() {
-                let job = self.begin(xen, &entry);
+                let job = self.begin(xen, connection, &entry);
                 self.served.requests += 1;
                 connection.jobs.push(job);
                 self.served.most_pending = self.served.most_pending.max(connection.jobs.len());
@@ -177,7 +200,7 @@ impl Backend {
         }
     }
 
-    fn begin(&mut self, xen: &Xen, entry: &[u8; ENTRY]) -> Job {
+    fn begin(&mut self, xen: &Xen, connection: &mut Connection, entry: &[u8; ENTRY]) -> Job {
         let Some(request) = Request::decode(entry) else {
             panic!("blkback: the frontend sent a request with too many segments: {entry:?}");
         };
@@ -187,7 +210,7 @@ impl Backend {
         let latency = u64::try_from(self.config.latency.as_nanos()).unwrap_or(u64::MAX);
         let due = Duration::from_nanos(xen.rng().below(latency.max(1)));
         Job {
-            plan: self.plan(xen, &request),
+            plan: self.plan(xen, connection, &request),
             due: xen.now().after(due),
             request,
         }
@@ -195,29 +218,44 @@ impl Backend {
 
     /// Checks a request and maps its pages. A frontend of ours that sends a bad one has a bug, and
     /// it is not to be hidden behind an error status.
-    fn plan(&self, xen: &Xen, request: &Request) -> Result<Vec<Piece>, i16> {
+    fn plan(
+        &mut self,
+        xen: &Xen,
+        connection: &mut Connection,
+        request: &Request,
+    ) -> Result<Vec<Piece>, i16> {
         let config = &self.config;
         let offered = match request.operation {
             READ | WRITE => true,
             WRITE_BARRIER => config.barrier,
             FLUSH => config.flush,
-            DISCARD => config.discard,
+            DISCARD => config.discard && (config.secure_discard || !request.secure),
             _ => panic!("blkback: unknown operation in {request:?}"),
         };
-        if !offered {
+        let indirect = matches!(request.segments, Segments::Indirect(..));
+        if !offered || (indirect && self.only_says_indirect()) {
             return Err(EOPNOTSUPP);
         }
         if request.operation != READ && request.operation != FLUSH && config.read_only {
             return Err(ERROR);
         }
-        let segments = self.segments(xen, request);
+        let segments = self.segments(xen, connection, request);
+        let config = &self.config;
         let unit = u64::from(config.sector_size / 512);
         assert!(
             request.sector.is_multiple_of(unit),
             "blkback: {request:?} does not start at a sector of {} bytes",
             config.sector_size
         );
-        let mut pieces = Vec::new();
+        if request.operation == DISCARD {
+            let (granularity, alignment) = config.extents();
+            let start = (request.sector * 512).checked_sub(alignment);
+            assert!(
+                start.is_some_and(|start| start.is_multiple_of(granularity)),
+                "blkback: {request:?} does not start where one may"
+            );
+        }
+        let mut parts = Vec::new();
         let mut sectors = 0;
         for segment in segments {
             let length = segment.length().filter(|length| {
@@ -228,16 +266,7 @@ impl Backend {
                 panic!("blkback: bad segment {segment:?} in {request:?}");
             };
             sectors += length as u64 / 512;
-            let access = if request.operation == READ {
-                Access::ReadWrite
-            } else {
-                Access::ReadOnly
-            };
-            pieces.push(Piece {
-                page: self.map(xen, segment.page, access)?,
-                at: usize::from(segment.first) * 512,
-                length,
-            });
+            parts.push((segment.page, usize::from(segment.first) * 512, length));
         }
         let end = request
             .sector
@@ -245,15 +274,55 @@ impl Backend {
         if end.is_none_or(|end| end > config.sectors) {
             return Err(ERROR);
         }
-        Ok(pieces)
+        let access = if request.operation == READ {
+            Access::ReadWrite
+        } else {
+            Access::ReadOnly
+        };
+        let piece = |(page, at, length)| {
+            let page = self.map(xen, connection, page, access)?;
+            Ok(Piece { page, at, length })
+        };
+        parts.into_iter().map(piece).collect()
     }
 
-    fn map(&self, xen: &Xen, entry: GrantRef, access: Access) -> Result<Memory, i16> {
-        xen.grant_map_one(self.vbd.backend, self.vbd.guest, entry, access)
-            .map_err(|_| ERROR)
+    /// Whether indirect requests are offered and not known.
+    fn only_says_indirect(&self) -> bool {
+        let mut keys = self.config.malice.keys.iter();
+        self.config.indirect_segments.is_none()
+            && keys.any(|(key, _)| key == "feature-max-indirect-segments")
     }
 
-    fn segments(&self, xen: &Xen, request: &Request) -> Vec<Segment> {
+    /// Maps a page, or finds it mapped.
+    fn map(
+        &mut self,
+        xen: &Xen,
+        connection: &mut Connection,
+        entry: GrantRef,
+        access: Access,
+    ) -> Result<Rc<Memory>, i16> {
+        if let Some(page) = connection.persistent.get(&entry.0) {
+            return Ok(page.clone());
+        }
+        let keep = connection.persistent.len() < connection.most_persistent;
+        // One that stays may be for any request.
+        let access = if keep { Access::ReadWrite } else { access };
+        let (own, guest) = (self.vbd.backend, self.vbd.guest);
+        let page = xen.grant_map_one(own, guest, entry, access);
+        let page = Rc::new(page.map_err(|_| ERROR)?);
+        self.served.mapped += 1;
+        if keep {
+            connection.persistent.insert(entry.0, page.clone());
+        }
+        Ok(page)
+    }
+
+    fn segments(
+        &mut self,
+        xen: &Xen,
+        connection: &mut Connection,
+        request: &Request,
+    ) -> Vec<Segment> {
         let (count, pages) = match &request.segments {
             Segments::Direct(segments) => return segments.clone(),
             Segments::Indirect(count, pages) => (*count, pages),
@@ -265,7 +334,7 @@ impl Backend {
         );
         let mut segments = Vec::new();
         for page in pages {
-            let Ok(page) = self.map(xen, *page, Access::ReadOnly) else {
+            let Ok(page) = self.map(xen, connection, *page, Access::ReadOnly) else {
                 panic!("blkback: the indirect page {page} of {request:?} is not granted");
             };
             let here = (count - segments.len()).min(SEGMENTS_PER_PAGE);
@@ -324,7 +393,10 @@ impl Backend {
             WRITE => served.writes += 1,
             WRITE_BARRIER => served.barriers += 1,
             FLUSH => served.flushes += 1,
-            _ => served.discards += 1,
+            _ => {
+                served.discards += 1;
+                served.secure_discards += u64::from(request.secure);
+            }
         }
         let mut offset = request.sector * 512;
         let mut budget = match tamper {

@@ -77,8 +77,12 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<File>) -> Result<()> {
     {
         let entry = entry?;
         let path = entry.path();
-        let kind = entry.file_type()?;
-        if kind.is_dir() && !matches!(entry.file_name().to_str(), Some("target" | ".git")) {
+        let (kind, name) = (entry.file_type()?, entry.file_name());
+        // In a second work tree `.git` is a file that names the first.
+        if name == ".git" || (kind.is_dir() && name == "target") {
+            continue;
+        }
+        if kind.is_dir() {
             walk(root, &path, files)?;
         } else if kind.is_file() {
             // What is not text (a fuzz corpus, an image of a disk) has no lines to look at.
@@ -144,6 +148,22 @@ fn packages(metadata: &Value, root: &str) -> Option<Vec<Package>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gits_own_and_what_was_built_are_no_part_of_the_project() {
+        let root = std::env::temp_dir().join(format!("xenolith-tree-{}", std::process::id()));
+        for folder in ["target", "geom/.git"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in ["target/built", "geom/.git/config", "geom/lib.rs", ".git"] {
+            fs::write(root.join(file), "text").unwrap();
+        }
+        let mut files = Vec::new();
+        walk(&root, &root, &mut files).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["geom/lib.rs"]);
+    }
 
     #[test]
     fn packages_are_read_from_metadata() {

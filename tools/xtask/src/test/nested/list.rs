@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
+use super::export::{filesystem, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, held, hostile, sums};
 
 /// A test in a nest.
@@ -80,6 +81,39 @@ const XEN_4_20: &[Test] = &[
     quick(
         "nested_c05_c09_f17_storms_and_pages_kept",
         hostile::c05_c09_f17_storms_and_pages_kept,
+    ),
+    quick(
+        "nested_export_sums",
+        verify::sums_are_the_same_on_both_sides,
+    ),
+    quick("nested_export_fio", |nest| {
+        verify::fio_finds_what_it_wrote(nest, 4)
+    }),
+    long("nested_export_fio_600", |nest| {
+        verify::fio_finds_what_it_wrote(nest, 75)
+    }),
+    quick("nested_export_cycles", |nest| {
+        lifecycle::exports_come_and_go(nest, 12)
+    }),
+    long("nested_export_cycles_500", |nest| {
+        lifecycle::exports_come_and_go(nest, 500)
+    }),
+    quick(
+        "nested_export_provider_leaves",
+        lifecycle::a_provider_leaves_and_returns,
+    ),
+    quick("nested_export_shutdown", lifecycle::a_shutdown_closes_first),
+    quick("nested_export_refusals", refusals::refusals_say_why),
+    quick(
+        "nested_export_late_provider",
+        refusals::a_provider_is_waited_for,
+    ),
+    quick("nested_export_ext4", |nest| {
+        filesystem::a_tree_survives(nest, 1000)
+    }),
+    quick(
+        "nested_export_crash",
+        lifecycle::a_crash_answers_its_clients,
     ),
 ];
 

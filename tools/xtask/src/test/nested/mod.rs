@@ -12,12 +12,14 @@
 //! - [`held`]: a disk leaves while its reads are held back
 //! - [`hostile`]: backends that lie
 //! - [`cycles`]: a disk comes and goes many times
+//! - [`export`]: the storage driver domain
 
 mod boot;
 mod configs;
 mod cycles;
 mod domain;
 mod ends;
+mod export;
 mod fill;
 mod held;
 mod hostile;

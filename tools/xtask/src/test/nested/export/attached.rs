@@ -1,0 +1,141 @@
+//! A provider of a driver domain as a block device of dom0.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use lab::Nest;
+use lab::guest::Guest;
+
+use crate::test::nested::domain::start_config;
+
+/// The memory disk of [`start`].
+const RAM: &str = "ram:24M";
+/// How long a disk may take from `xl block-attach` until dom0 has its size.
+const USABLE: Duration = Duration::from_secs(20);
+
+/// Starts the driver domain `storage` with a memory disk `ram` of 24 MiB, and these disks in xl's
+/// words.
+pub(super) fn start<'nest>(nest: &'nest Nest, disks: &[String]) -> Result<Guest<'nest>> {
+    // dom0 is the client of these disks.
+    nest.check("modprobe xen-blkfront")?;
+    let disks: Vec<String> = disks.iter().map(|disk| format!("\"{disk}\"")).collect();
+    let config = format!(
+        "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 64\ndriver_domain = 1\n\
+         cmdline = \"md={RAM}\"\ndisk = [{}]\n",
+        disks.join(", ")
+    );
+    start_config(nest, "storage", &config)
+}
+
+/// A block device of dom0 that the domain `storage` serves. It stays until it is detached.
+pub(super) struct Attached<'nest> {
+    nest: &'nest Nest,
+    vdev: String,
+}
+
+impl<'nest> Attached<'nest> {
+    /// Attaches `target` as `vdev` with `access` `w` or `r`, and waits until dom0 can use it.
+    pub(super) fn new(nest: &'nest Nest, target: &str, vdev: &str, access: &str) -> Result<Self> {
+        nest.check(&block_attach(target, vdev, access))?;
+        Self::existing(nest, vdev)
+    }
+
+    /// The one that was attached as `vdev`; waits until dom0 can use it.
+    pub(super) fn existing(nest: &'nest Nest, vdev: &str) -> Result<Self> {
+        let attached = Self {
+            nest,
+            vdev: vdev.to_owned(),
+        };
+        let deadline = Instant::now() + USABLE;
+        while attached.bytes()? == 0 {
+            ensure!(
+                Instant::now() < deadline,
+                "{vdev} is not usable:\n{}",
+                nest.run("xenstore-ls /local/domain/0/device/vbd; dmesg | tail -5")?
+            );
+        }
+        Ok(attached)
+    }
+
+    /// Its path in dom0.
+    pub(super) fn path(&self) -> String {
+        format!("/dev/{}", self.vdev)
+    }
+
+    /// Its size, as dom0 has it; 0 if dom0 has no such device.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        let said = self.nest.check(&format!(
+            "blockdev --getsize64 {} 2>/dev/null || echo 0",
+            self.path()
+        ))?;
+        Ok(said.trim().parse().unwrap_or(0))
+    }
+
+    /// SHA-256 of all that dom0 reads from it.
+    pub(super) fn sha256(&self) -> Result<String> {
+        let said = self.nest.check(&format!(
+            "dd if={} bs=1M iflag=direct status=none | sha256sum",
+            self.path()
+        ))?;
+        Ok(said
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    /// Detaches it, and sees that nothing of it is left in xenstore on either side.
+    pub(super) fn detach(self, force: bool) -> Result<()> {
+        let force = if force { "--force " } else { "" };
+        self.nest
+            .check(&format!("xl block-detach {force}0 {}", self.vdev))?;
+        self.is_forgotten()
+    }
+
+    /// Nothing of it is left in xenstore, nor in xl's list.
+    pub(super) fn is_forgotten(&self) -> Result<()> {
+        let id = self.nest.check("xl domid storage")?;
+        let left = "xenstore-list /local/domain/0/device/vbd; xenstore-list /libxl/0/device/vbd";
+        let left = format!(
+            "({left}; xenstore-list /local/domain/{}/backend/vbd/0) 2>/dev/null; true",
+            id.trim()
+        );
+        let deadline = Instant::now() + USABLE;
+        let number = number(&self.vdev)?.to_string();
+        loop {
+            let nodes = self.nest.check(&left)?;
+            if !nodes.lines().any(|node| node == number) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{}: left: {nodes}", self.vdev);
+        }
+    }
+}
+
+/// `xl block-attach` of a target of `storage` to dom0.
+pub(super) fn block_attach(target: &str, vdev: &str, access: &str) -> String {
+    format!(
+        "xl block-attach 0 'format=raw,vdev={vdev},access={access},backend=storage,target={target}'"
+    )
+}
+
+/// The device number of `xvda` to `xvdp` (xen-vbd-interface(7)).
+pub(super) fn number(vdev: &str) -> Result<u32> {
+    match vdev.as_bytes() {
+        [b'x', b'v', b'd', letter @ b'a'..=b'p'] => Ok(202 << 8 | u32::from(letter - b'a') << 4),
+        _ => bail!("{vdev} is none of xvda to xvdp"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_manual_page() {
+        assert_eq!(number("xvda").unwrap(), 51712);
+        assert_eq!(number("xvdf").unwrap(), 51792);
+        assert!(number("xvdq").is_err());
+        assert!(number("sda").is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! The storage driver domain: dom0's Linux, and a Linux guest, use what Xenolith exports.
+//!
+//! - `attached`: a provider as a block device of dom0
+//! - `verify`: what is written through an export comes back, and lies where it should
+//! - `lifecycle`: exports that come and go, providers that go, a domain that ends or dies
+//! - `refusals`: what cannot be exported, and how the administrator learns why
+//! - `filesystem`: ext4 on an export, with trees of files
+
+mod attached;
+pub(super) mod filesystem;
+pub(super) mod lifecycle;
+pub(super) mod refusals;
+pub(super) mod verify;

@@ -1,0 +1,96 @@
+//! What is written through an export comes back, and lies where it should.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::Nest;
+use lab::guest::Guest;
+
+use super::attached::{Attached, start};
+use crate::test::nested::domain::sum;
+use crate::test::nested::partition::{gpt, parts};
+
+/// How long one job of fio may take here.
+const JOB: Duration = Duration::from_secs(300);
+
+/// The sums of a memory disk, a disk and a partition are the same in dom0, through the export, in
+/// the domain, and on what lies below.
+pub(in crate::test::nested) fn sums_are_the_same_on_both_sides(nest: &Nest) -> Result<()> {
+    let disk = gpt(nest, "exported", 512)?;
+    let mut guest = start(nest, &[disk.xl("xvda", "w")])?;
+    let parts = parts(nest, &disk)?;
+    let whole = (0, disk.bytes());
+    let part = (parts[1].offset, parts[1].length);
+    for (target, range) in [("xbd0,ro", whole), ("xbd0p2", part)] {
+        let access = if target.ends_with("ro") { "r" } else { "w" };
+        let attached = Attached::new(nest, target, "xvdf", access)?;
+        ensure!(attached.bytes()? == range.1, "{target}: size");
+        let below = disk.sha256(nest, range.0, range.1)?;
+        let through = attached.sha256()?;
+        ensure!(through == below, "{target}: {through}, below {below}");
+        attached.detach(false)?;
+    }
+    writes_go_through(nest, &mut guest)?;
+    guest.destroy()?;
+    disk.remove(nest)
+}
+
+/// What dom0 writes to the memory disk, the domain itself has.
+fn writes_go_through(nest: &Nest, guest: &mut Guest<'_>) -> Result<()> {
+    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
+    nest.check(&format!(
+        "dd if=/dev/urandom of={} bs=1M oflag=direct conv=fsync status=none count={} \
+         iflag=count_bytes,fullblock",
+        attached.path(),
+        attached.bytes()?
+    ))?;
+    let through = attached.sha256()?;
+    attached.detach(false)?;
+    let inside = sum(guest, "md0")?;
+    ensure!(through == inside, "md0: {through}, inside {inside}");
+    Ok(())
+}
+
+/// fio writes random blocks of every size and finds them again, on the memory disk and on a
+/// partition of a disk that the domain has from dom0; also with TRIM on the former.
+pub(in crate::test::nested) fn fio_finds_what_it_wrote(nest: &Nest, seconds: u32) -> Result<()> {
+    let disk = gpt(nest, "fio", 512)?;
+    let guest = start(nest, &[disk.xl("xvda", "w")])?;
+    for target in ["md0", "xbd0p2"] {
+        let attached = Attached::new(nest, target, "xvdf", "w")?;
+        for job in [
+            "--rw=randrw --bsrange=512-64k --iodepth=16",
+            "--rw=randwrite --bs=4k --iodepth=32",
+            "--rw=write --bs=1M --iodepth=4",
+            "--rw=randwrite --bssplit=4k/50:128k/40:1M/10 --iodepth=8 --fsync=64",
+        ] {
+            verify(nest, &attached, job, seconds)?;
+        }
+        attached.detach(false)?;
+    }
+    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
+    nest.check(&format!("blkdiscard {}", attached.path()))?;
+    let zeros = nest.check(&format!(
+        "dd if={} bs=1M iflag=direct status=none | tr -d '\\0' | wc -c",
+        attached.path()
+    ))?;
+    ensure!(
+        zeros.trim() == "0",
+        "{zeros} bytes are left after a discard"
+    );
+    attached.detach(false)?;
+    guest.destroy()?;
+    disk.remove(nest)
+}
+
+fn verify(nest: &Nest, attached: &Attached<'_>, job: &str, seconds: u32) -> Result<()> {
+    // Two passes at most; what was written is read again at the end, whatever the time.
+    let line = format!(
+        "fio --name=verify --filename={} --direct=1 --ioengine=libaio --thread {job} \
+         --verify=crc32c --verify_fatal=1 --randseed=77 --runtime={seconds} --minimal",
+        attached.path()
+    );
+    let output = nest.run_for(&line, JOB)?;
+    ensure!(output.success(), "{line}\n{output}");
+    Ok(())
+}
