@@ -210,8 +210,8 @@ impl Token {
         }
     }
 
-    /// Puts the end into the inbox; `None` if that was done before, or other parts are still out.
-    /// Somebody must look there.
+    /// Puts the end of the piece into the inbox, where somebody must look then; `None` if that was
+    /// done before, or other parts are still out.
     #[inline]
     fn put(&mut self, result: Result<(), Errno>, dropped: bool) -> Option<Rc<Inbox>> {
         let inbox = self.inbox.take()?;

@@ -166,8 +166,20 @@ impl Graph {
         Ok((geom, id))
     }
 
-    /// The live provider of that name; a lost one only if there is no live one.
+    /// The live provider of that name; a lost one only if there is no live one. The label of a
+    /// memory disk stands for its name where no provider has the name itself.
     pub(crate) fn find(&self, name: &str) -> Option<&Provider> {
+        let labelled = || {
+            let names = self.made().filter_map(|(id, made)| {
+                let rest = name.strip_prefix(made.label()?)?;
+                Some(alloc::format!("{}{rest}", self.disks.get(id)?.name))
+            });
+            names.into_iter().find_map(|name| self.find_named(&name))
+        };
+        self.find_named(name).or_else(labelled)
+    }
+
+    fn find_named(&self, name: &str) -> Option<&Provider> {
         let mut named = self
             .providers
             .values()

@@ -24,6 +24,14 @@ pub(crate) enum Made {
 }
 
 impl Made {
+    /// A name for people that may stand for its own.
+    pub(crate) fn label(&self) -> Option<&str> {
+        match self {
+            Self::Md(store) => Some(&*store.label).filter(|label| !label.is_empty()),
+            Self::Zero | Self::Nop(_) => None,
+        }
+    }
+
     /// What dumps tell about it: key and value.
     pub(crate) fn config(&self) -> Vec<(&'static str, String)> {
         match self {

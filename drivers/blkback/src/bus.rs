@@ -82,6 +82,13 @@ impl<H: Hypervisor> Blkback<H> {
         this
     }
 
+    /// What Xen is still to copy for exports: whoever changes a page that they may be about has it
+    /// copied first.
+    #[must_use]
+    pub fn copies(&self) -> Copies<H> {
+        self.0.copies.clone()
+    }
+
     /// The exports, in the order of their domains and devices.
     #[must_use]
     pub fn exports(&self) -> Vec<ExportUse> {

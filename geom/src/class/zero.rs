@@ -60,6 +60,7 @@ impl Geom {
             class: "ZERO",
             limits: DiskLimits {
                 max_io: 16 << 20,
+                max_delete: 0,
                 can_delete: true,
                 max_delete: 0,
                 can_flush: true,

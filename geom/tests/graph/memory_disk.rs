@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use allocation_counter::measure;
 use geom::class::md::{MdError, MdParams};
+use geom::class::nop::NopParams;
 use geom::disk::Command;
 use geom::{Access, Buffer, Completions, DestroyError, Errno, Memory, Order};
 
@@ -135,6 +136,32 @@ fn a_disk_that_cannot_be_is_refused_with_the_reason() {
     assert_eq!(pages.out.get(), ZEROS);
     let list = rig.geom.mds();
     assert_eq!((&*list[0].label, &*list[1].name), ("ram", "md0"));
+}
+
+#[test]
+fn a_label_stands_for_the_name() {
+    let (rig, _pages) = rig(20);
+    for label in ["ram", "ram2"] {
+        let params = MdParams {
+            label: label.into(),
+            ..MdParams::new(4 * PAGE as u64)
+        };
+        create(&rig, &params);
+    }
+    let found = |name: &str| rig.geom.provider(name).map(|provider| provider.name);
+    assert_eq!(found("ram"), Some("md0".into()));
+    assert_eq!(found("ram2"), Some("md1".into()));
+    assert_eq!((found("ra"), found("ram3"), found("")), (None, None, None));
+    assert_eq!(
+        rig.geom.nop_create("ram2", &NopParams::default()),
+        Ok("md1.nop".into())
+    );
+    assert_eq!(found("ram2.nop"), Some("md1.nop".into()));
+    let held = rig.open("ram", Access::READ);
+    assert!(rig.geom.destroy("MD", "md0", false).is_err());
+    drop(held);
+    rig.geom.destroy("MD", "md0", false).unwrap();
+    assert_eq!(found("ram"), None);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use blkback::Blkback;
 use blkfront::Blkfront;
 use console::Console;
 use control::Control;
-use exec::{Notify, info, warn};
+use exec::{Notify, error, info, warn};
 use futures_util::future::{Either, select};
+use geom::class::md::MdParams;
 use geom::{Geom, Params};
 use hv::{Hypervisor, Instant, ShutdownReason};
 use pv::Pv;
@@ -20,6 +21,7 @@ use shell::settings::Settings;
 use shell::shell::Shell;
 use xenbus::Store;
 
+use crate::pages::Pages;
 use crate::{ready, service};
 
 /// How long the boot log has the console for itself if the domain does not get ready sooner.
@@ -80,6 +82,10 @@ impl<H: Hypervisor> Domain<H> {
         let geom = Geom::new(params);
         let blkfront = Blkfront::start(&pv, &store, &geom);
         let blkback = Blkback::start(&pv, &store, &geom);
+        geom.set_page_source(Rc::new(Pages {
+            hv: pv.hv.clone(),
+            copies: blkback.copies(),
+        }));
         let domain = Self {
             pv,
             store,
@@ -88,9 +94,21 @@ impl<H: Hypervisor> Domain<H> {
             blkback,
             end: Rc::default(),
         };
+        domain.make_disks(&settings.mds);
         domain.spawn_services(settings.watchdog);
         domain.spawn_console(settings.run);
         domain
+    }
+
+    /// Makes the memory disks that the command line asks for.
+    fn make_disks(&self, mds: &[MdParams]) {
+        for md in mds {
+            let (label, size) = (&md.label, md.size);
+            match self.geom.md_create(md) {
+                Ok(name) => info!(self.pv.log, "md", "{name}: {label}, {size} bytes"),
+                Err(error) => error!(self.pv.log, "md", "md={label}: {error}"),
+            }
+        }
     }
 
     fn spawn_services(&self, watchdog: Option<Duration>) {

@@ -2,6 +2,7 @@
 //!
 //! - [`domain`]: [`Domain`]: the parts, put together and run
 //! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
+//! - `pages`: what memory disks keep their data in
 //! - `ready`: when everything that was there at boot is settled
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -9,6 +10,7 @@
 extern crate alloc;
 
 pub mod domain;
+mod pages;
 mod ready;
 mod service;
 

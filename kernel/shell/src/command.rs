@@ -7,6 +7,7 @@ mod disk;
 mod exports;
 mod fill;
 mod hexdump;
+mod made;
 mod reader;
 mod status;
 mod store;
@@ -89,6 +90,14 @@ impl<H: Hypervisor> Parts<H> {
             Request::Fill(provider, seed, range) => {
                 fill::run(&self.disks(), &provider, seed, range, out).await?;
             }
+            Request::MdAttach(_)
+            | Request::MdList
+            | Request::ZeroCreate(_)
+            | Request::NopCreate(..)
+            | Request::NopConfigure(..)
+            | Request::NopReset(_)
+            | Request::NopList
+            | Request::MadeDestroy(..) => made::run(&self.geom, request, out)?,
             Request::End(reason) => return Ok(After::End(reason)),
         }
         Ok(After::Next)

@@ -6,20 +6,24 @@ use core::fmt::Write;
 
 use crate::table::{self, Entry};
 
+/// A usage longer than this has what it does on the next line.
+const COLUMN: usize = 40;
+
 /// Every command and every key, a line each.
 #[must_use]
 pub fn all() -> String {
     let lines = |entries: &[(String, &str)]| {
-        let width = entries
-            .iter()
-            .map(|(usage, _)| usage.len())
-            .max()
-            .unwrap_or(0);
+        let widths = entries.iter().map(|(usage, _)| usage.len());
+        let width = widths.filter(|width| *width <= COLUMN).max().unwrap_or(0);
         entries
             .iter()
             .fold(String::new(), |mut text, (usage, about)| {
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "  {usage:width$}  {about}");
+                let _ = if usage.len() <= width {
+                    writeln!(text, "  {usage:width$}  {about}")
+                } else {
+                    writeln!(text, "  {usage}\n  {:width$}  {about}", "")
+                };
                 text
             })
     };
@@ -70,14 +74,19 @@ mod tests {
     fn help_names_every_command_and_key_with_what_it_does() {
         let text = all();
         for entry in table::TABLE {
-            let line = text
-                .lines()
-                .find(|line| line.trim_start().starts_with(entry.name));
-            assert!(
-                line.is_some_and(|line| line.ends_with(entry.about)),
-                "{}",
-                entry.name
-            );
+            let usage = match entry.action {
+                table::Action::Command { .. } => command_usage(entry),
+                table::Action::Key { .. } => key_usage(entry),
+            };
+            let mut lines = text.lines().skip_while(|line| {
+                let rest = line.trim_start().strip_prefix(&*usage);
+                !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("  "))
+            });
+            let mut about = lines.next().unwrap_or_default();
+            if about.trim_start() == usage {
+                about = lines.next().unwrap_or_default();
+            }
+            assert!(about.ends_with(entry.about), "{}", entry.name);
         }
         assert!(text.lines().all(|line| line.len() <= 110), "{text}");
     }

@@ -1,8 +1,14 @@
 //! What a command line asks for, checked as far as it can be without looking at the domain.
 
+pub(crate) mod made;
+mod options;
+
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
+use geom::class::md::MdParams;
+use geom::class::nop::{Fault, NopParams};
 use hv::ShutdownReason;
 
 use crate::number::{self, NumberError};
@@ -46,6 +52,22 @@ pub enum Request {
     Hexdump(String, ByteRange),
     /// Writes the pattern of this seed to a provider, and reads it back.
     Fill(String, u64, Option<ByteRange>),
+    /// Makes a memory disk.
+    MdAttach(MdParams),
+    /// The memory disks.
+    MdList,
+    /// Makes a disk of zeros, of so many bytes.
+    ZeroCreate(u64),
+    /// Makes a NOP on a provider.
+    NopCreate(String, NopParams),
+    /// Has other things go wrong on a NOP.
+    NopConfigure(String, Vec<Fault>),
+    /// Has a NOP count from 0 again.
+    NopReset(String),
+    /// The NOPs, what goes wrong on them and how much did.
+    NopList,
+    /// Destroys a disk of a class; by force also if it is held.
+    MadeDestroy(&'static str, String, bool),
     /// Ends the domain.
     End(ShutdownReason),
 }
@@ -97,6 +119,8 @@ pub enum Misuse {
     Count,
     /// This one should have been a number.
     Number(String, NumberError),
+    /// There is no such option, or it has no such value.
+    Option(String),
 }
 
 impl fmt::Display for ParseError {
@@ -123,6 +147,15 @@ impl fmt::Display for ParseError {
                 ..
             } => {
                 write!(f, "{name}: '{}' is {error}", text.escape_debug())
+            }
+            Self::Misused {
+                name,
+                arguments,
+                misuse: Misuse::Option(text),
+            } => {
+                let text = text.escape_debug();
+                let usage = table::usage(name, arguments);
+                write!(f, "{name}: '{text}' means nothing; usage: {usage}")
             }
         }
     }

@@ -10,8 +10,10 @@ use core::fmt;
 use core::time::Duration;
 
 use exec::Level;
+use geom::class::md::MdParams;
 
-use crate::table;
+use crate::number;
+use crate::table::{self, Action};
 use crate::words;
 
 /// What the kernel command line asks for.
@@ -25,6 +27,8 @@ pub struct Settings {
     pub watchdog: Option<Duration>,
     /// How long GEOM waits for a disk's first reads before it goes on without them; whole seconds.
     pub taste_timeout: Option<Duration>,
+    /// Memory disks to make, in their order.
+    pub mds: Vec<MdParams>,
 }
 
 impl Default for Settings {
@@ -34,6 +38,7 @@ impl Default for Settings {
             loglevel: Level::Info,
             watchdog: None,
             taste_timeout: None,
+            mds: Vec::new(),
         }
     }
 }
@@ -97,7 +102,8 @@ impl Settings {
                 unknown.push(word);
                 continue;
             };
-            if seen.contains(&entry.name) {
+            let repeats = matches!(entry.action, Action::Key { repeats: true, .. });
+            if seen.contains(&entry.name) && !repeats {
                 oddities.push(Oddity::Repeated(entry.name));
             }
             seen.push(entry.name);
@@ -135,6 +141,20 @@ pub(crate) fn watchdog(settings: &mut Settings, value: &str) -> Option<()> {
 
 pub(crate) fn taste_timeout(settings: &mut Settings, value: &str) -> Option<()> {
     settings.taste_timeout = Some(seconds(value)?);
+    Some(())
+}
+
+pub(crate) fn md(settings: &mut Settings, value: &str) -> Option<()> {
+    let (label, size) = value.split_once(':')?;
+    let size = number::bytes(size).ok().filter(|size| *size > 0)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if label.is_empty() || !label.chars().all(plain) {
+        return None;
+    }
+    settings.mds.push(MdParams {
+        label: label.into(),
+        ..MdParams::new(size)
+    });
     Some(())
 }
 

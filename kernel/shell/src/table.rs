@@ -8,7 +8,7 @@ use alloc::string::String;
 
 use hv::ShutdownReason;
 
-use crate::request::{self, GraphForm, Parse, Request, alone};
+use crate::request::{self, GraphForm, Parse, Request, alone, made};
 use crate::settings::{self, Set};
 
 /// A command or a key.
@@ -35,7 +35,12 @@ pub enum Action {
         completes: Completes,
     },
     /// A key of the kernel command line.
-    Key(Set),
+    Key {
+        /// How it takes its value.
+        set: Set,
+        /// It may be given more than once, and each time counts.
+        repeats: bool,
+    },
 }
 
 /// What an argument may be completed to.
@@ -82,7 +87,24 @@ const fn on_provider(
 }
 
 const fn key(name: &'static str, value: &'static str, about: &'static str, set: Set) -> Entry {
-    let action = Action::Key(set);
+    let repeats = false;
+    let action = Action::Key { set, repeats };
+    Entry {
+        name,
+        arguments: value,
+        about,
+        action,
+    }
+}
+
+const fn repeated_key(
+    name: &'static str,
+    value: &'static str,
+    about: &'static str,
+    set: Set,
+) -> Entry {
+    let repeats = true;
+    let action = Action::Key { set, repeats };
     Entry {
         name,
         arguments: value,
@@ -188,6 +210,67 @@ pub static TABLE: &[Entry] = &[
         "what is served to other domains, watched for a second",
         alone!(Request::Exports),
     ),
+    command(
+        "mdconfig -a",
+        "-s SIZE [-u UNIT] [-L LABEL] [-S SECTOR] [-o reserve]",
+        "makes a memory disk, which may also be opened by its label",
+        made::md_attach,
+    ),
+    command(
+        "mdconfig -d",
+        "-u UNIT [-o force]",
+        "destroys a memory disk",
+        made::md_detach,
+    ),
+    command(
+        "mdconfig -l",
+        "",
+        "memory disks, and the memory they have",
+        alone!(Request::MdList),
+    ),
+    on_provider(
+        "gnop create",
+        "[-r|-w|-q|-x PERCENT] [-e ERROR] [-d MS] [-b RANGE] [-R SEED] [-o OFFSET] [-s SIZE] \
+         PROVIDER",
+        "PROVIDER.nop: fails reads (-r), writes (-w), delays them (-q, -x)",
+        made::nop_create,
+    ),
+    on_provider(
+        "gnop configure",
+        "[-r|-w|-q|-x PERCENT] [-e ERROR] [-d MS] [-b RANGE] PROVIDER",
+        "has these go wrong on a NOP, and nothing else; RANGE: OFFSET:LENGTH",
+        made::nop_configure,
+    ),
+    on_provider(
+        "gnop destroy",
+        "[-f] PROVIDER",
+        "ends a NOP, with -f also while it is held",
+        made::nop_destroy,
+    ),
+    on_provider(
+        "gnop reset",
+        "PROVIDER",
+        "has a NOP count from 0 again",
+        made::nop_reset,
+    ),
+    command(
+        "gnop list",
+        "",
+        "NOPs, what goes wrong on them, and how much did",
+        alone!(Request::NopList),
+    ),
+    command(
+        "gzero create",
+        "[SIZE]",
+        "makes a disk of zeros; 1 EiB if no size is given",
+        made::zero_create,
+    ),
+    on_provider(
+        "gzero destroy",
+        "[-f] PROVIDER",
+        "destroys a disk of zeros",
+        made::zero_destroy,
+    ),
     on_provider(
         "sum",
         "PROVIDER [OFFSET LENGTH]",
@@ -248,6 +331,12 @@ pub static TABLE: &[Entry] = &[
         "how long a disk may hold back its first reads; 10 if not given",
         settings::taste_timeout,
     ),
+    repeated_key(
+        "md",
+        "LABEL:SIZE",
+        "a memory disk; may be given several times",
+        settings::md,
+    ),
 ];
 
 /// The commands, without the keys.
@@ -260,7 +349,7 @@ pub fn commands() -> impl Iterator<Item = &'static Entry> {
 /// The keys of the kernel command line: each entry, and how it is set.
 pub fn keys() -> impl Iterator<Item = (&'static Entry, Set)> {
     TABLE.iter().filter_map(|entry| match entry.action {
-        Action::Key(set) => Some((entry, set)),
+        Action::Key { set, .. } => Some((entry, set)),
         Action::Command { .. } => None,
     })
 }

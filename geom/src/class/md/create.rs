@@ -20,7 +20,8 @@ const MAX_IO: u64 = 16 << 20;
 pub struct MdParams {
     /// The unit; `None` for the first that is free.
     pub unit: Option<u32>,
-    /// A name for people, which no other memory disk has; may be empty.
+    /// A name for people, which no other memory disk has; may be empty. An open by that name finds
+    /// the disk too, and by `<label>p1` its partition.
     pub label: String,
     /// Bytes; whole sectors.
     pub size: u64,
@@ -103,6 +104,7 @@ impl Geom {
             stripe_size: page_size,
             limits: DiskLimits {
                 max_io: MAX_IO,
+                max_delete: 0,
                 can_delete: true,
                 max_delete: 0,
                 can_flush: true,

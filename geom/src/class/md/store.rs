@@ -23,7 +23,7 @@ pub(crate) struct Store {
     page_size: usize,
     slots: RefCell<Vec<Option<Rc<dyn Memory>>>>,
     used: Cell<u64>,
-    pub(super) label: String,
+    pub(crate) label: String,
     /// It keeps its pages, whatever is deleted.
     pub(super) reserved: bool,
 }

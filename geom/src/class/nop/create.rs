@@ -37,13 +37,16 @@ pub struct NopInfo {
 }
 
 impl Geom {
-    /// Makes `<below>.nop` on the live provider `below`, and returns its name.
+    /// Makes a NOP on the live provider `below`, called as that with `.nop` behind it, and returns
+    /// its name.
     /// [`destroy`](Self::destroy) with `NOP` ends it; it is lost with the provider below.
     ///
     /// # Errors
     /// [`NopError`].
     pub fn nop_create(&self, below: &str, params: &NopParams) -> Result<String, NopError> {
         check(&params.faults)?;
+        let found = self.provider(below).map(|provider| provider.name);
+        let below = &*found.ok_or_else(|| NopError::NotFound(below.into()))?;
         let name = format!("{below}.nop");
         let tap = Rc::new(Tap::new(params.faults.clone(), params.seed));
         let driver = tap.clone();

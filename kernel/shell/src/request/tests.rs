@@ -1,3 +1,9 @@
+use std::time::Duration;
+
+use geom::Errno;
+use geom::class::nop::{Effect, MILLION};
+use geom::disk::Command;
+
 use super::*;
 
 fn request(line: &str) -> Request {
@@ -74,7 +80,15 @@ fn every_command_refuses_arguments_it_does_not_take() {
         let line = format!("{} 1 2 3 4 5 6", entry.name);
         let usage = format!("usage: {}", table::usage(entry.name, entry.arguments));
         assert_eq!(error(&line), usage);
-        let needs_some = !entry.arguments.is_empty() && !entry.arguments.starts_with('[');
+        // What is not in brackets must be given.
+        let outside = entry
+            .arguments
+            .split('[')
+            .map(|part| match part.split_once(']') {
+                Some((_, outside)) => outside,
+                None => part,
+            });
+        let needs_some = outside.collect::<String>().chars().any(char::is_alphabetic);
         assert_eq!(parse(entry.name).is_err(), needs_some, "{}", entry.name);
     }
 }
@@ -114,12 +128,127 @@ fn errors_are_short_and_say_what_to_write() {
     }
 }
 
+fn fault(command: Command, rate: u32, effect: Effect) -> Fault {
+    Fault {
+        command: Some(command),
+        range: None,
+        rate,
+        effect,
+    }
+}
+
+#[test]
+fn memory_disks_are_asked_for_as_with_mdconfig() {
+    let all = MdParams {
+        unit: Some(3),
+        label: "ram".into(),
+        size: 4 << 20,
+        sector_size: 4096,
+        reserve: true,
+    };
+    assert_eq!(
+        request("mdconfig -a -s 4M -u 3 -L ram -S 4k -o reserve"),
+        Request::MdAttach(all)
+    );
+    assert_eq!(
+        request("mdconfig -a -s 1k"),
+        Request::MdAttach(MdParams::new(1024))
+    );
+    assert_eq!(request("mdconfig -l"), Request::MdList);
+    for line in ["mdconfig -d -u 3 -o force", "mdconfig -d -o force -u md3"] {
+        let expected = Request::MadeDestroy("MD", "md3".into(), true);
+        assert_eq!(request(line), expected);
+    }
+    for (line, expected) in [
+        ("mdconfig -a", "usage: mdconfig -a -s SIZE"),
+        ("mdconfig -a -s", "usage: mdconfig -a -s SIZE"),
+        ("mdconfig -a -s 4M md0", "usage: mdconfig -a -s SIZE"),
+        ("mdconfig -a -s 4X", "mdconfig -a: '4X' is not a number"),
+        ("mdconfig -a -x", "mdconfig -a: '-x' means nothing; usage:"),
+        ("mdconfig -a -su 4M", "mdconfig -a: '-su' means nothing"),
+        ("mdconfig -a -: 4M", "mdconfig -a: '-:' means nothing"),
+        ("mdconfig -a -o async", "mdconfig -a: 'async' means nothing"),
+        ("mdconfig -d", "usage: mdconfig -d -u UNIT"),
+        ("mdconfig -d -u ram", "mdconfig -d: 'ram' is not a number"),
+        (
+            "mdconfig -d -u 4294967296",
+            "mdconfig -d: '4294967296' is a number beyond",
+        ),
+        ("mdconfig", "mdconfig: no such command"),
+    ] {
+        let error = error(line);
+        assert!(error.starts_with(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn faults_are_asked_for_as_with_gnop() {
+    let delay = Effect::Delay(Duration::from_millis(20));
+    let full = Effect::Fail(Errno::NoSpace);
+    let faults = vec![
+        fault(Command::Read, 100_000, full),
+        fault(Command::Write, 12_500, full),
+        fault(Command::Read, MILLION, delay),
+        fault(Command::Write, 0, delay),
+    ];
+    let line = "-r 10 -w 1.25 -q 100 -x 0 -d 20 -e enospc xbd0p1";
+    assert_eq!(
+        request(&format!("gnop configure {line}")),
+        Request::NopConfigure("xbd0p1".into(), faults.clone())
+    );
+    let params = NopParams {
+        offset: 4096,
+        size: Some(1 << 20),
+        seed: 7,
+        faults,
+    };
+    assert_eq!(
+        request(&format!("gnop create -o 4k -s 1M -R 7 {line}")),
+        Request::NopCreate("xbd0p1".into(), params)
+    );
+    let mut ranged = fault(Command::Read, MILLION, Effect::Fail(Errno::Io));
+    ranged.range = Some(512..1536);
+    assert_eq!(
+        request("gnop configure -b 512:1k -r 100 md0"),
+        Request::NopConfigure("md0".into(), vec![ranged])
+    );
+    assert_eq!(request("gnop list"), Request::NopList);
+    assert_eq!(
+        request("gnop reset a.nop"),
+        Request::NopReset("a.nop".into())
+    );
+    assert_eq!(
+        request("gnop destroy -f a.nop"),
+        Request::MadeDestroy("NOP", "a.nop".into(), true)
+    );
+    assert_eq!(request("gzero create"), Request::ZeroCreate(1 << 60));
+    assert_eq!(request("gzero create 1G"), Request::ZeroCreate(1 << 30));
+    assert_eq!(
+        request("gzero destroy zero0"),
+        Request::MadeDestroy("ZERO", "zero0".into(), false)
+    );
+    for wrong in ["101", "-1", "1.23456", "1.x", "100.0001", ""] {
+        let line = format!("gnop create -r '{wrong}' md0");
+        assert!(parse(&line).is_err(), "{line}");
+    }
+    for wrong in [
+        "-e EPERM md0",
+        "-b 512 md0",
+        "-b 1:x md0",
+        "-d 1s md0",
+        "a b",
+    ] {
+        let line = format!("gnop create {wrong}");
+        assert!(parse(&line).is_err(), "{line}");
+    }
+}
+
 /// Oracle: a line is read, refused or blank, without a panic, and the same twice.
 #[test]
 fn seeded_garbage_is_read_or_refused() {
     const WORDS: &[&str] = &[
         "geom", "tree", "sum", "fill", "xenstore", "write", "help", " ", " ", " ", "0", "k", "'",
-        "\"", "é", "\0",
+        "\"", "é", "\0", "gnop", "create", "mdconfig", "-a", "-s", "-r", "1.5",
     ];
     for seed in 0..5000 {
         let mut bytes = [0; 16];

@@ -39,6 +39,17 @@ fn unknown_words_are_named_in_one_warning_without_control_characters() {
 }
 
 #[test]
+fn memory_disks_are_given_as_often_as_there_are_some() {
+    let (settings, oddities) = Settings::parse("md=ram:128M watchdog=5 md=scratch.2:4k");
+    assert_eq!(oddities, []);
+    let disks = settings.mds.iter().map(|md| (&*md.label, md.size));
+    assert_eq!(
+        disks.collect::<Vec<_>>(),
+        [("ram", 128 << 20), ("scratch.2", 4096)]
+    );
+}
+
+#[test]
 fn bad_values_leave_the_key_alone_and_are_told() {
     for (line, expected) in [
         (
@@ -52,6 +63,13 @@ fn bad_values_leave_the_key_alone_and_are_told() {
         ("taste_timeout=", "taste_timeout=: takes SECONDS"),
         ("watchdog=4294967296", "watchdog=4294967296: takes SECONDS"),
         ("watchdog=5s", "watchdog=5s: takes SECONDS"),
+        ("md=128M", "md=128M: takes LABEL:SIZE"),
+        ("md=ram:", "md=ram:: takes LABEL:SIZE"),
+        ("md=ram:0", "md=ram:0: takes LABEL:SIZE"),
+        ("md=ram:12Q", "md=ram:12Q: takes LABEL:SIZE"),
+        ("md=:1M", "md=:1M: takes LABEL:SIZE"),
+        ("md=r/m:1M", "md=r/m:1M: takes LABEL:SIZE"),
+        ("md=ram:99999999T", "md=ram:99999999T: takes LABEL:SIZE"),
     ] {
         assert_eq!(oddities(line), [expected]);
         assert_eq!(Settings::parse(line).0, Settings::default(), "{line}");
