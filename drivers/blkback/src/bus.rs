@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::{error, warn};
@@ -41,6 +41,8 @@ struct Inner<H: Hypervisor> {
     geom: Geom,
     copies: Copies<H>,
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
+    /// The domain wants to end: what comes now is not served.
+    closing: Cell<bool>,
 }
 
 /// An export as the shell shows it.
@@ -69,6 +71,7 @@ impl<H: Hypervisor> Blkback<H> {
             geom: geom.clone(),
             copies: Copies::new(pv.hv.clone()),
             exports: RefCell::default(),
+            closing: Cell::new(false),
         }));
         let bus = this.clone();
         pv.exec.spawn("blkback", async move {
@@ -98,6 +101,7 @@ impl<H: Hypervisor> Blkback<H> {
     /// request on a domain that is gone waits for ever, and its host with it. Frontends that do not
     /// close are let go of after 5 s. Nothing is exported afterwards.
     pub async fn close(&self) {
+        self.0.closing.set(true);
         let exports: Vec<_> = self.0.exports.borrow().values().cloned().collect();
         for signals in &exports {
             signals.close();
@@ -158,6 +162,9 @@ impl<H: Hypervisor> Blkback<H> {
         release: BackendRelease,
     ) {
         let signals = Rc::new(Signals::new(domain, device));
+        if self.0.closing.get() {
+            signals.close();
+        }
         // The bus announces an export again only when its task has released it, so there is none
         // with this number but one that is leaving.
         let mut exports = self.0.exports.borrow_mut();

@@ -8,12 +8,13 @@ mod opening;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use core::cell::RefCell;
+use core::fmt;
 use core::future::{Future, pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use exec::{Level, info};
+use exec::Level;
 use futures_util::{FutureExt, select_biased};
 use geom::{Device, Geom};
 use hv::{Hypervisor, Instant};
@@ -228,23 +229,23 @@ impl<H: Hypervisor> Export<H> {
         }
         let info = self.geom.provider(device.name());
         let keys = properties(device, terms, info.as_ref());
-        info!(
-            self.pv.log,
-            &self.name,
-            "{} has {} bytes now",
-            device.name(),
-            device.media_size()
-        );
+        let (name, size) = (device.name(), device.media_size());
+        self.say(format_args!("{name} has {size} bytes now"));
         // The frontend reads them when it sees Connected once more (blkif.h, "sectors").
         let Course { backend, link, .. } = course;
         let said = backend.publish(&keys, XenbusState::Connected);
         Ok(self.beside(link, said).await??)
     }
 
+    /// Whatever is said here can be caused by peers, again and again.
+    fn say(&self, text: fmt::Arguments<'_>) {
+        self.pv.log.limited(Level::Info, &self.name, text);
+    }
+
     /// Asks the frontend to close; it is served until it does, or until the deadline.
     async fn close(&self, course: &mut Course<H>, why: &str) -> Result<(), Failure> {
         if course.deadline.is_none() {
-            info!(self.pv.log, &self.name, "closing: {why}");
+            self.say(format_args!("closing: {why}"));
             course.deadline = Some(self.pv.exec.now().after(DRAIN));
         }
         let Course { backend, link, .. } = course;
@@ -261,11 +262,10 @@ impl<H: Hypervisor> Export<H> {
         let Some((_, terms)) = &course.opened else {
             return Ok(());
         };
-        course
-            .backend
-            .publish(&features(terms), XenbusState::InitWait)
-            .await?;
-        Ok(())
+        course.backend.check_room().await?;
+        let keys = features(terms);
+        let said = course.backend.publish(&keys, XenbusState::InitWait);
+        Ok(said.await?)
     }
 
     /// Maps what the frontend published, and says so.
@@ -299,7 +299,7 @@ impl<H: Hypervisor> Export<H> {
         course.link = Some(link);
         let said = course.backend.publish(&keys, XenbusState::Connected);
         self.beside(&course.link, said).await??;
-        info!(self.pv.log, &self.name, "{text}");
+        self.say(format_args!("{text}"));
         Ok(())
     }
 

@@ -38,7 +38,7 @@ pub(crate) struct QueueKeys {
 pub(crate) enum BadKeys {
     Key(KeyError),
     Protocol(String),
-    RingOrder(u32),
+    RingOrder(i64),
     RingPages(u32),
     Queues(u32),
 }
@@ -114,15 +114,12 @@ async fn layout(backend: &Backend) -> Result<Layout, BadKeys> {
 
 /// The ring's order, in either scheme of keys; `None` if there is one page and neither is used.
 async fn ring_order(backend: &Backend) -> Result<Option<u32>, BadKeys> {
-    // No order is that large: it stands for an absent key.
-    let order = backend
-        .read_frontend_or("ring-page-order", u32::MAX)
-        .await?;
-    if order != u32::MAX {
-        if order > MAX_RING_ORDER {
-            return Err(BadKeys::RingOrder(order));
-        }
-        return Ok(Some(order));
+    // What is read is never negative: that stands for an absent key.
+    let order = backend.read_frontend_or("ring-page-order", -1i64).await?;
+    if order >= 0 {
+        let offered = u32::try_from(order).ok();
+        let offered = offered.filter(|order| *order <= MAX_RING_ORDER);
+        return offered.map(Some).ok_or(BadKeys::RingOrder(order));
     }
     let pages = backend.read_frontend_or("num-ring-pages", 1u32).await?;
     if !pages.is_power_of_two() || pages > 1 << MAX_RING_ORDER {

@@ -112,13 +112,17 @@ impl<H: Hypervisor> Link<H> {
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
         let mut events = 0;
+        // For all of this call: a frontend that asks again before it is done is none the better.
+        let mut share = QUANTUM;
         loop {
-            let worked = self.turn()?;
+            let worked = self.turn(&mut share)?;
             self.count_events(core::mem::take(&mut events), worked);
             if worked != Worked::Nothing {
                 self.polling.found();
             }
-            if worked == Worked::More || self.looks_on() || self.final_check()? {
+            // With the window full nothing can be taken: the next completion looks again.
+            let full = self.in_flight >= WINDOW;
+            if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
                 // The others first, and the events that came meanwhile.
                 self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
@@ -170,19 +174,18 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Answers what GEOM has completed, asks it for what waits, and takes what is new, until there
-    /// is nothing more to do now or the turn's share is used up.
-    fn turn(&mut self) -> Result<Worked, PeerFault> {
-        let mut share = QUANTUM;
+    /// is nothing more to do now or the share is used up.
+    fn turn(&mut self, share: &mut u64) -> Result<Worked, PeerFault> {
         let mut worked = Worked::Nothing;
         loop {
             let answered = self.answer();
-            let asked = self.ask(&mut share);
-            let taken = self.take(&mut share)?;
+            let asked = self.ask(share);
+            let taken = self.take(share)?;
             if !(answered || asked || taken) {
                 break;
             }
             worked = Worked::Some;
-            if share == 0 {
+            if *share == 0 {
                 worked = Worked::More;
                 break;
             }
@@ -203,8 +206,12 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// The last look before sleeping: asks the frontend for events; says whether there is a
-    /// request.
+    /// request that can be taken now.
     fn final_check(&mut self) -> Result<bool, PeerFault> {
+        // With the window full there is none: the next completion looks again.
+        if self.in_flight >= WINDOW {
+            return Ok(false);
+        }
         let mut any = false;
         for queue in &mut self.queues {
             any |= queue.final_check()?;

@@ -25,6 +25,13 @@ const POLL: Duration = Duration::from_secs(1);
 /// detach waits for this. Afterwards it waits 10 s for the directory to vanish.
 const LINGER: Duration = Duration::from_millis(300);
 
+/// Nodes that a backend wants to have room for before it serves a device: about a dozen of its own,
+/// about fifteen that the toolstack makes in this domain's name with the next device, and what
+/// [`Backend::refuse`] then writes.
+const NODES: usize = 40;
+/// The name of each of them; each lies in the one before.
+const ROOM: &str = "/room";
+
 /// The nodes of one export, at `backend/KIND/DOMAIN/DEVICE`.
 ///
 /// The peer's identity is taken from nodes that only the toolstack writes, and checked; every value
@@ -246,7 +253,6 @@ impl Backend {
     /// `hotplug-error`, where xl's users look. Best effort.
     pub async fn refuse(&self, part: &str, text: &str) {
         self.reported.set(true);
-        report(&self.store, &self.path, part, text).await;
         let keys = [
             ("hotplug-error", String::from(text)),
             ("hotplug-status", String::from("error")),
@@ -258,6 +264,23 @@ impl Backend {
         if let Err(error) = written.await {
             let text = format_args!("{}: {error}", self.path);
             self.store.log().limited(Level::Warn, part, text);
+        }
+        report(&self.store, &self.path, part, text).await;
+    }
+
+    /// Looks whether the store lets this domain have so many more nodes that this device can be
+    /// served and the next one can still be [refused](Self::refuse) in words. They are made and
+    /// removed again, below the own `data`.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] if it does not. Else as the store has them.
+    pub async fn check_room(&self) -> Result<(), StoreError> {
+        let nodes = ROOM.repeat(NODES);
+        self.store.write(&format!("data{nodes}"), "").await?;
+        match self.store.remove(&format!("data{ROOM}")).await {
+            // Another device's look.
+            Err(StoreError::NoEntry) => Ok(()),
+            removed => removed,
         }
     }
 

@@ -214,8 +214,8 @@ impl Executor {
         }
     }
 
-    /// Wakes `waker` in the next turn, which is to come at once: for a task that has more to do, but
-    /// wants events and deadlines looked at before. Waking itself would be heard in this turn.
+    /// Wakes `waker` in the next turn, which is to come at once: for a task that has more to do,
+    /// but wants events and deadlines looked at before. Waking itself would be heard in this turn.
     pub fn wake_next_turn(&self, waker: &Waker) {
         self.inner.postponed.borrow_mut().push(waker.clone());
     }

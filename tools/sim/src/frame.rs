@@ -41,12 +41,13 @@ impl Frame {
         Mfn(self.mfn)
     }
 
-    /// Has `snoop` called after each read of this frame that goes through a [`Memory`].
+    /// Has `snoop` called after each read of this frame that goes through a [`Memory`], and after
+    /// each time that Xen copies from it.
     pub fn set_snoop(&self, snoop: Option<Snoop>) {
         *self.snoop.borrow_mut() = snoop;
     }
 
-    fn snooped(&self, reader: DomId, offset: usize, length: usize) {
+    pub(crate) fn snooped(&self, reader: DomId, offset: usize, length: usize) {
         // Taken out while it runs: it may itself read and write the frame.
         let taken = self.snoop.borrow_mut().take();
         if let Some(mut snoop) = taken {

@@ -175,6 +175,7 @@ impl Xen {
             self.copy_end(user, copy.destination, Access::ReadWrite)?;
         let mut bytes = vec![0; length];
         source.peek(from, &mut bytes);
+        source.snooped(user, from, length);
         destination.poke(to, &bytes);
         Ok(())
     }

@@ -1,10 +1,11 @@
-//! A guest that runs the shipped code: `pv`, the xenstore client, GEOM, the block frontend, and
+//! A guest that runs the shipped code: `pv`, the xenstore client, GEOM, the block drivers, and
 //! what a test spawns on them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use blkback::Blkback;
 use blkfront::Blkfront;
 use exec::Line;
 use geom::Geom;
@@ -31,6 +32,8 @@ pub struct Guest {
     pub geom: Geom,
     /// Its block frontend, if it has one.
     pub blkfront: Option<Blkfront<Dom>>,
+    /// Its block backend, if it has one.
+    pub blkback: Option<Blkback<Dom>>,
 }
 
 /// What a guest holds; compared before and after, it shows leaks.
@@ -66,6 +69,7 @@ impl Guest {
             store,
             geom,
             blkfront: None,
+            blkback: None,
         }
     }
 
@@ -94,6 +98,19 @@ impl Guest {
         pv.exec
             .spawn("grants", pv.grants.clone().reclaim(pv.exec.clone()));
         guest.blkfront = Some(Blkfront::with_queues(pv, &guest.store, &guest.geom, queues));
+        guest
+    }
+
+    /// As [`with_disks`](Self::with_disks), with the block backend: a storage driver domain.
+    #[must_use]
+    pub fn with_exports(
+        world: &World,
+        toolstack: &Toolstack,
+        id: DomId,
+        config: DomainConfig,
+    ) -> Self {
+        let mut guest = Self::with_disks(world, toolstack, id, config);
+        guest.blkback = Some(Blkback::start(&guest.pv, &guest.store, &guest.geom));
         guest
     }
 

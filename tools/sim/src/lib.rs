@@ -24,6 +24,7 @@
 //! - [`toolstack`]: makes and removes domains and devices, as libxl does
 //! - [`consoled`]: the console daemon
 //! - [`blkback`]: a block backend, honest or hostile
+//! - [`frontend`]: a block frontend driven by hand
 //!
 //! Guests:
 //! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
@@ -32,6 +33,9 @@
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
 //! - [`driver_domain`]: a domain that serves devices, and its toolstack
 //! - [`scene`]: a good disk beside one whose backend lies
+//! - [`ramdisk`]: a disk in a guest's memory
+//! - [`exports`]: a driver domain with such a disk: what tests of its backend start from
+//! - [`neighbours`]: a good client beside one that is up to something
 #![forbid(unsafe_code)]
 
 pub mod blkback;
@@ -40,13 +44,17 @@ pub mod dom;
 pub mod domain;
 pub mod driver_domain;
 pub mod events;
+pub mod exports;
 pub mod fault;
 pub mod frame;
+pub mod frontend;
 pub mod grants;
 pub mod guest;
 pub mod layout;
 pub mod life;
 pub mod machine;
+pub mod neighbours;
+pub mod ramdisk;
 pub mod rng;
 pub mod scene;
 pub mod schedule;
@@ -60,10 +68,14 @@ pub use consoled::Consoled;
 pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
 pub use driver_domain::DriverDomain;
+pub use exports::Exports;
 pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
+pub use frontend::Frontend;
 pub use guest::Guest;
 pub use machine::Machine;
+pub use neighbours::Neighbours;
+pub use ramdisk::{RamConfig, RamDisk};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use storage::Storage;

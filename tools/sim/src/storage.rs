@@ -237,7 +237,7 @@ impl Storage {
 }
 
 /// A request under way.
-pub struct Pending(std::rc::Rc<std::cell::RefCell<Option<Result<usize, Errno>>>>);
+pub struct Pending(pub(crate) std::rc::Rc<std::cell::RefCell<Option<Result<usize, Errno>>>>);
 
 impl Pending {
     /// What it came to: the bytes read, or why not. `None` while it is under way.

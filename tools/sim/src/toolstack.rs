@@ -122,6 +122,12 @@ impl Toolstack {
     /// Creates both directories of a vbd, as `xl block-attach` does; a backend and a frontend find
     /// them there.
     pub fn create_vbd(&self, vbd: &Vbd, read_only: bool) {
+        self.create_vbd_of(vbd, "/dev/vg/disk", if read_only { "r" } else { "w" });
+    }
+
+    /// The same with a `target=` and a mode (`r`, `w` or `w!`), which libxl passes to a driver
+    /// domain as they are.
+    pub fn create_vbd_of(&self, vbd: &Vbd, target: &str, mode: &str) {
         let (front, back) = (vbd.frontend_path(), vbd.backend_path());
         let store = &self.store;
         // The directories come first, with their permissions: what is in them inherits those.
@@ -136,11 +142,10 @@ impl Toolstack {
         }
         let (guest, backend) = (vbd.guest.to_string(), vbd.backend.to_string());
         let number = vbd.devid.to_string();
-        let mode = if read_only { "r" } else { "w" };
         let back_keys = [
             ("frontend", front.as_str()),
             ("frontend-id", &guest),
-            ("params", "/dev/vg/disk"),
+            ("params", target),
             ("script", "/etc/xen/scripts/block"),
             ("online", "1"),
             ("removable", "0"),

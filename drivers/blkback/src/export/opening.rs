@@ -7,6 +7,9 @@ use core::time::Duration;
 use geom::{Access, Device};
 use hv::Hypervisor;
 
+use xenbus::Backend;
+use xenbus::state::XenbusState;
+
 use super::{Course, Export};
 use crate::failure::Failure;
 use crate::offer::terms;
@@ -33,36 +36,50 @@ impl<H: Hypervisor> Export<H> {
         self.signals.provider.replace(target.provider.clone());
         self.signals.read_only.set(read_only);
 
-        if !self.await_provider(&target.provider).await? {
-            return Ok(None);
-        }
         let access = match mode.as_str() {
             _ if read_only => Access::READ,
             // xl's way to say that somebody else may write too.
             "w!" => Access::READ_WRITE,
             _ => Access::EXCLUSIVE,
         };
-        let device = self
-            .geom
-            .open_as(&target.provider, access, &self.name)
-            .map_err(Failure::Open)?;
+        let opened = self.open_provider(backend, &target.provider, access);
+        let Some(device) = opened.await? else {
+            return Ok(None);
+        };
         let mut terms = terms(&device, read_only);
         terms.discard &= discards != Ok(0);
         Ok(Some((Rc::new(device), terms)))
     }
 
-    /// Waits until there is a provider of that name; says whether the export is still wanted.
-    async fn await_provider(&self, name: &str) -> Result<bool, Failure> {
+    /// Opens the provider of that name. If there is none, or a former connection of this export
+    /// still has requests under way there, it is waited for; `None` if the toolstack or this domain
+    /// wants the export to end meanwhile.
+    async fn open_provider(
+        &self,
+        backend: &Backend,
+        name: &str,
+        access: Access,
+    ) -> Result<Option<Device>, Failure> {
         let until = self.pv.exec.now().after(PROVIDER);
-        while self.geom.provider(name).is_none() {
-            if self.signals.removed.get() || self.signals.closing.get() {
-                return Ok(false);
-            }
-            if self.pv.exec.now() >= until {
+        loop {
+            let absent = self.geom.provider(name).is_none();
+            if !absent {
+                match self.geom.open_as(name, access, &self.name) {
+                    Ok(device) => return Ok(Some(device)),
+                    Err(error) if error.holder.as_ref() != Some(&self.name) => {
+                        return Err(Failure::Open(error));
+                    }
+                    Err(error) if self.pv.exec.now() >= until => return Err(Failure::Open(error)),
+                    Err(_its_own) => {}
+                }
+            } else if self.pv.exec.now() >= until {
                 return Err(Failure::NoProvider(String::from(name)));
             }
-            self.pv.exec.sleep(LOOK).await;
+            let changed = self.pv.exec.timeout(LOOK, backend.changed()).await;
+            let ends = changed.is_ok() && backend.look().await?.own == XenbusState::Closing;
+            if ends || self.signals.removed.get() || self.signals.closing.get() {
+                return Ok(None);
+            }
         }
-        Ok(true)
     }
 }

@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use hv::Instant;
 
-use super::Vbd;
+use super::{DOM0, Vbd};
 use crate::xenstored::Watching;
 use crate::{Actor, Next, Xen, Xenstored};
 
 /// How long libxl waits for the backend to be Closed (`LIBXL_DESTROY_TIMEOUT`).
 const DESTROY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it then waits for a driver domain to remove the backend's directory, which is not the
+/// toolstack's.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a device was not detached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetachError {
     /// The backend did not become Closed in time; everything was left as it was then.
     Timeout,
+    /// The driver domain did not remove the backend's directory in time.
+    NotRemoved,
 }
 
 /// A detach under way; clones are the same one.
@@ -32,6 +37,7 @@ impl Detach {
             vbd: *vbd,
             force,
             started: xen.now(),
+            closed: None,
             watch: None,
             outcome: outcome.clone(),
         };
@@ -55,6 +61,8 @@ struct Task {
     vbd: Vbd,
     force: bool,
     started: Instant,
+    /// When the backend was seen to be Closed.
+    closed: Option<Instant>,
     watch: Option<Watching>,
     outcome: Rc<RefCell<Option<Result<Duration, DetachError>>>>,
 }
@@ -79,6 +87,11 @@ impl Task {
             edits.push((&state, Some(b"5")));
         }
         self.store.together(&edits);
+    }
+
+    fn end(&self, outcome: Result<Duration, DetachError>) -> Next {
+        *self.outcome.borrow_mut() = Some(outcome);
+        Next::Finished
     }
 
     /// Removes what is left of the device, and the directories above that are empty now.
@@ -109,13 +122,19 @@ impl Actor for Task {
         if !closed && !late {
             return Next::At(self.started.after(DESTROY_TIMEOUT));
         }
-        let outcome = if closed || self.force {
-            self.clean();
-            Ok(took)
-        } else {
-            Err(DetachError::Timeout)
-        };
-        *self.outcome.borrow_mut() = Some(outcome);
-        Next::Finished
+        if !closed && !self.force {
+            return self.end(Err(DetachError::Timeout));
+        }
+        // A backend in domain 0 leaves its directory to the toolstack.
+        if self.vbd.backend != DOM0 && self.store.exists(&self.vbd.backend_path()) {
+            let seen = *self.closed.get_or_insert(xen.now());
+            let limit = seen.after(REMOVAL_TIMEOUT);
+            if xen.now() < limit {
+                return Next::At(limit);
+            }
+            return self.end(Err(DetachError::NotRemoved));
+        }
+        self.clean();
+        self.end(Ok(took))
     }
 }

@@ -189,12 +189,12 @@ impl Tree {
         if !Self::allowed(&permissions, dom, 'w') {
             return Err("EACCES");
         }
-        if dom.0 != 0 && self.owned_by(dom) >= NODE_QUOTA {
-            return Err("ENOSPC");
-        }
         let mut missing = vec![path];
         while let Some(next) = parent(missing[missing.len() - 1]).filter(|next| *next != above) {
             missing.push(next);
+        }
+        if dom.0 != 0 && self.owned_by(dom) + missing.len() > NODE_QUOTA {
+            return Err("ENOSPC");
         }
         let mut inherited = permissions.to_vec();
         if dom.0 != 0 {

@@ -1,0 +1,535 @@
+//! A frontend whose requests cannot be meant, against the shipped backend: B01 to B09, B14, B15.
+
+use std::time::Duration;
+
+use hv::{Access, DomId, GrantRef, Hypervisor, SharedMem};
+use sim::blkback::request::{
+    DISCARD, EOPNOTSUPP, ERROR, FLUSH, INDIRECT, OKAY, READ, Segment, WRITE, WRITE_BARRIER,
+};
+use sim::exports::DRIVER;
+use sim::frontend::{Abi, Ask, whole};
+use sim::scene::pattern;
+use sim::{Dom, Neighbours, RamConfig};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn bytes(page: &pv::Granted<Dom>) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    page.read(0, &mut bytes);
+    bytes
+}
+
+/// The peer asks, and is answered with `status`; then it is served as ever.
+fn is_answered(scene: &Neighbours, ask: &Ask, status: i16) {
+    let before = scene.exports.disk.bytes(0, 1 << 20);
+    let answer = scene.ask(ask);
+    let id = match ask {
+        Ask::Direct { id, .. } | Ask::Indirect { id, .. } | Ask::Discard { id, .. } => *id,
+        Ask::Raw(_) => answer.id,
+    };
+    assert_eq!((answer.id, answer.status), (id, status), "{ask:?}");
+    let after = scene.exports.disk.bytes(0, 1 << 20);
+    assert!(after == before, "{ask:?} changed the disk");
+    scene.peer_is_served();
+}
+
+#[test]
+fn b01_no_segments_or_too_many_are_an_error() {
+    let scene = Neighbours::connected(1);
+    let page = scene.peer.page(Access::ReadOnly, 0xee);
+    let segments = vec![whole(&page); 11];
+    for operation in [READ, WRITE] {
+        for count in [0, 12, 13, 128, 255] {
+            let ask = Ask::Direct {
+                operation,
+                id: 0xb01,
+                sector: 0,
+                segments: segments.clone(),
+                count,
+            };
+            is_answered(&scene, &ask, ERROR);
+        }
+    }
+    let list = scene.peer.list(&vec![whole(&page); 512]);
+    for operation in [READ, WRITE] {
+        for count in [0, 513, 4096, 4097, u16::MAX] {
+            let lists = vec![list.reference(); 8];
+            let ask = indirect(operation, count, lists);
+            is_answered(&scene, &ask, ERROR);
+        }
+    }
+    for operation in [WRITE_BARRIER, FLUSH, DISCARD, INDIRECT, 255] {
+        let ask = indirect(operation, 1, vec![list.reference()]);
+        is_answered(&scene, &ask, ERROR);
+    }
+    scene.is_as_before();
+}
+
+fn indirect(operation: u8, count: u16, lists: Vec<GrantRef>) -> Ask {
+    Ask::Indirect {
+        operation,
+        id: 0xb01,
+        sector: 0,
+        count,
+        lists,
+    }
+}
+
+#[test]
+fn b02_segments_outside_their_page_are_an_error() {
+    for sector_size in [512, 4096] {
+        let config = RamConfig {
+            sector_size,
+            ..RamConfig::default()
+        };
+        let scene = Neighbours::with(2, config, Abi::X86_64);
+        scene.connect();
+        let page = scene.peer.page(Access::ReadOnly, 0xee);
+        let mut bad = vec![(1, 0), (7, 0), (0, 8), (7, 8), (0, 255), (255, 255), (8, 8)];
+        if sector_size == 4096 {
+            bad.extend([(0, 0), (0, 3), (4, 7), (1, 7)]);
+        }
+        for (first, last) in bad {
+            let segment = Segment {
+                page: page.reference(),
+                first,
+                last,
+            };
+            // Alone, and behind a good one.
+            for segments in [vec![segment], vec![whole(&page), segment]] {
+                let ask = Ask::new(WRITE, 2, 0, &segments);
+                is_answered(&scene, &ask, ERROR);
+                let list = scene.peer.list(&segments);
+                let count = u16::try_from(segments.len()).expect("two");
+                let ask = indirect(WRITE, count, vec![list.reference()]);
+                is_answered(&scene, &ask, ERROR);
+            }
+        }
+        scene.is_as_before();
+    }
+}
+
+#[test]
+fn b03_what_lies_beyond_the_end_is_an_error() {
+    let scene = Neighbours::connected(3);
+    let page = scene.peer.page(Access::ReadOnly, 0xee);
+    let capacity = (1 << 20) / 512;
+    for sector in [
+        capacity - 7,
+        capacity,
+        capacity + 1,
+        1 << 32,
+        u64::MAX / 512,
+        u64::MAX / 512 + 1,
+        u64::MAX - 7,
+        u64::MAX,
+    ] {
+        is_answered(&scene, &Ask::new(WRITE, 3, sector, &[whole(&page)]), ERROR);
+        is_answered(&scene, &Ask::new(READ, 3, sector, &[whole(&page)]), ERROR);
+    }
+    for (sector, sectors) in [
+        (0, capacity + 1),
+        (capacity, 1),
+        (1, capacity),
+        (8, u64::MAX),
+        (8, u64::MAX - 7),
+        (u64::MAX, 8),
+        (1 << 55, 8),
+        (0, 1 << 55),
+    ] {
+        let ask = Ask::Discard {
+            flag: 0,
+            id: 3,
+            sector,
+            sectors,
+        };
+        is_answered(&scene, &ask, ERROR);
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b03_a_sector_that_the_disk_does_not_have_alone_is_an_error() {
+    let config = RamConfig {
+        sector_size: 4096,
+        ..RamConfig::default()
+    };
+    let scene = Neighbours::with(3, config, Abi::X86_64);
+    scene.connect();
+    let page = scene.peer.page(Access::ReadOnly, 0xee);
+    for sector in [1, 4, 7, 9] {
+        is_answered(&scene, &Ask::new(WRITE, 3, sector, &[whole(&page)]), ERROR);
+    }
+    for (sector, sectors) in [(1, 8), (0, 4)] {
+        let ask = Ask::Discard {
+            flag: 0,
+            id: 3,
+            sector,
+            sectors,
+        };
+        is_answered(&scene, &ask, ERROR);
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b04_pages_that_are_not_the_backend_s_to_use_are_an_error() {
+    let scene = Neighbours::connected(4);
+    let (peer, pv) = (&scene.peer, scene.peer.pv());
+    scene.exports.disk.put(0, &pattern(4, 1 << 16));
+    let read_only = peer.page(Access::ReadOnly, 0xee);
+    let good = peer.page(Access::ReadWrite, 0xee);
+    let page = pv.hv.alloc_page().expect("a page");
+    let granted = pv.grants.grant(page, DomId(0), Access::ReadWrite);
+    let not_ours = granted.expect("a grant").reference();
+    let revoked = peer.page(Access::ReadWrite, 0xee).reference();
+    let segment = |page| Segment {
+        page,
+        first: 0,
+        last: 7,
+    };
+    for bad in [
+        GrantRef(0),
+        GrantRef(1),
+        GrantRef(4000),
+        GrantRef(u32::MAX),
+        not_ours,
+        revoked,
+    ] {
+        for segments in [vec![segment(bad)], vec![segment(bad), whole(&good)]] {
+            is_answered(&scene, &Ask::new(READ, 4, 0, &segments), ERROR);
+        }
+    }
+    is_answered(&scene, &Ask::new(READ, 4, 0, &[whole(&read_only)]), ERROR);
+    assert_eq!(bytes(&read_only), [0xee; 4096]);
+    // The other one that good page stood beside may have been read into: it is the peer's own.
+    scene.is_as_before();
+}
+
+#[test]
+fn b04_a_write_from_a_page_that_is_not_there_writes_nothing() {
+    let scene = Neighbours::connected(4);
+    scene.exports.disk.put(0, &pattern(4, 1 << 16));
+    for bad in [GrantRef(4000), GrantRef(0)] {
+        let segment = Segment {
+            page: bad,
+            first: 0,
+            last: 7,
+        };
+        is_answered(&scene, &Ask::new(WRITE, 4, 0, &[segment; 3]), ERROR);
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b04_one_page_in_many_segments_is_the_peer_s_own_affair() {
+    let scene = Neighbours::connected(4);
+    let page = scene.peer.page(Access::ReadWrite, 0xee);
+    scene.exports.disk.put(0, &pattern(4, 1 << 16));
+    let answer = scene.ask(&Ask::new(READ, 4, 0, &[whole(&page); 11]));
+    assert_eq!(answer.status, OKAY);
+    assert!(bytes(&page) == scene.exports.disk.bytes(10 * 4096, 4096));
+    let answer = scene.ask(&Ask::new(WRITE, 4, 128, &[whole(&page); 2]));
+    assert_eq!(answer.status, OKAY);
+    let twice = bytes(&page).repeat(2);
+    assert!(scene.exports.disk.bytes(1 << 16, 8192) == twice);
+    scene.is_as_before();
+}
+
+#[test]
+fn b05_what_is_not_offered_is_not_supported() {
+    let config = RamConfig {
+        flush: false,
+        delete: false,
+        ..RamConfig::default()
+    };
+    let scene = Neighbours::with(5, config, Abi::X86_64);
+    scene.connect();
+    let page = scene.peer.page(Access::ReadOnly, 0xee);
+    for key in ["feature-flush-cache", "feature-barrier", "feature-discard"] {
+        assert_eq!(scene.peer.backend(key), None, "{key}");
+    }
+    for operation in [4, 7, 8, 128, 255, FLUSH, WRITE_BARRIER] {
+        for segments in [vec![], vec![whole(&page)]] {
+            is_answered(&scene, &Ask::new(operation, 5, 0, &segments), EOPNOTSUPP);
+        }
+    }
+    for flag in [0, 1, 255] {
+        let ask = Ask::Discard {
+            flag,
+            id: 5,
+            sector: 0,
+            sectors: 8,
+        };
+        is_answered(&scene, &ask, EOPNOTSUPP);
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b05_a_secure_discard_is_not_taken_for_a_plain_one() {
+    let scene = Neighbours::connected(5);
+    scene.exports.disk.put(0, &pattern(4, 1 << 16));
+    assert_eq!(scene.peer.backend("feature-discard").as_deref(), Some("1"));
+    assert_eq!(scene.peer.backend("discard-secure"), None);
+    for flag in [1, 3, 255] {
+        let ask = Ask::Discard {
+            flag,
+            id: 5,
+            sector: 0,
+            sectors: 8,
+        };
+        is_answered(&scene, &ask, EOPNOTSUPP);
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b05_discards_are_not_offered_where_the_toolstack_forbids_them() {
+    let scene = Neighbours::new(5);
+    let vbd = scene.peer.vbd();
+    let path = format!("{}/discard-enable", vbd.backend_path());
+    scene.exports.toolstack.store().write(&path, "0");
+    scene.connect();
+    assert_eq!(scene.peer.backend("feature-discard"), None);
+    let ask = Ask::Discard {
+        flag: 0,
+        id: 5,
+        sector: 0,
+        sectors: 8,
+    };
+    is_answered(&scene, &ask, EOPNOTSUPP);
+    scene.is_as_before();
+}
+
+#[test]
+fn b06_nothing_that_writes_reaches_a_disk_that_is_not_to_be_written() {
+    for (target, mode) in [("ram0", "r"), ("ram0,ro", "w")] {
+        let scene = Neighbours::new(6);
+        let (exports, peer) = (&scene.exports, &scene.peer);
+        exports.disk.put(0, &pattern(4, 1 << 16));
+        let vbd = peer.vbd();
+        exports.toolstack.create_vbd_of(vbd, target, mode);
+        scene.connect();
+        assert_eq!(peer.backend("info").as_deref(), Some("4"));
+        let page = peer.page(Access::ReadOnly, 0xee);
+        is_answered(&scene, &Ask::new(WRITE, 6, 0, &[whole(&page)]), ERROR);
+        let list = peer.list(&[whole(&page); 12]);
+        is_answered(&scene, &indirect(WRITE, 12, vec![list.reference()]), ERROR);
+        for operation in [WRITE_BARRIER, FLUSH] {
+            let answer = scene.ask(&Ask::new(operation, 6, 0, &[whole(&page)]));
+            assert!(answer.status != OKAY, "{answer:?}");
+        }
+        let answer = scene.ask(&Ask::Discard {
+            flag: 0,
+            id: 6,
+            sector: 0,
+            sectors: 8,
+        });
+        assert!(answer.status != OKAY, "{answer:?}");
+        assert!(exports.disk.bytes(0, 1 << 16) == pattern(4, 1 << 16));
+        assert_eq!(exports.disk.used().writes, 0);
+        scene.peer_is_served();
+        scene.is_as_before();
+    }
+}
+
+#[test]
+fn b07_ids_are_echoed_whatever_they_are() {
+    let scene = Neighbours::connected(7);
+    let (peer, ring) = (&scene.peer, scene.peer.ring());
+    scene.exports.disk.put(0, &pattern(4, 1 << 17));
+    scene.exports.disk.set_held(true);
+    let pages: Vec<_> = (0..32).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let id = |index: u64| match index % 4 {
+        0 => 0,
+        1 => u64::MAX,
+        2 => 1 << 63,
+        _ => 12345,
+    };
+    for (page, index) in pages.iter().zip(0..) {
+        ring.put(&Ask::new(READ, id(index), index * 8, &[whole(page)]));
+    }
+    ring.publish();
+    ring.notify();
+    scene
+        .exports
+        .until("all are held", || scene.exports.disk.waiting() == 32);
+    scene.exports.disk.set_held(false);
+    scene.until_answered(32);
+    let mut answered: Vec<_> = ring.take_all().iter().map(|answer| answer.id).collect();
+    let mut asked: Vec<_> = (0..32).map(id).collect();
+    answered.sort_unstable();
+    asked.sort_unstable();
+    assert_eq!(answered, asked);
+    for (index, page) in pages.iter().enumerate() {
+        assert!(bytes(page) == scene.exports.disk.bytes(index * 4096, 4096));
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b08_the_list_of_an_indirect_request_is_the_one_that_was_read_first() {
+    let scene = Neighbours::connected(8);
+    let peer = &scene.peer;
+    scene.exports.disk.put(0, &pattern(4, 1 << 17));
+    let pages: Vec<_> = (0..20).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let other = peer.page(Access::ReadWrite, 0xee);
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    let list = peer.list(&segments);
+    let evil = sim::frontend::ask::describe(&Segment {
+        last: 255,
+        ..whole(&other)
+    });
+    let frame = peer.frame(&list);
+    frame.set_snoop(Some(Box::new(move |frame, reader, _, _| {
+        assert_eq!(reader, DRIVER);
+        for index in 0..20 {
+            frame.poke(index * 8, &evil);
+        }
+    })));
+    let answer = scene.ask(&indirect(READ, 20, vec![list.reference()]));
+    assert_eq!(answer.status, OKAY);
+    for (index, page) in pages.iter().enumerate() {
+        assert!(bytes(page) == scene.exports.disk.bytes(index * 4096, 4096));
+    }
+    assert_eq!(bytes(&other), [0xee; 4096]);
+    frame.set_snoop(None);
+    // One that is not there.
+    let gone = list.reference();
+    drop(list);
+    is_answered(&scene, &indirect(READ, 20, vec![gone]), ERROR);
+    is_answered(&scene, &indirect(READ, 20, vec![GrantRef(4000)]), ERROR);
+    scene.is_as_before();
+}
+
+#[test]
+fn b08_an_indirect_request_moves_all_of_its_two_megabytes() {
+    let config = RamConfig {
+        size: 4 << 20,
+        ..RamConfig::default()
+    };
+    let scene = Neighbours::with(8, config, Abi::X86_64);
+    scene.connect();
+    let peer = &scene.peer;
+    scene.exports.disk.put(0, &pattern(4, 4 << 20));
+    let pages: Vec<_> = (0..512).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    let list = peer.list(&segments);
+    let answer = scene.ask(&indirect(READ, 512, vec![list.reference()]));
+    assert_eq!((answer.status, answer.operation), (OKAY, READ));
+    for (index, page) in pages.iter().enumerate() {
+        assert!(
+            bytes(page) == scene.exports.disk.bytes(index * 4096, 4096),
+            "{index}"
+        );
+    }
+    scene.is_as_before();
+}
+
+#[test]
+fn b09_persistent_grants_are_not_offered_and_no_page_of_data_is_ever_mapped() {
+    let scene = Neighbours::new(9);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    peer.write("feature-persistent", "1");
+    scene.connect();
+    assert_eq!(peer.backend("feature-persistent"), None);
+    for id in 0..100 {
+        let page = peer.page(Access::ReadWrite, 0);
+        assert_eq!(
+            scene.ask(&Ask::new(READ, id, 0, &[whole(&page)])).status,
+            OKAY
+        );
+        assert!(!page.is_mapped());
+        peer.write("feature-persistent", if id % 2 == 0 { "0" } else { "1" });
+    }
+    assert_eq!(exports.world.usage(DomId(2)).mapped_by_peers, 1);
+    scene.is_as_before();
+}
+
+#[test]
+fn b14_a_32_bit_frontend_is_understood_in_every_operation() {
+    let scene = Neighbours::with(14, RamConfig::default(), Abi::X86_32);
+    scene.connect();
+    let peer = &scene.peer;
+    scene.exports.disk.put(0, &pattern(4, 1 << 17));
+    scene.peer_is_served();
+    let page = peer.page(Access::ReadOnly, 0x11);
+    for (operation, sector) in [(WRITE, 8), (WRITE_BARRIER, 16), (FLUSH, 24)] {
+        let answer = scene.ask(&Ask::new(operation, 1, sector, &[whole(&page)]));
+        assert_eq!((answer.operation, answer.status), (operation, OKAY));
+        let there = scene.exports.disk.bytes(sector as usize * 512, 4096);
+        assert_eq!(there, [0x11; 4096], "{operation}");
+    }
+    for operation in [WRITE_BARRIER, FLUSH] {
+        assert_eq!(scene.ask(&Ask::new(operation, 1, 0, &[])).status, OKAY);
+    }
+    let pages: Vec<_> = (0..20).map(|_| peer.page(Access::ReadWrite, 0)).collect();
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    let list = peer.list(&segments);
+    let answer = scene.ask(&indirect(READ, 20, vec![list.reference()]));
+    assert_eq!(answer.status, OKAY);
+    for (index, page) in pages.iter().enumerate() {
+        assert!(bytes(page) == scene.exports.disk.bytes(index * 4096, 4096));
+    }
+    let answer = scene.ask(&Ask::Discard {
+        flag: 0,
+        id: 1,
+        sector: 32,
+        sectors: 8,
+    });
+    assert_eq!((answer.operation, answer.status), (DISCARD, OKAY));
+    assert_eq!(scene.exports.disk.bytes(32 * 512, 4096), [0; 4096]);
+    is_answered(&scene, &Ask::new(255, 1, 0, &[]), EOPNOTSUPP);
+    scene.is_as_before();
+}
+
+#[test]
+fn b15_answers_have_their_size_and_no_more() {
+    for abi in [Abi::X86_64, Abi::X86_32] {
+        let scene = Neighbours::with(15, RamConfig::default(), abi);
+        scene.connect();
+        let page = scene.peer.page(Access::ReadWrite, 0);
+        let id = 0x1122_3344_5566_7788;
+        // Well, badly, and without GEOM.
+        for (ask, operation, status) in [
+            (Ask::new(READ, id, 8, &[whole(&page)]), READ, OKAY),
+            (
+                Ask::new(READ, id, 1 << 40 | 8, &[whole(&page)]),
+                READ,
+                ERROR,
+            ),
+            (Ask::new(200, id, 8, &[]), 200, EOPNOTSUPP),
+        ] {
+            let answer = scene.ask(&ask);
+            let found = (answer.id, answer.operation, answer.status);
+            assert_eq!(found, (id, operation, status));
+            assert_eq!(answer.bytes[9], 0);
+            // Padding, where the request's id was; or what is no more of a 32-bit answer, where
+            // the request's sector was.
+            let behind = if abi == Abi::X86_64 { 0 } else { 8 };
+            assert_eq!(answer.bytes[12..], [behind, 0, 0, 0], "{ask:?}");
+        }
+        scene.is_as_before();
+    }
+}
+
+#[test]
+fn what_the_disk_cannot_do_is_answered_with_an_error_and_the_next_is_served() {
+    let scene = Neighbours::connected(10);
+    let disk = &scene.exports.disk;
+    let page = scene.peer.page(Access::ReadWrite, 0xee);
+    for errno in [geom::Errno::Io, geom::Errno::NoDevice, geom::Errno::Busy] {
+        disk.fail(Some(errno));
+        let before = disk.bytes(0, 1 << 20);
+        for operation in [READ, WRITE, WRITE_BARRIER, FLUSH] {
+            let ask = Ask::new(operation, 1, 0, &[whole(&page)]);
+            assert_eq!(scene.ask(&ask).status, ERROR, "{operation}");
+        }
+        disk.fail(None);
+        assert!(disk.bytes(0, 1 << 20) == before);
+        scene.peer_is_served();
+    }
+    scene.exports.run_for(SECOND);
+    scene.is_as_before();
+}
