@@ -45,11 +45,18 @@ struct Inner<H: Hypervisor> {
     listed: Cell<bool>,
     listing: Notify,
     late_answers: Rc<Cell<u64>>,
+    queues: u32,
 }
 
 impl<H: Hypervisor> Blkfront<H> {
     /// Starts serving every vbd there is and every one that comes. To be called once per domain.
     pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom) -> Self {
+        Self::with_queues(pv, store, geom, 1)
+    }
+
+    /// As [`start`](Self::start), with up to `queues` rings a vbd where a backend takes so many.
+    /// More than one for each virtual CPU gains nothing.
+    pub fn with_queues(pv: &Pv<H>, store: &Store, geom: &Geom, queues: u32) -> Self {
         let inner = Inner {
             pv: pv.clone(),
             store: store.clone(),
@@ -59,6 +66,7 @@ impl<H: Hypervisor> Blkfront<H> {
             listed: Cell::new(false),
             listing: Notify::new(),
             late_answers: Rc::default(),
+            queues,
         };
         let this = Self {
             inner: Rc::new(inner),
@@ -155,6 +163,7 @@ impl<H: Hypervisor> Blkfront<H> {
             },
             signals: signals.clone(),
             late_answers: inner.late_answers.clone(),
+            queues: inner.queues,
         };
         let bus = self.clone();
         inner.pv.exec.spawn("vbd", async move {

@@ -14,7 +14,7 @@ use core::future::{Future, pending};
 use core::pin::pin;
 use core::time::Duration;
 
-use exec::Level;
+use exec::{Executor, Level};
 use futures_util::{FutureExt, select_biased};
 use geom::Geom;
 use hv::{Hypervisor, Instant};
@@ -45,6 +45,8 @@ pub(crate) struct Device<H: Hypervisor> {
     pub(crate) identity: Identity,
     pub(crate) signals: Rc<Signals>,
     pub(crate) late_answers: Rc<Cell<u64>>,
+    /// The most queues that are made, one at least.
+    pub(crate) queues: u32,
 }
 
 /// What ended a wait.
@@ -181,7 +183,7 @@ impl<H: Hypervisor> Device<H> {
         let mut rang = false;
         loop {
             look(link, rang)?;
-            let mut event = pin!(event(link.as_ref()).fuse());
+            let mut event = pin!(event(link.as_ref(), &self.pv.exec).fuse());
             let mut work = pin!(work(link.as_ref()).fuse());
             select_biased! {
                 said = said => return Ok(said),
@@ -271,11 +273,11 @@ impl<H: Hypervisor> Device<H> {
             if draining
                 && link
                     .as_ref()
-                    .is_none_or(|link| link.queue.outstanding() == 0)
+                    .is_none_or(|link| link.queues.outstanding() == 0)
             {
                 return Ok(Seen::Drained);
             }
-            let mut event = pin!(event(link.as_ref()).fuse());
+            let mut event = pin!(event(link.as_ref(), &self.pv.exec).fuse());
             let mut work = pin!(work(link.as_ref()).fuse());
             let mut removal = pin!(self.signals.removal.notified().fuse());
             select_biased! {
@@ -390,19 +392,17 @@ impl<H: Hypervisor> Device<H> {
 fn look<H: Hypervisor>(link: &mut Option<Link<H>>, rang: bool) -> Result<(), Failure> {
     if let Some(link) = link {
         let answered = link.turn()?;
-        match (rang, answered) {
-            (false, _) => {}
-            (true, 0) => link.channel.was_spurious(),
-            (true, _) => link.channel.was_useful(),
+        if rang {
+            link.queues.count_event(answered != 0);
         }
     }
     Ok(())
 }
 
 /// An event of the backend's; never, if there is no ring.
-async fn event<H: Hypervisor>(link: Option<&Link<H>>) {
+async fn event<H: Hypervisor>(link: Option<&Link<H>>, exec: &Executor) {
     match link {
-        Some(link) => link.channel.wait().await,
+        Some(link) => link.queues.event(exec).await,
         None => pending().await,
     }
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::discard::{Discard, DiscardOffer};
+use crate::queue::MOST_QUEUES;
 
 /// The largest ring this frontend makes: 2^4 pages, as Linux.
 pub(crate) const MOST_RING_ORDER: u32 = 4;
@@ -30,6 +31,7 @@ pub(crate) struct Offers {
     pub(crate) max_ring_page_order: Option<u64>,
     pub(crate) max_ring_pages: Option<u64>,
     pub(crate) max_indirect_segments: Option<u64>,
+    pub(crate) max_queues: Option<u64>,
 }
 
 /// What is used of it.
@@ -37,6 +39,8 @@ pub(crate) struct Offers {
 pub(crate) struct Features {
     /// log2 of the ring's pages, at most [`MOST_RING_ORDER`].
     pub(crate) ring_order: u32,
+    /// How many rings of this size there are, 1 to [`MOST_QUEUES`].
+    pub(crate) queues: u32,
     /// The most segments a request may have: [`DIRECT_SEGMENTS`] unless the backend takes more in
     /// indirect requests.
     pub(crate) segments: usize,
@@ -53,6 +57,9 @@ pub(crate) struct Features {
 
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.queues > 1 {
+            write!(f, "{} queues, ", self.queues)?;
+        }
         let pages = 1u32 << self.ring_order;
         write!(
             f,
@@ -100,10 +107,12 @@ impl Features {
 }
 
 impl Offers {
-    /// The largest of what both sides can do. An offer that cannot be meant is taken as none.
-    pub(crate) fn accept(self) -> Features {
+    /// The largest of what both sides can do, with at most `most_queues` queues. An offer that
+    /// cannot be meant is taken as none.
+    pub(crate) fn accept(self, most_queues: u32) -> Features {
         Features {
             ring_order: self.ring_order(),
+            queues: self.queues(most_queues),
             segments: self.segments(),
             flush: false,
             barrier: false,
@@ -128,6 +137,12 @@ impl Offers {
             (order, pages) => order.or(pages).unwrap_or(0),
         };
         u32::try_from(agreed).unwrap_or(0)
+    }
+
+    fn queues(self, most: u32) -> u32 {
+        let most = u64::from(most.clamp(1, MOST_QUEUES));
+        let offered = self.max_queues.unwrap_or(1).clamp(1, most);
+        u32::try_from(offered).unwrap_or(1)
     }
 
     fn segments(self) -> usize {
@@ -188,8 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn f13_a_queue_offer_is_clamped() {
+        let queues = |offered, most| {
+            let offers = Offers {
+                max_queues: offered,
+                ..Offers::default()
+            };
+            offers.accept(most).queues
+        };
+        assert_eq!(queues(None, 4), 1);
+        assert_eq!(queues(Some(0), 4), 1);
+        assert_eq!(queues(Some(3), 4), 3);
+        assert_eq!(queues(Some(8), 4), 4);
+        assert_eq!(queues(Some(1 << 32), 4), 4);
+        assert_eq!(queues(Some(u64::MAX), 1), 1);
+        assert_eq!(queues(Some(8), 0), 1);
+        assert_eq!(queues(Some(1000), 1000), MOST_QUEUES);
+    }
+
+    #[test]
     fn a_feature_is_there_only_when_it_says_1() {
-        let features = Offers::default().accept();
+        let features = Offers::default().accept(1);
         let flush = |value| {
             LateOffers {
                 flush_cache: value,

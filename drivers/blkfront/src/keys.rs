@@ -8,11 +8,17 @@ use crate::feature::{LateOffers, Offers};
 use crate::medium::{Claims, Medium};
 
 /// A key that is no number is as good as none: the backend offers nothing that way.
-pub(crate) async fn offers(frontend: &Frontend) -> Result<Offers, Failure> {
+pub(crate) async fn offers(frontend: &Frontend, most_queues: u32) -> Result<Offers, Failure> {
+    let max_queues = match most_queues {
+        // Whatever it offers.
+        0 | 1 => None,
+        _ => claim(frontend, "multi-queue-max-queues").await?,
+    };
     Ok(Offers {
         max_ring_page_order: claim(frontend, "max-ring-page-order").await?,
         max_ring_pages: claim(frontend, "max-ring-pages").await?,
         max_indirect_segments: claim(frontend, "feature-max-indirect-segments").await?,
+        max_queues,
     })
 }
 

@@ -9,7 +9,7 @@ use exec::Notify;
 use hv::Hypervisor;
 use pv::Pv;
 
-use crate::queue::Remnant;
+use crate::queues::Remnant;
 
 /// How long late answers are counted.
 const LATE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl<H: Hypervisor> Late<H> {
         Self(left)
     }
 
-    /// Hands over the ring of a connection that has ended.
+    /// Hands over the rings of a connection that has ended.
     pub(crate) fn look_at(self, remnant: Remnant<H>) {
         *self.0.remnant.borrow_mut() = Some(remnant);
     }

@@ -8,8 +8,10 @@
 //! - `device`: one vbd from its appearance to its removal
 //! - `feature`, `discard`, `medium`: what a backend offers and says of its disk, checked; pure
 //! - `keys`: the backend's nodes, read
-//! - `link`: a connection: ring, port, and the disk made of it
+//! - `link`: a connection: its rings, and the disk made of them
+//! - `queues`: the rings, and which request goes to which
 //! - `queue`: requests on their way to the backend, and the answers
+//! - `operation`: what a request asks the backend to do
 //! - `slot`: one such request, and the way of its data
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
@@ -31,8 +33,10 @@ mod keys;
 mod late;
 mod link;
 mod medium;
+mod operation;
 mod pool;
 mod queue;
+mod queues;
 mod signals;
 mod slot;
 pub mod unit;

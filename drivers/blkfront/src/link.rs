@@ -1,18 +1,15 @@
-//! A ring shared with the backend, its event channel, and the disk made of it.
+//! A connection: the rings shared with the backend, and the disk made of them.
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::string::String;
 
 use exec::{Level, info};
 use geom::disk::{DISK_VERSION, DiskHandle, DiskLimits, DiskParams};
 use geom::{Errno, Geom};
 use hv::{Hypervisor, PAGE_SIZE};
-use pv::{Channel, Pv};
-use ring::{FrontRing, Pages};
-use xen_abi::io::blkif::REQUEST_SIZE;
+use pv::Pv;
 use xenbus::Frontend;
 
 use crate::disk::{Door, Vbd};
@@ -20,25 +17,16 @@ use crate::failure::Failure;
 use crate::feature::Features;
 use crate::late::Late;
 use crate::medium::Medium;
-use crate::pool::{Pool, granted_page};
-use crate::queue::Queue;
+use crate::queues::{Keys, Peer, Queues};
 
-/// A request costs up to 64 pages of data, so the pool of a disk is bounded by a share of the
-/// domain's memory.
-const POOL_SHARE: usize = 16;
-
-/// From the publishing of the ring to the leaving of the disk.
+/// From the publishing of the rings to the leaving of the disk.
 pub(crate) struct Link<H: Hypervisor> {
-    pub(crate) channel: Channel<H>,
-    pub(crate) queue: Queue<H>,
+    pub(crate) queues: Queues<H>,
     pub(crate) door: Rc<Door>,
     /// From Connected on, and only if there is a medium.
     disk: Option<(DiskHandle, Medium)>,
     late: Late<H>,
 }
-
-/// Nodes to be published, by key.
-pub(crate) type Keys = Vec<(&'static str, String)>;
 
 /// Who a link is for.
 pub(crate) struct Identity {
@@ -68,7 +56,7 @@ fn limits(features: Features, sector_size: u32) -> DiskLimits {
 }
 
 impl<H: Hypervisor> Link<H> {
-    /// Takes the pages and the port that a connection needs, and returns the nodes that tell the
+    /// Takes the pages and the ports that a connection needs, and returns the nodes that tell the
     /// backend of them.
     pub(crate) fn new(
         pv: &Pv<H>,
@@ -78,51 +66,23 @@ impl<H: Hypervisor> Link<H> {
         trusted: bool,
         late: Late<H>,
     ) -> Result<(Self, Keys), Failure> {
-        let peer = frontend.backend_domain();
-        let pages: Vec<_> = (0..1usize << features.ring_order)
-            .map(|_| granted_page(pv, peer))
-            .collect::<Result<_, _>>()
-            .map_err(Failure::Ring)?;
-        let mut keys = Vec::new();
-        let references: Vec<_> = pages
-            .iter()
-            .map(|page| page.reference().to_string())
-            .collect();
-        if let [reference] = references.as_slice() {
-            keys.push(("ring-ref", reference.clone()));
-        } else {
-            keys.push(("ring-page-order", features.ring_order.to_string()));
-            keys.push(("num-ring-pages", references.len().to_string()));
-            keys.extend(RING_REFS.iter().copied().zip(references));
-        }
-        let channel = pv
-            .events
-            .alloc_unbound(peer, &identity.name)
-            .map_err(Failure::Port)?;
-        keys.push(("event-channel", channel.port().to_string()));
-        keys.push(("protocol", String::from("x86_64-abi")));
-        keys.push(("feature-persistent", String::from("1")));
-
-        let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
-        let least = features.segments + 1;
-        let share = pv.hv.memory_use().total / POOL_SHARE;
-        let most = share.min(ring.capacity() as usize * least);
-        let pool = Pool::new(pv, peer, least, most, !trusted).map_err(Failure::Pool)?;
-        let handle = u16::try_from(identity.number & 0xffff).unwrap_or(0);
-        let queue = Queue::new(ring, pool, handle, features);
-        Ok((
-            Self {
-                channel,
-                queue,
-                door: Rc::default(),
-                disk: None,
-                late,
-            },
-            keys,
-        ))
+        let peer = Peer {
+            domain: frontend.backend_domain(),
+            trusted,
+            name: &identity.name,
+            device: identity.number,
+        };
+        let (queues, keys) = Queues::new(pv, peer, features)?;
+        let this = Self {
+            queues,
+            door: Rc::default(),
+            disk: None,
+            late,
+        };
+        Ok((this, keys))
     }
 
-    /// Makes GEOM's disk over a ring that the backend serves, or changes the one there is.
+    /// Makes GEOM's disk over rings that the backend serves, or changes the one there is.
     pub(crate) fn set_medium(
         &mut self,
         pv: &Pv<H>,
@@ -131,8 +91,8 @@ impl<H: Hypervisor> Link<H> {
         medium: Medium,
     ) -> Result<(), Failure> {
         let name = &identity.name;
-        let features = self.queue.features().with_sectors(medium.sector_size);
-        self.queue.set_features(features);
+        let features = self.queues.features().with_sectors(medium.sector_size);
+        self.queues.set_features(features);
         let Some((disk, known)) = &mut self.disk else {
             if medium.size == 0 {
                 let text = format_args!("no medium: the backend has 0 sectors");
@@ -175,7 +135,7 @@ impl<H: Hypervisor> Link<H> {
         identity: &Identity,
         medium: Medium,
     ) -> Result<DiskHandle, Failure> {
-        let features = self.queue.features();
+        let features = self.queues.features();
         let params = DiskParams {
             version: DISK_VERSION,
             sector_size: medium.sector_size,
@@ -210,18 +170,16 @@ impl<H: Hypervisor> Link<H> {
     pub(crate) fn turn(&mut self) -> Result<usize, Failure> {
         let mut waiting = self.door.waiting().borrow_mut();
         let answers = self
-            .queue
+            .queues
             .finish(&mut waiting)
             .map_err(Failure::Misbehaviour)?;
-        if self.queue.start(&mut waiting) {
-            self.channel.notify();
-        }
+        self.queues.start(&mut waiting);
         drop(waiting);
         if answers.withdrew
             && let Some((disk, medium)) = &self.disk
         {
             // A disk that is gone already has no use for limits.
-            let _gone = disk.set_limits(limits(self.queue.features(), medium.sector_size));
+            let _gone = disk.set_limits(limits(self.queues.features(), medium.sector_size));
         }
         Ok(answers.count)
     }
@@ -238,29 +196,9 @@ impl<H: Hypervisor> Link<H> {
     /// are parked. Allocates nothing.
     pub(crate) fn leave(mut self) {
         self.refuse();
-        self.late.look_at(self.queue.abandon(Errno::NoDevice));
+        self.late.look_at(self.queues.abandon(Errno::NoDevice));
     }
 }
-
-/// The keys of a ring of more than one page.
-const RING_REFS: [&str; 16] = [
-    "ring-ref0",
-    "ring-ref1",
-    "ring-ref2",
-    "ring-ref3",
-    "ring-ref4",
-    "ring-ref5",
-    "ring-ref6",
-    "ring-ref7",
-    "ring-ref8",
-    "ring-ref9",
-    "ring-ref10",
-    "ring-ref11",
-    "ring-ref12",
-    "ring-ref13",
-    "ring-ref14",
-    "ring-ref15",
-];
 
 #[cfg(test)]
 mod tests;

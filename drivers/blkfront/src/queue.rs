@@ -1,40 +1,53 @@
 //! Requests on their way to the backend, and the answers.
 //!
 //! A bio becomes exactly one request: GEOM cuts requests to what one can carry, and when that has
-//! become less meanwhile, the bio is cut here. What is known of a request stands in a private slot;
-//! the backend's answer names a slot, and is believed only if that slot waits for exactly this
-//! answer.
+//! become less meanwhile, the bio is cut before it comes here. What is known of a request stands in
+//! a private slot; the backend's answer names a slot, and is believed only if that slot waits for
+//! exactly this answer.
 //!
 //! The data may be another domain's, and then Xen copies it, and may refuse to. So the copies of
 //! all requests are noted first and made together; a request is shown to the backend, or completed,
 //! only when its own are known to be done.
 
 use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
 use geom::Errno;
-use geom::disk::{Command, DiskBio};
-use hv::{Hypervisor, PAGE_SIZE};
-use pv::Granted;
+use geom::disk::DiskBio;
+use hv::Hypervisor;
+use pv::{Channel, Granted, Pv};
 use ring::{FrontRing, Pages, PeerFault};
 use xen_abi::io::blkif::{
-    MAX_SEGMENTS_PER_REQUEST, OP_DISCARD, OP_FLUSH_DISKCACHE, OP_READ, OP_WRITE, OP_WRITE_BARRIER,
-    REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP, RSP_OKAY, Response, Segment,
+    OP_READ, OP_WRITE, REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP, RSP_OKAY, Response, Segment,
 };
 
-use crate::discard::Discard;
+use crate::failure::Failure;
 use crate::feature::Features;
-use crate::pool::Pool;
+use crate::operation::Withdrawn;
+use crate::pool::{Pool, granted_page};
+use crate::queues::{Keys, Peer};
 use crate::slot::Slot;
 
-/// A request's id holds the slot's index in its low bits and a number that is never used again
-/// above them, so an answer given twice is recognised even when the slot is in use again.
-const INDEX_BITS: u32 = 16;
+/// A request's id holds the slot's index in its low bits, its queue above them, and a number that
+/// is never used again above those, so an answer given twice, or by another queue's ring, is
+/// recognised even when the slot is in use again.
+const INDEX_BITS: u32 = 12;
+/// So many queues can be told apart.
+const QUEUE_BITS: u32 = 4;
+/// The most queues.
+pub(crate) const MOST_QUEUES: u32 = 1 << QUEUE_BITS;
+
+/// A request costs up to 64 pages of data, so the pools of a disk are bounded by a share of the
+/// domain's memory.
+const POOL_SHARE: usize = 16;
 
 /// A ring in use, and what was put into it.
 pub(crate) struct Queue<H: Hypervisor> {
     ring: FrontRing<Pages<Granted<H>>>,
+    channel: Channel<H>,
     pool: Pool<H>,
     slots: Vec<Slot<H>>,
     free: Vec<usize>,
@@ -42,9 +55,11 @@ pub(crate) struct Queue<H: Hypervisor> {
     filling: Vec<usize>,
     /// Answered requests whose data is on its way from their pages.
     emptying: Vec<Answered>,
+    /// Which of the device's it is.
+    number: u32,
     sequence: u64,
+    /// The device number's low 16 bits.
     handle: u16,
-    features: Features,
     segments: Vec<Segment>,
 }
 
@@ -90,36 +105,58 @@ pub(crate) struct Answers {
 }
 
 impl<H: Hypervisor> Queue<H> {
-    /// A queue over an empty ring. `handle` is the device number's low 16 bits.
+    /// Queue `number` over an empty ring.
     pub(crate) fn new(
-        ring: FrontRing<Pages<Granted<H>>>,
-        pool: Pool<H>,
-        handle: u16,
+        pv: &Pv<H>,
+        peer: Peer<'_>,
         features: Features,
-    ) -> Self {
+        number: u32,
+    ) -> Result<Self, Failure> {
+        let pages: Vec<_> = (0..1usize << features.ring_order)
+            .map(|_| granted_page(pv, peer.domain))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::Ring)?;
+        let channel = pv.events.alloc_unbound(peer.domain, peer.name);
+        let channel = channel.map_err(Failure::Port)?;
+        let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
         let capacity = ring.capacity() as usize;
-        Self {
+        let least = features.segments + 1;
+        let share = pv.hv.memory_use().total / POOL_SHARE / features.queues as usize;
+        let most = share.min(capacity * least);
+        let pool = Pool::new(pv, peer.domain, least, most, !peer.trusted);
+        Ok(Self {
             ring,
-            pool,
+            channel,
+            pool: pool.map_err(Failure::Pool)?,
             slots: (0..capacity).map(|_| Slot::new()).collect(),
             free: (0..capacity).rev().collect(),
             filling: Vec::with_capacity(capacity),
             emptying: Vec::with_capacity(capacity),
+            number,
             sequence: 0,
-            handle,
-            features,
+            handle: u16::try_from(peer.device & 0xffff).unwrap_or(0),
             segments: Vec::with_capacity(features.segments),
+        })
+    }
+
+    /// Adds the nodes that tell the backend where the queue is; `folder` is what their keys begin
+    /// with.
+    pub(crate) fn add_keys(&self, folder: &str, keys: &mut Keys) {
+        let pages = self.ring.memory().pages();
+        for (index, page) in pages.iter().enumerate() {
+            let key = match pages.len() {
+                1 => format!("{folder}ring-ref"),
+                _ => format!("{folder}ring-ref{index}"),
+            };
+            keys.push((key, page.reference().to_string()));
         }
+        let port = self.channel.port();
+        keys.push((format!("{folder}event-channel"), port.to_string()));
     }
 
-    /// What the backend is still believed to understand.
-    pub(crate) fn features(&self) -> Features {
-        self.features
-    }
-
-    /// Believes the backend to understand `features` from now on.
-    pub(crate) fn set_features(&mut self, features: Features) {
-        self.features = features;
+    /// What the backend is told by, and tells by.
+    pub(crate) fn channel(&self) -> &Channel<H> {
+        &self.channel
     }
 
     /// Requests without an answer.
@@ -127,64 +164,9 @@ impl<H: Hypervisor> Queue<H> {
         self.slots.len() - self.free.len()
     }
 
-    /// Turns as many of `waiting` into requests as there is room for; says whether the backend must
-    /// be told. What finds no room stays, in order: an answer makes room.
-    pub(crate) fn start(&mut self, waiting: &mut VecDeque<DiskBio>) -> bool {
-        let most = (self.features.segments * PAGE_SIZE) as u64;
-        while let Some(mut bio) = waiting.pop_front() {
-            if !bio.data.is_empty()
-                && let Some(front) = bio.cut(most)
-            {
-                waiting.push_front(bio);
-                bio = front;
-            }
-            let operation = match self.operation(&mut bio) {
-                Ok(operation) => operation,
-                Err(result) => {
-                    bio.complete(result);
-                    continue;
-                }
-            };
-            if let Err(bio) = self.prepare(operation, bio) {
-                waiting.push_front(bio);
-                break;
-            }
-        }
-        self.send()
-    }
-
-    /// What the backend is to be asked to do for `bio`, which is cut to where it may be done; or
-    /// what comes of it without asking.
-    fn operation(&self, bio: &mut DiskBio) -> Result<u8, Result<(), Errno>> {
-        match (bio.command, self.features.discard) {
-            (Command::Read, _) => Ok(OP_READ),
-            (Command::Write, _) => Ok(OP_WRITE),
-            (Command::Flush, _) if self.features.flush => Ok(OP_FLUSH_DISKCACHE),
-            (Command::Flush, _) if self.features.barrier => Ok(OP_WRITE_BARRIER),
-            (Command::Delete, Some(discard)) => {
-                let ahead = discard.gap(bio.offset);
-                if ahead >= bio.length {
-                    // No extent begins in it, and it was only a hint.
-                    return Err(Ok(()));
-                }
-                bio.offset += ahead;
-                bio.length -= ahead;
-                Ok(OP_DISCARD)
-            }
-            (Command::Erase, Some(discard)) if discard.secure => {
-                if discard.gap(bio.offset) == 0 {
-                    Ok(OP_DISCARD)
-                } else {
-                    Err(Err(Errno::Invalid))
-                }
-            }
-            _ => Err(Err(Errno::NotSupported)),
-        }
-    }
-
     /// Takes a slot and pages for `bio`, and notes the copies of what it writes; gives it back if
-    /// there is no room.
-    fn prepare(&mut self, operation: u8, bio: DiskBio) -> Result<(), DiskBio> {
+    /// there is no room. One that is prepared is to be [sent](Self::send).
+    pub(crate) fn prepare(&mut self, operation: u8, bio: DiskBio) -> Result<(), DiskBio> {
         let Some(&index) = self.free.last() else {
             return Err(bio);
         };
@@ -195,7 +177,8 @@ impl<H: Hypervisor> Queue<H> {
             return Err(bio);
         }
         self.sequence += 1;
-        slot.id = self.sequence << INDEX_BITS | index as u64;
+        let above = self.sequence << QUEUE_BITS | u64::from(self.number);
+        slot.id = above << INDEX_BITS | index as u64;
         slot.operation = operation;
         slot.fill(&bio.data);
         slot.bio = Some(bio);
@@ -204,8 +187,8 @@ impl<H: Hypervisor> Queue<H> {
         Ok(())
     }
 
-    /// Shows the backend what is prepared and whose data is there; says whether it must be told.
-    fn send(&mut self) -> bool {
+    /// Shows the backend what is prepared and whose data is there, and tells it if it must be told.
+    pub(crate) fn send(&mut self) {
         let mut pushed = false;
         for index in self.filling.drain(..) {
             let Some(slot) = self.slots.get_mut(index) else {
@@ -230,25 +213,17 @@ impl<H: Hypervisor> Queue<H> {
             let _pushed = self.ring.push(&entry);
             pushed = true;
         }
-        pushed && self.ring.publish()
+        if pushed && self.ring.publish() {
+            self.channel.notify();
+        }
     }
 
-    /// Takes every answer there is. What the backend turned out not to know goes back to the front
-    /// of `waiting` if there is another way to ask for it.
+    /// Takes every answer there is, and notes the copies of what was read. What was answered is to
+    /// be [completed](Self::complete), also after an error.
     ///
     /// # Errors
-    /// The first thing the backend may not do; the queue is of no more use then. What was answered
-    /// before is completed.
-    pub(crate) fn finish(
-        &mut self,
-        waiting: &mut VecDeque<DiskBio>,
-    ) -> Result<Answers, Misbehaviour> {
-        let taken = self.take_answers();
-        let answers = self.complete(waiting);
-        taken.map(|()| answers)
-    }
-
-    fn take_answers(&mut self) -> Result<(), Misbehaviour> {
+    /// The first thing the backend may not do; the queue is of no more use then.
+    pub(crate) fn take_answers(&mut self) -> Result<(), Misbehaviour> {
         let mut entry = [0; RESPONSE_SIZE];
         loop {
             while self
@@ -296,10 +271,16 @@ impl<H: Hypervisor> Queue<H> {
 
     /// Completes what was answered, once its data is where it belongs. No page is used again
     /// before.
-    fn complete(&mut self, waiting: &mut VecDeque<DiskBio>) -> Answers {
-        let mut answers = Answers::default();
-        let mut emptying = core::mem::take(&mut self.emptying);
-        for Answered { index, bio, status } in emptying.drain(..) {
+    ///
+    /// What the backend turned out not to know is taken from `features`; it goes back to the front
+    /// of `waiting` if there is another way to ask for it.
+    pub(crate) fn complete(
+        &mut self,
+        features: &mut Features,
+        waiting: &mut VecDeque<DiskBio>,
+        answers: &mut Answers,
+    ) {
+        for Answered { index, bio, status } in self.emptying.drain(..) {
             answers.count += 1;
             let Some(slot) = self.slots.get_mut(index) else {
                 continue;
@@ -307,97 +288,32 @@ impl<H: Hypervisor> Queue<H> {
             let result = match status {
                 RSP_OKAY if slot.operation == OP_READ => bio.data.settle(),
                 RSP_OKAY => Ok(()),
+                RSP_EOPNOTSUPP => Err(Errno::NotSupported),
                 _ => Err(Errno::Io),
             };
             let (asked, was_indirect) = (slot.operation, slot.is_indirect());
             slot.give_pages(&mut self.pool);
             self.free.push(index);
             if status == RSP_EOPNOTSUPP {
-                answers.withdrew |= self.withdraw(asked, was_indirect, bio, waiting);
-            } else {
-                bio.complete(result);
+                let withdrawn = features.withdraw(asked, was_indirect, bio.command);
+                answers.withdrew |= withdrawn != Withdrawn::Nothing;
+                if withdrawn == Withdrawn::OneWay {
+                    waiting.push_front(bio);
+                    continue;
+                }
             }
+            bio.complete(result);
         }
-        self.emptying = emptying;
-        answers
     }
 
-    /// The backend does not know an operation after all (EOPNOTSUPP): it is not asked again. Says
-    /// whether that changes what the disk can do.
-    fn withdraw(
-        &mut self,
-        asked: u8,
-        was_indirect: bool,
-        bio: DiskBio,
-        waiting: &mut VecDeque<DiskBio>,
-    ) -> bool {
-        let another_way = match asked {
-            OP_FLUSH_DISKCACHE => {
-                self.features.flush = false;
-                self.features.barrier
-            }
-            OP_WRITE_BARRIER => {
-                self.features.barrier = false;
-                false
-            }
-            OP_DISCARD => {
-                self.features.discard = match (bio.command, self.features.discard) {
-                    (Command::Erase, Some(discard)) => Some(Discard {
-                        secure: false,
-                        ..discard
-                    }),
-                    _ => None,
-                };
-                false
-            }
-            // In direct requests.
-            _ if was_indirect => {
-                self.features.segments = MAX_SEGMENTS_PER_REQUEST;
-                true
-            }
-            _ => {
-                bio.complete(Err(Errno::NotSupported));
-                return false;
-            }
-        };
-        if another_way {
-            waiting.push_front(bio);
-        } else {
-            bio.complete(Err(Errno::NotSupported));
-        }
-        true
-    }
-
-    /// Fails every request without an answer. The pages that a peer may still write are parked;
-    /// what is left only counts answers that come too late.
-    pub(crate) fn abandon(mut self, why: Errno) -> Remnant<H> {
+    /// Fails every request without an answer; only the ring is left. The pages that a peer may
+    /// still write are parked.
+    pub(crate) fn abandon(mut self, why: Errno) -> FrontRing<Pages<Granted<H>>> {
         for slot in &mut self.slots {
             if let Some(bio) = slot.bio.take() {
                 bio.complete(Err(why));
             }
         }
-        Remnant { ring: self.ring }
-    }
-}
-
-/// A ring whose requests have all been failed, kept while the backend still maps it.
-pub(crate) struct Remnant<H: Hypervisor> {
-    ring: FrontRing<Pages<Granted<H>>>,
-}
-
-impl<H: Hypervisor> Remnant<H> {
-    /// Counts answers that came since the last look. Nobody is given them.
-    pub(crate) fn late(&mut self) -> u64 {
-        let mut entry = [0; RESPONSE_SIZE];
-        let mut count = 0;
-        while let Ok(Some(())) = self.ring.take(&mut entry) {
-            count += 1;
-        }
-        count
-    }
-
-    /// Whether the backend still maps any page of the ring.
-    pub(crate) fn is_mapped(&self) -> bool {
-        self.ring.memory().pages().iter().any(Granted::is_mapped)
+        self.ring
     }
 }

@@ -124,7 +124,7 @@ impl Frontend {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn set_state(&self, state: XenbusState) -> Result<(), StoreError> {
-        self.publish(&[], state).await
+        self.publish::<&str>(&[], state).await
     }
 
     /// Writes own nodes, named by their keys, and goes to `state`, all at once.
@@ -133,9 +133,9 @@ impl Frontend {
     /// [`StoreError::NoEntry`] when the toolstack has removed the device: its nodes are not made
     /// again. [`StoreError::Replaced`] when it has made another device in its place. Both mean that
     /// the device is gone. Else as the store has them.
-    pub async fn publish(
+    pub async fn publish<K: AsRef<str>>(
         &self,
-        keys: &[(&str, String)],
+        keys: &[(K, String)],
         state: XenbusState,
     ) -> Result<(), StoreError> {
         let path = &self.path;
@@ -144,6 +144,7 @@ impl Frontend {
             .transaction(async |store: &Store| {
                 self.same(store).await?;
                 for (key, value) in keys {
+                    let key = key.as_ref();
                     store.write(&format!("{path}/{key}"), value).await?;
                 }
                 store.write(&state_path, state.number().to_string()).await

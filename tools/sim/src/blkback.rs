@@ -59,6 +59,8 @@ pub struct BlkbackConfig {
     pub ring_order: Option<u32>,
     /// The most ring pages, published as `max-ring-pages`.
     pub ring_pages: Option<u32>,
+    /// The most queues, published as `multi-queue-max-queues`.
+    pub queues: Option<u32>,
     /// The longest a request takes; each takes a random time up to it.
     pub latency: Duration,
     /// What it does that an honest backend does not.
@@ -92,6 +94,7 @@ impl Default for BlkbackConfig {
             persistent: None,
             ring_order: Some(4),
             ring_pages: None,
+            queues: None,
             latency: Duration::from_micros(200),
             malice: Malice::default(),
         }
@@ -121,8 +124,10 @@ pub struct Served {
     pub indirect: u64,
     /// Pages of requests that had to be mapped.
     pub mapped: u64,
-    /// The most ring entries seen, so how large the ring is.
+    /// The most ring entries seen, so how large the rings are together.
     pub ring_entries: u32,
+    /// Queues of the last connection.
+    pub queues: u32,
     /// Requests answered with an error.
     pub errors: u64,
     /// The most requests pending at once.
@@ -324,6 +329,14 @@ impl Blkback {
             bytes
         };
         pages.map(content).collect()
+    }
+
+    /// How many requests came from each of the queues.
+    #[must_use]
+    pub fn taken(&self) -> Vec<u64> {
+        let backend = self.backend.borrow();
+        let queues = backend.connection.iter().flat_map(|c| &c.queues);
+        queues.map(|queue| queue.taken).collect()
     }
 
     /// Lets go of the pages that stay mapped, as a backend does that runs short of memory.

@@ -81,11 +81,23 @@ impl Guest {
         id: DomId,
         config: DomainConfig,
     ) -> Self {
+        Self::with_queues(world, toolstack, id, config, 1)
+    }
+
+    /// As [`with_disks`](Self::with_disks), each with up to `queues` rings.
+    #[must_use]
+    pub fn with_queues(
+        world: &World,
+        toolstack: &Toolstack,
+        id: DomId,
+        config: DomainConfig,
+        queues: u32,
+    ) -> Self {
         let mut guest = Self::start(world, toolstack, id, config);
         let pv = &guest.pv;
         pv.exec
             .spawn("grants", pv.grants.clone().reclaim(pv.exec.clone()));
-        guest.blkfront = Some(Blkfront::start(pv, &guest.store, &guest.geom));
+        guest.blkfront = Some(Blkfront::with_queues(pv, &guest.store, &guest.geom, queues));
         guest
     }
 

@@ -35,14 +35,20 @@ impl Storage {
     }
 
     /// The same with another guest.
+    #[must_use]
+    pub fn with(seed: u64, config: DomainConfig) -> Self {
+        Self::with_queues(seed, config, 1)
+    }
+
+    /// The same with a guest that makes up to `queues` rings for each disk.
     ///
     /// # Panics
     /// If even this does not run without breaking a law.
     #[must_use]
-    pub fn with(seed: u64, config: DomainConfig) -> Self {
+    pub fn with_queues(seed: u64, config: DomainConfig, queues: u32) -> Self {
         let world = World::new(seed);
         let toolstack = Toolstack::start(&world);
-        let guest = Guest::with_disks(&world, &toolstack, GUEST, config);
+        let guest = Guest::with_queues(&world, &toolstack, GUEST, config, queues);
         let storage = Self {
             guest,
             toolstack,

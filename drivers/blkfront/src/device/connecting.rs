@@ -1,11 +1,14 @@
 //! From the backend's offer to a disk in use.
 
+use alloc::vec::Vec;
+
 use hv::Hypervisor;
 use xenbus::StoreError;
 use xenbus::state::XenbusState;
 
 use super::{Course, Device};
 use crate::failure::Failure;
+use crate::feature::Features;
 use crate::keys::{late_offers, medium, offers};
 use crate::late::Late;
 use crate::link::Link;
@@ -14,7 +17,7 @@ use crate::link::Link;
 const PARKED_SHARE: usize = 8;
 
 impl<H: Hypervisor> Device<H> {
-    /// Tells the backend where the ring is.
+    /// Tells the backend where the rings are.
     pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
         // A backend that kept pages mapped may have let go of them a moment ago.
         self.pv.grants.sweep();
@@ -22,31 +25,36 @@ impl<H: Hypervisor> Device<H> {
         if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
             return Err(Failure::Parked(parked));
         }
-        let mut features = offers(&course.frontend).await?.accept();
+        let offers = offers(&course.frontend, self.queues).await?;
+        let mut features = offers.accept(self.queues);
         // A device that does not say is trusted (blkif.h).
         let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
         loop {
-            if features.ring_order == 0 {
-                // A backend would believe these of a former connection.
-                let keys = ["ring-page-order", "num-ring-pages"];
-                let withdrawn = course.frontend.withdraw(&keys).await;
+            let stale = self.stale(features);
+            if !stale.is_empty() {
+                let withdrawn = course.frontend.withdraw(&stale).await;
                 withdrawn.map_err(Failure::Store)?;
             }
             let late = Late::start(&self.pv, &self.identity.name, self.late_answers.clone());
-            let (link, keys) = Link::new(
-                &self.pv,
-                &course.frontend,
-                &self.identity,
-                features,
-                trusted,
-                late,
-            )?;
+            let (pv, frontend) = (&self.pv, &course.frontend);
+            let made = Link::new(pv, frontend, &self.identity, features, trusted, late);
+            let (link, keys) = match made {
+                // Each queue has pages and a port of its own.
+                Err(Failure::Ring(_) | Failure::Pool(_) | Failure::Port(_))
+                    if features.queues > 1 =>
+                {
+                    features.queues = 1;
+                    continue;
+                }
+                made => made?,
+            };
             let published = course.frontend.publish(&keys, XenbusState::Initialised);
             match published.await {
                 Ok(()) => course.link = Some(link),
-                // A large ring has many nodes; with hardly any left, a small one must do.
-                Err(StoreError::Quota) if features.ring_order > 0 => {
+                // Large rings have many nodes; with hardly any left, a small one must do.
+                Err(StoreError::Quota) if features.ring_order > 0 || features.queues > 1 => {
                     features.ring_order = 0;
+                    features.queues = 1;
                     continue;
                 }
                 Err(error) => return Err(Failure::Store(error)),
@@ -56,7 +64,22 @@ impl<H: Hypervisor> Device<H> {
         }
     }
 
-    /// The backend serves the ring: GEOM gets its disk.
+    /// The keys that a former connection may have left, and that a backend would believe of one
+    /// with `features`.
+    fn stale(&self, features: Features) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        if features.ring_order == 0 {
+            keys.extend(["ring-page-order", "num-ring-pages"]);
+        }
+        match features.queues {
+            1 if self.queues > 1 => keys.push("multi-queue-num-queues"),
+            1 => {}
+            _ => keys.extend(["ring-ref", "event-channel"]),
+        }
+        keys
+    }
+
+    /// The backend serves the rings: GEOM gets its disk.
     pub(super) async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
         let medium = medium(&course.frontend).await?;
         let late = late_offers(&course.frontend).await?;
@@ -66,8 +89,8 @@ impl<H: Hypervisor> Device<H> {
             .await
             .map_err(Failure::Store)?;
         if let Some(link) = &mut course.link {
-            let features = late.add_to(link.queue.features(), medium.sector_size);
-            link.queue.set_features(features);
+            let features = late.add_to(link.queues.features(), medium.sector_size);
+            link.queues.set_features(features);
             link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
         course.deadline = None;

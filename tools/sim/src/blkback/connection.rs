@@ -1,4 +1,4 @@
-//! What a backend has of a frontend: its ring, and the requests that were taken from it.
+//! What a backend has of a frontend: its rings, and the requests that were taken from them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,10 +11,9 @@ use super::request::{ENTRY, FLUSH, Request, WRITE_BARRIER};
 use crate::layout::ring as index;
 use crate::{Memory, Xen};
 
-/// A ring that is mapped.
+/// The rings that are mapped, and what came from them.
 pub(super) struct Connection {
-    pub(super) ring: BackRing<Pages<Memory>>,
-    pub(super) port: Port,
+    pub(super) queues: Vec<Queue>,
     pub(super) jobs: Vec<Job>,
     pub(super) sent: u64,
     /// Pages that stay mapped from one request to the next, by their references, and how many may;
@@ -23,8 +22,18 @@ pub(super) struct Connection {
     pub(super) most_persistent: usize,
 }
 
+/// One ring.
+pub(super) struct Queue {
+    pub(super) ring: BackRing<Pages<Memory>>,
+    pub(super) port: Port,
+    /// Requests taken from it.
+    pub(super) taken: u64,
+}
+
 /// A request under way.
 pub(super) struct Job {
+    /// Where it came from, and the answer goes.
+    pub(super) queue: usize,
     pub(super) request: Request,
     pub(super) due: Instant,
     /// What it comes to: the pages to move, or the status to answer.
@@ -40,29 +49,17 @@ pub(super) struct Piece {
 
 impl Connection {
     pub(super) fn open(
-        pages: Pages<Memory>,
-        port: Port,
+        rings: Vec<(Pages<Memory>, Port)>,
         guest: DomId,
         malice: &Malice,
         xen: &Xen,
     ) -> Result<Self, PeerFault> {
-        if malice.flip_after_read {
-            for page in pages.pages() {
-                flip_after_read(page, guest);
-            }
-        }
-        let mut ring = BackRing::attach(pages, ENTRY)?;
-        if malice.dirty_ring {
-            for at in [index::REQ_PROD, index::REQ_EVENT, index::RSP_PROD] {
-                let word = xen.rng().next().to_le_bytes();
-                ring.memory().write(at, &word[..4]);
-            }
-            // What it does to the ring is no reason for it to stop.
-            let _ = ring.final_check();
+        let mut queues = Vec::new();
+        for (pages, port) in rings {
+            queues.push(Queue::open(pages, port, guest, malice, xen)?);
         }
         Ok(Self {
-            ring,
-            port,
+            queues,
             jobs: Vec::new(),
             sent: 0,
             persistent: BTreeMap::new(),
@@ -90,7 +87,7 @@ impl Connection {
     }
 
     pub(super) fn entries(&self) -> u32 {
-        self.ring.capacity()
+        self.queues.iter().map(|queue| queue.ring.capacity()).sum()
     }
 
     /// The jobs that may be finished now: what comes after a barrier waits for it, and a barrier or
@@ -108,6 +105,36 @@ impl Connection {
             }
         }
         ready
+    }
+}
+
+impl Queue {
+    fn open(
+        pages: Pages<Memory>,
+        port: Port,
+        guest: DomId,
+        malice: &Malice,
+        xen: &Xen,
+    ) -> Result<Self, PeerFault> {
+        if malice.flip_after_read {
+            for page in pages.pages() {
+                flip_after_read(page, guest);
+            }
+        }
+        let mut ring = BackRing::attach(pages, ENTRY)?;
+        if malice.dirty_ring {
+            for at in [index::REQ_PROD, index::REQ_EVENT, index::RSP_PROD] {
+                let word = xen.rng().next().to_le_bytes();
+                ring.memory().write(at, &word[..4]);
+            }
+            // What it does to the ring is no reason for it to stop.
+            let _ = ring.final_check();
+        }
+        Ok(Self {
+            ring,
+            port,
+            taken: 0,
+        })
     }
 }
 

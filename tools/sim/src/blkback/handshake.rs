@@ -25,6 +25,11 @@ impl Backend {
             .read(&format!("{}/{key}", self.vbd.frontend_path()))
     }
 
+    fn front_number(&self, key: &str) -> Result<u32, String> {
+        let text = self.front_key(key).ok_or(format!("no {key}"))?;
+        text.parse().map_err(|_| format!("{key} is {text:?}"))
+    }
+
     fn frontend_state(&self) -> Option<u32> {
         self.front_key("state")?.parse().ok()
     }
@@ -76,6 +81,7 @@ impl Backend {
         self.publish(&[
             ("max-ring-page-order", number(config.ring_order)),
             ("max-ring-pages", number(config.ring_pages)),
+            ("multi-queue-max-queues", number(config.queues)),
             (
                 "feature-max-indirect-segments",
                 number(config.indirect_segments),
@@ -169,8 +175,10 @@ impl Backend {
 
     pub(super) fn drop_connection(&mut self, xen: &Xen) {
         if let Some(connection) = self.connection.take() {
-            // Already closed, if the domain is gone.
-            let _ = xen.evtchn_close(self.vbd.backend, connection.port);
+            for queue in &connection.queues {
+                // Already closed, if the domain is gone.
+                let _ = xen.evtchn_close(self.vbd.backend, queue.port);
+            }
         }
     }
 
@@ -187,27 +195,51 @@ impl Backend {
 
     /// Maps the ring and binds the port that the frontend published.
     fn connect(&mut self, xen: &Xen) -> Result<(), String> {
-        let number = |key: &str| -> Result<u32, String> {
-            let text = self.front_key(key).ok_or(format!("no {key}"))?;
-            text.parse().map_err(|_| format!("{key} is {text:?}"))
-        };
         let protocol = self.front_key("protocol");
         if protocol.is_some_and(|protocol| protocol != "x86_64-abi") {
             return Err("unknown protocol".into());
         }
+        let queues = match self.front_number("multi-queue-num-queues") {
+            Err(_) => 1,
+            Ok(queues) if (1..=self.config.queues.unwrap_or(1)).contains(&queues) => queues,
+            Ok(queues) => return Err(format!("{queues} queues were not offered")),
+        };
+        let mut rings = Vec::new();
+        for index in 0..queues {
+            let folder = match queues {
+                1 => String::new(),
+                _ => format!("queue-{index}/"),
+            };
+            rings.push(self.connect_queue(xen, &folder)?);
+        }
+        let both = self.front_number("feature-persistent") == Ok(1);
+        let persistent = self.config.persistent.filter(|_| both).unwrap_or(0);
+        match Connection::open(rings, self.vbd.guest, &self.config.malice, xen) {
+            Ok(mut connection) => {
+                connection.keep_mapped(persistent);
+                self.served.ring_entries = connection.entries();
+                self.served.queues = queues;
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+
+    /// Maps the ring and binds the port whose keys begin with `folder`.
+    fn connect_queue(&mut self, xen: &Xen, folder: &str) -> Result<(Pages<Memory>, Port), String> {
+        let number = |key: &str| self.front_number(key);
         let mut entries = Vec::new();
         match number("ring-page-order") {
             Ok(order) if order <= self.config.ring_order.unwrap_or(0) => {
                 for page in 0..1u32 << order {
-                    entries.push(GrantRef(number(&format!("ring-ref{page}"))?));
+                    entries.push(GrantRef(number(&format!("{folder}ring-ref{page}"))?));
                 }
             }
             Ok(order) => return Err(format!("ring-page-order {order} was not offered")),
-            Err(_) => entries.push(GrantRef(number("ring-ref")?)),
+            Err(_) => entries.push(GrantRef(number(&format!("{folder}ring-ref"))?)),
         }
-        let remote_port = Port(number("event-channel")?);
-        let both = number("feature-persistent") == Ok(1);
-        let persistent = self.config.persistent.filter(|_| both).unwrap_or(0);
+        let remote_port = Port(number(&format!("{folder}event-channel"))?);
         let (own, guest) = (self.vbd.backend, self.vbd.guest);
         let map = || -> Result<Vec<Memory>, String> {
             let pages = entries.iter().map(|entry| {
@@ -226,16 +258,7 @@ impl Backend {
         if let Some(actor) = self.actor {
             xen.own_port(own, port, actor);
         }
-        let connection = Connection::open(Pages::new(pages), port, guest, &self.config.malice, xen);
-        match connection {
-            Ok(mut connection) => {
-                connection.keep_mapped(persistent);
-                self.served.ring_entries = connection.entries();
-                self.connection = Some(connection);
-                Ok(())
-            }
-            Err(fault) => Err(fault.to_string()),
-        }
+        Ok((Pages::new(pages), port))
     }
 
     /// Follows the malice script instead of the handshake; `None` when there is none, or it is over

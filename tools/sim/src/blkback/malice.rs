@@ -15,6 +15,8 @@ pub enum Tamper {
     Twice,
     /// A response with this id before the true one, in a slot of its own.
     Before(u64),
+    /// The response on the next queue's ring.
+    OtherQueue,
     /// No response at all.
     Lost,
     /// After it, `rsp_prod` is this much ahead of the truth.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hv::{Access, GrantRef, Port, SharedMem};
 use ring::PeerFault;
 
-use super::connection::{Connection, Job, Piece};
+use super::connection::{Connection, Job, Piece, Queue};
 use super::malice::Tamper;
 use super::request::{
     DISCARD, ENTRY, EOPNOTSUPP, ERROR, FLUSH, OKAY, READ, Request, SEGMENT, SEGMENTS_PER_PAGE,
@@ -25,7 +25,9 @@ impl Backend {
         let Some(mut connection) = self.connection.take() else {
             return Next::Wait;
         };
-        xen.take_event(self.vbd.backend, connection.port);
+        for queue in &connection.queues {
+            xen.take_event(self.vbd.backend, queue.port);
+        }
         let mut next = self.misbehave(xen, &connection);
         if let Err(fault) = self.take_requests(xen, &mut connection) {
             if !self.config.malice.dirty_ring {
@@ -55,17 +57,21 @@ impl Backend {
         let malice = &self.config.malice;
         let mut next = Next::Wait;
         if malice.scribble_events {
-            for at in [index::REQ_EVENT, index::RSP_EVENT] {
-                let word = xen.rng().next().to_le_bytes();
-                connection.ring.memory().write(at, &word[..4]);
+            for queue in &connection.queues {
+                for at in [index::REQ_EVENT, index::RSP_EVENT] {
+                    let word = xen.rng().next().to_le_bytes();
+                    queue.ring.memory().write(at, &word[..4]);
+                }
             }
             next = Next::At(xen.now().after(POLL));
         }
         if let Some(interval) = malice.storm {
             if xen.now() >= self.next_storm {
                 self.next_storm = xen.now().after(interval);
-                // The guest may have closed its end.
-                let _ = xen.evtchn_send(self.vbd.backend, connection.port);
+                for queue in &connection.queues {
+                    // The guest may have closed its end.
+                    let _ = xen.evtchn_send(self.vbd.backend, queue.port);
+                }
             }
             next = sooner(next, Next::At(self.next_storm));
         }
@@ -73,21 +79,31 @@ impl Backend {
     }
 
     fn take_requests(&mut self, xen: &Xen, connection: &mut Connection) -> Result<(), PeerFault> {
-        loop {
-            let mut entry = [0; ENTRY];
-            while connection.ring.take(&mut entry)?.is_some() {
-                let job = self.begin(xen, connection, &entry);
-                self.served.requests += 1;
-                connection.jobs.push(job);
-                self.served.most_pending = self.served.most_pending.max(connection.jobs.len());
-            }
-            if !connection.ring.final_check()? {
-                return Ok(());
+        for number in 0..connection.queues.len() {
+            loop {
+                let mut entry = [0; ENTRY];
+                while connection.queues[number].ring.take(&mut entry)?.is_some() {
+                    let job = self.begin(xen, connection, number, &entry);
+                    connection.queues[number].taken += 1;
+                    self.served.requests += 1;
+                    connection.jobs.push(job);
+                    self.served.most_pending = self.served.most_pending.max(connection.jobs.len());
+                }
+                if !connection.queues[number].ring.final_check()? {
+                    break;
+                }
             }
         }
+        Ok(())
     }
 
-    fn begin(&mut self, xen: &Xen, connection: &mut Connection, entry: &[u8; ENTRY]) -> Job {
+    fn begin(
+        &mut self,
+        xen: &Xen,
+        connection: &mut Connection,
+        queue: usize,
+        entry: &[u8; ENTRY],
+    ) -> Job {
         let Some(request) = Request::decode(entry) else {
             panic!("blkback: the frontend sent a request with too many segments: {entry:?}");
         };
@@ -97,6 +113,7 @@ impl Backend {
         let latency = u64::try_from(self.config.latency.as_nanos()).unwrap_or(u64::MAX);
         let due = Duration::from_nanos(xen.rng().below(latency.max(1)));
         Job {
+            queue,
             plan: self.plan(xen, connection, &request),
             due: xen.now().after(due),
             request,
@@ -249,7 +266,12 @@ impl Backend {
     fn finish(&mut self, xen: &Xen, connection: &mut Connection, job: Job) {
         let number = connection.sent + 1;
         let tamper = self.config.malice.tamper(number);
-        let Job { request, plan, .. } = job;
+        let Job {
+            queue,
+            request,
+            plan,
+            ..
+        } = job;
         let (status, pieces) = match plan {
             Ok(pieces) => {
                 if self.config.malice.spy {
@@ -265,12 +287,12 @@ impl Backend {
         };
         if self.config.malice.keep_mapped {
             self.kept.extend(pieces.into_iter().map(|piece| piece.page));
-            self.respond(xen, connection, &request, status, tamper);
+            self.respond(xen, connection, queue, &request, (status, tamper));
             return;
         }
         // The pages are let go before the answer, as the frontend may use them again after it.
         drop(pieces);
-        self.respond(xen, connection, &request, status, tamper);
+        self.respond(xen, connection, queue, &request, (status, tamper));
     }
 
     fn move_data(&mut self, request: &Request, pieces: &[Piece], tamper: Option<Tamper>) {
@@ -314,11 +336,15 @@ impl Backend {
         &mut self,
         xen: &Xen,
         connection: &mut Connection,
+        queue: usize,
         request: &Request,
-        status: i16,
-        tamper: Option<Tamper>,
+        (status, tamper): (i16, Option<Tamper>),
     ) {
-        let ring = &mut connection.ring;
+        let queue = match tamper {
+            Some(Tamper::OtherQueue) => (queue + 1) % connection.queues.len(),
+            _ => queue,
+        };
+        let Queue { ring, port, .. } = &mut connection.queues[queue];
         let mut id = request.id;
         let mut operation = request.entry_operation;
         let mut answer = status;
@@ -355,7 +381,7 @@ impl Backend {
                 ring.memory()
                     .store_u32(index::RSP_PROD, told.wrapping_add(1));
                 self.served.responses += 1;
-                self.notify(xen, connection.port);
+                self.notify(xen, *port);
                 return;
             }
         }
@@ -370,11 +396,11 @@ impl Backend {
             ring.memory().store_u32(index::RSP_PROD, value);
         }
         if wanted || false_index.is_some() || self.config.malice.scribble_events {
-            self.notify(xen, connection.port);
+            self.notify(xen, *port);
         }
         if self.config.malice.close_port_after == Some(connection.sent) {
             // It can be closed but once.
-            let _ = xen.evtchn_close(self.vbd.backend, connection.port);
+            let _ = xen.evtchn_close(self.vbd.backend, *port);
         }
     }
 

@@ -267,6 +267,7 @@ fn random_config(rng: &Rng) -> BlkbackConfig {
         persistent: rng.one_in(2).then_some(64),
         ring_order: rng.one_in(2).then_some(order),
         ring_pages: None,
+        queues: None,
         latency: Duration::from_micros(1 + rng.below(2000)),
         malice: Malice::default(),
     }
