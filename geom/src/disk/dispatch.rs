@@ -121,7 +121,7 @@ impl Graph {
             Ok(passage) => passage,
             Err(result) => return Admitted::Refused(maker.end(result)),
         };
-        let clear = !order.ordered && disk.is_clear(&passage);
+        let clear = !order.ordered && disk.is_clear(order.command, &passage);
         consumer.in_flight += 1;
         self.requests_made = self.requests_made.wrapping_add(1);
         let request = self.requests.add(self.requests_made, |_| Request {

@@ -120,6 +120,7 @@ pub struct DiskLimits {
 
 impl DiskLimits {
     /// The largest request of this kind, in bytes.
+    #[inline]
     pub(crate) fn longest(&self, command: Command) -> u64 {
         match command {
             Command::Delete | Command::Erase if self.max_delete != 0 => self.max_delete,

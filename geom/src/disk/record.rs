@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::String;
 
+use crate::bio::Command;
 use crate::disk::door::Door;
 use crate::disk::gate::Passage;
 use crate::disk::{DiskLimits, DiskParams, DiskState};
@@ -63,8 +64,8 @@ impl DiskRecord {
     /// Whether nothing is in the way to the driver of what has just passed the gate as one piece
     /// that is not ordered.
     #[inline]
-    pub(crate) fn is_clear(&self, passage: &Passage) -> bool {
-        passage.length <= self.params.limits.max_io
+    pub(crate) fn is_clear(&self, command: Command, passage: &Passage) -> bool {
+        passage.length <= self.params.limits.longest(command)
             && passage.sector_size == self.params.sector_size
             && passage.offset + passage.length <= self.params.media_size
             && self.queue.is_empty()

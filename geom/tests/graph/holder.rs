@@ -306,7 +306,7 @@ fn a_delete_is_as_long_as_its_own_limit_allows() {
     rig.settle();
     let mut limits = device.limits().unwrap();
     assert_eq!(limits.max_io, 8 * SECTOR);
-    for (max_delete, pieces) in [(0, 5), (32 * SECTOR, 2), (u64::MAX, 1)] {
+    for (max_delete, pieces) in [(0, 5), (4 * SECTOR, 10), (32 * SECTOR, 2), (u64::MAX, 1)] {
         limits.max_delete = max_delete;
         handle.set_limits(limits).unwrap();
         fake.log.borrow_mut().clear();
@@ -316,6 +316,11 @@ fn a_delete_is_as_long_as_its_own_limit_allows() {
         assert_eq!(rig.block(device.erase(SECTOR, 40 * SECTOR)), Ok(()));
         assert_eq!(fake.log.borrow().len(), pieces);
     }
+    limits.max_delete = 4 * SECTOR;
+    handle.set_limits(limits).unwrap();
+    fake.log.borrow_mut().clear();
+    assert_eq!(rig.block(device.delete(0, 8 * SECTOR)), Ok(()));
+    assert_eq!(fake.log.borrow().len(), 2, "it would fit `max_io`");
     fake.log.borrow_mut().clear();
     assert!(rig.block(device.read(0, 16 * 512)).is_ok());
     assert_eq!(

@@ -3,9 +3,11 @@
 //! - [`disk`]: the bytes
 //! - [`request`]: requests and responses
 //! - `handshake`: xenbus states and keys
-//! - `serve`: the ring
+//! - `connection`: the ring, and the requests taken from it
+//! - `serve`: what it does with them
 //! - [`malice`]: what a hostile backend does differently
 
+mod connection;
 pub mod disk;
 mod handshake;
 pub mod malice;
@@ -21,7 +23,7 @@ use hv::{Instant, SharedMem};
 use crate::toolstack::{Toolstack, Vbd};
 use crate::xenstored::Watching;
 use crate::{Actor, ActorId, Memory, Next, Xen, Xenstored};
-use serve::Connection;
+use connection::Connection;
 
 pub use disk::Disk;
 pub use malice::{Malice, Tamper};

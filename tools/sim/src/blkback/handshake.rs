@@ -6,7 +6,7 @@ use hv::{Access, GrantRef, Port};
 use ring::Pages;
 
 use super::Backend;
-use super::serve::Connection;
+use super::connection::Connection;
 use crate::{Memory, Next, Xen};
 
 pub(super) const INITIALISING: u32 = 1;

@@ -1,13 +1,13 @@
 //! The ring: takes requests, moves the data after a while, answers in any order that is allowed.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::{Access, DomId, GrantRef, Instant, Port, SharedMem};
-use ring::{BackRing, Pages, PeerFault};
+use hv::{Access, GrantRef, Port, SharedMem};
+use ring::PeerFault;
 
-use super::malice::{Malice, Tamper};
+use super::connection::{Connection, Job, Piece};
+use super::malice::Tamper;
 use super::request::{
     DISCARD, ENTRY, EOPNOTSUPP, ERROR, FLUSH, OKAY, READ, Request, SEGMENT, SEGMENTS_PER_PAGE,
     Segment, Segments, WRITE, WRITE_BARRIER, encode_response,
@@ -18,119 +18,6 @@ use crate::{Memory, Next, Xen};
 
 /// How often a backend looks at its ring that cannot count on events.
 const POLL: Duration = Duration::from_millis(1);
-
-/// A ring that is mapped.
-pub(super) struct Connection {
-    ring: BackRing<Pages<Memory>>,
-    pub(super) port: Port,
-    jobs: Vec<Job>,
-    sent: u64,
-    /// Pages that stay mapped from one request to the next, by their references, and how many may;
-    /// none where one side did not say that it does so.
-    persistent: BTreeMap<u32, Rc<Memory>>,
-    most_persistent: usize,
-}
-
-/// A request under way.
-struct Job {
-    request: Request,
-    due: Instant,
-    /// What it comes to: the pages to move, or the status to answer.
-    plan: Result<Vec<Piece>, i16>,
-}
-
-/// One segment's page, mapped.
-struct Piece {
-    page: Rc<Memory>,
-    at: usize,
-    length: usize,
-}
-
-impl Connection {
-    pub(super) fn open(
-        pages: Pages<Memory>,
-        port: Port,
-        guest: DomId,
-        malice: &Malice,
-        xen: &Xen,
-    ) -> Result<Self, PeerFault> {
-        if malice.flip_after_read {
-            for page in pages.pages() {
-                flip_after_read(page, guest);
-            }
-        }
-        let mut ring = BackRing::attach(pages, ENTRY)?;
-        if malice.dirty_ring {
-            for at in [index::REQ_PROD, index::REQ_EVENT, index::RSP_PROD] {
-                let word = xen.rng().next().to_le_bytes();
-                ring.memory().write(at, &word[..4]);
-            }
-            // What it does to the ring is no reason for it to stop.
-            let _ = ring.final_check();
-        }
-        Ok(Self {
-            ring,
-            port,
-            jobs: Vec::new(),
-            sent: 0,
-            persistent: BTreeMap::new(),
-            most_persistent: 0,
-        })
-    }
-
-    /// Keeps up to `most` pages mapped from now on.
-    pub(super) fn keep_mapped(&mut self, most: usize) {
-        self.most_persistent = most;
-    }
-
-    /// Pages that stay mapped from one request to the next.
-    pub(super) fn persistent(&self) -> impl Iterator<Item = &Memory> {
-        self.persistent.values().map(|page| &**page)
-    }
-
-    /// Lets go of them.
-    pub(super) fn unmap_persistent(&mut self) {
-        self.persistent.clear();
-    }
-
-    pub(super) fn pending(&self) -> usize {
-        self.jobs.len()
-    }
-
-    pub(super) fn entries(&self) -> u32 {
-        self.ring.capacity()
-    }
-
-    /// The jobs that may be finished now: what comes after a barrier waits for it, and a barrier or
-    /// a flush waits for what came before.
-    fn ready(&self, now: Instant) -> Vec<usize> {
-        let mut ready = Vec::new();
-        for (index, job) in self.jobs.iter().enumerate() {
-            let operation = job.request.operation;
-            let ordered = operation == WRITE_BARRIER || operation == FLUSH;
-            if job.due <= now && (!ordered || index == 0) {
-                ready.push(index);
-            }
-            if operation == WRITE_BARRIER {
-                break;
-            }
-        }
-        ready
-    }
-}
-
-/// After the guest has read a response slot, its first 16 bytes are inverted.
-fn flip_after_read(page: &Memory, guest: DomId) {
-    page.frame()
-        .set_snoop(Some(Box::new(move |frame, reader, offset, length| {
-            if reader == guest && offset >= index::HEADER && length >= 8 {
-                let mut bytes = vec![0; length.min(16)];
-                frame.peek(offset, &mut bytes);
-                bytes.iter_mut().for_each(|byte| *byte = !*byte);
-                frame.poke(offset, &bytes);
-            }
-        })));
-}
 
 impl Backend {
     /// Takes what has come and finishes what is due.
