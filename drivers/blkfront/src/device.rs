@@ -77,6 +77,11 @@ impl<H: Hypervisor> Course<H> {
         self.link.is_some() && self.frontend.state() == XenbusState::Connected
     }
 
+    /// Whether the backend's nodes are gone.
+    async fn has_no_backend(&self) -> bool {
+        self.frontend.backend_state().await == Ok(None)
+    }
+
     /// Whether the disk takes new requests.
     fn is_open(&self) -> bool {
         self.is_live() && self.link.as_ref().is_some_and(|link| link.door.is_open())
@@ -122,6 +127,8 @@ impl<H: Hypervisor> Device<H> {
                 }
                 Err(failure) if failure.is_loss() => return Err(failure),
                 Err(Failure::Store(error)) => return Err(Failure::Store(error)),
+                // Its backend went while its nodes were read: the next look sees to that.
+                Err(failure) if failure.is_absence() && course.has_no_backend().await => {}
                 Err(failure) => self.fail(course, &failure).await?,
             }
         }

@@ -70,6 +70,11 @@ impl Failure {
         matches!(self.store(), Some(StoreError::Lost(_)))
     }
 
+    /// Whether it says that a node is not there, or not any more.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self.store(), Some(StoreError::NoEntry | StoreError::Denied))
+    }
+
     /// The store's error that it comes from.
     fn store(&self) -> Option<&StoreError> {
         match self {

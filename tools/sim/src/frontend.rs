@@ -209,6 +209,14 @@ impl Frontend {
     }
 }
 
+/// What a page holds.
+#[must_use]
+pub fn bytes(page: &Granted<Dom>) -> Vec<u8> {
+    let mut bytes = vec![0; hv::PAGE_SIZE];
+    hv::SharedMem::read(page, 0, &mut bytes);
+    bytes
+}
+
 /// All of a page.
 #[must_use]
 pub fn whole(page: &Granted<Dom>) -> Segment {

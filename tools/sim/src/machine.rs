@@ -106,15 +106,16 @@ impl Machine {
         let start = self.console.output_length();
         self.console.type_bytes(line);
         self.console.type_bytes("\r");
-        // Without the editor's "clear to the end of the line".
-        let after = |machine: &Self| machine.console.output()[start..].replace("\x1b[K", "");
-        self.until(line, |machine| {
-            let text = after(machine);
-            text.contains('\n') && text.ends_with(PROMPT)
-        });
-        let text = after(self);
-        let body = text.split_once('\n').map_or("", |(_, body)| body);
-        body.trim_end_matches(PROMPT).replace('\r', "")
+        // Without the editor's "clear to the end of the line". What the log has said before the line
+        // was read, and the prompt behind that, is not the answer.
+        let echo = format!("{line}\r\n");
+        let answer = |machine: &Self| {
+            let text = machine.console.output()[start..].replace("\x1b[K", "");
+            let (_, body) = text.split_once(&echo)?;
+            Some(body.strip_suffix(PROMPT)?.replace('\r', ""))
+        };
+        self.until(line, |machine| answer(machine).is_some());
+        answer(self).unwrap_or_default()
     }
 
     /// How the domain ended, if it has.

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use hv::{Access, SharedMem};
+use hv::Access;
 
 use crate::blkback::request::{OKAY, READ};
-use crate::frontend::{Abi, Answer, Ask, Frontend, whole};
+use crate::frontend::{Abi, Answer, Ask, Frontend, bytes, whole};
 use crate::guest::Holdings;
 use crate::scene::pattern;
 use crate::{Exports, Guest, RamConfig, RamDisk};
@@ -95,6 +95,27 @@ impl Neighbours {
         ring.take().expect("an answer is there")
     }
 
+    /// What the peer asks for is answered with `status` and changes nothing, and the peer is served
+    /// afterwards as ever.
+    ///
+    /// # Panics
+    /// If it is not so.
+    pub fn is_refused(&self, ask: &Ask, status: i16) {
+        let disk = &self.exports.disk;
+        let before = disk.bytes(0, disk.size());
+        let answer = self.ask(ask);
+        assert_eq!(
+            (Some(answer.id), answer.status),
+            (ask.id(), status),
+            "{ask:?}"
+        );
+        assert!(
+            disk.bytes(0, disk.size()) == before,
+            "{ask:?} changed the disk"
+        );
+        self.peer_is_served();
+    }
+
     /// The peer reads as an honest frontend does, and finds what is on the disk: the ring is in
     /// step.
     ///
@@ -105,9 +126,7 @@ impl Neighbours {
         let answer = self.ask(&Ask::new(READ, 0x5e7, 8, &[whole(&page)]));
         let (id, operation, status) = (answer.id, answer.operation, answer.status);
         assert_eq!((id, operation, status), (0x5e7, READ, OKAY));
-        let mut bytes = [0; 4096];
-        page.read(0, &mut bytes);
-        assert!(bytes[..] == self.exports.disk.bytes(4096, 4096)[..]);
+        assert!(bytes(&page) == self.exports.disk.bytes(4096, 4096));
     }
 
     /// Waits until the peer's first ring has `count` answers.

@@ -139,6 +139,12 @@ impl RamDisk {
         format!("ram{}", self.0.unit)
     }
 
+    /// Its bytes, as it was made.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.config.size
+    }
+
     /// Takes the disk away: what it holds back fails.
     pub fn pull(&self) {
         let handle = self.0.handle.take();

@@ -225,9 +225,9 @@ fn x06_the_directory_is_removed_once_the_toolstack_can_have_read_closed() {
         backend.set_state(XenbusState::Closed).await.unwrap();
         backend.remove().await
     });
-    setting.world.run_for(Duration::from_millis(1900)).unwrap();
+    setting.world.run_for(Duration::from_millis(250)).unwrap();
     assert_eq!(setting.own(2, 51712, "state").as_deref(), Some("6"));
-    setting.world.run_for(Duration::from_millis(200)).unwrap();
+    setting.world.run_for(Duration::from_millis(100)).unwrap();
     assert_eq!(*done.borrow(), Some(Ok(())));
     assert!(!setting.store().exists(BACK));
     // What is above it is the toolstack's.
@@ -243,13 +243,13 @@ fn x06_a_device_made_anew_while_its_directory_lingers_stays() {
             backend.set_state(XenbusState::Closed).await.unwrap();
             backend.remove().await
         });
-        setting.world.run_for(Duration::from_millis(500)).unwrap();
+        setting.world.run_for(Duration::from_millis(150)).unwrap();
         if anew {
             setting.attach(2, 51712);
         } else {
             setting.store().remove(BACK);
         }
-        setting.world.run_for(Duration::from_millis(500)).unwrap();
+        setting.world.run_for(Duration::from_millis(150)).unwrap();
         // Either is seen at once.
         let expected = if anew {
             Err(StoreError::Replaced)

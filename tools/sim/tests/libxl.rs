@@ -34,8 +34,14 @@ fn x06_a_domain_destroyed_at_any_moment_of_an_attach_leaves_the_backend_nothing(
 
 #[test]
 fn x06_a_backend_domain_that_comes_back_serves_a_new_device() {
+    for seed in 0..8 {
+        a_backend_domain_comes_back(seed);
+    }
+}
+
+fn a_backend_domain_comes_back(seed: u64) {
     const DRIVER_DOMAIN: DomId = DomId(7);
-    let storage = Storage::new(6);
+    let storage = Storage::new(seed);
     let toolstack = &storage.toolstack;
     let before = storage.holdings();
     for round in 0..10 {
@@ -61,7 +67,7 @@ fn x06_a_backend_domain_that_comes_back_serves_a_new_device() {
     }
     assert_eq!(storage.created_and_gone(), (10, 10));
     storage.run_for(120 * SECOND);
-    assert_eq!(storage.holdings(), before);
+    assert_eq!(storage.holdings(), before, "seed {seed}");
 }
 
 #[test]

@@ -111,6 +111,40 @@ impl Ask {
         }
     }
 
+    /// An indirect request from sector 0 on, with one list.
+    #[must_use]
+    pub fn indirect(operation: u8, count: u16, list: GrantRef) -> Self {
+        Self::Indirect {
+            operation,
+            id: 0x1d,
+            sector: 0,
+            count,
+            lists: vec![list],
+        }
+    }
+
+    /// A discard that need not be secure.
+    #[must_use]
+    pub fn discard(sector: u64, sectors: u64) -> Self {
+        Self::Discard {
+            flag: 0,
+            id: 0xd15,
+            sector,
+            sectors,
+        }
+    }
+
+    /// The request's name, if it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Self::Direct { id, .. } | Self::Indirect { id, .. } | Self::Discard { id, .. } => {
+                Some(*id)
+            }
+            Self::Raw(_) => None,
+        }
+    }
+
     /// The ring entry.
     #[must_use]
     pub fn encode(&self, abi: Abi) -> Vec<u8> {
