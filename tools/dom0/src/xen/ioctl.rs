@@ -69,7 +69,7 @@ unsafe impl Ioctl for Words<'_> {
     }
 }
 
-/// Asks `device`, which is gntdev or evtchn as the call has it; returns what it returns.
+/// Asks `device`, which is the one that the call has; returns what it returns.
 pub(super) fn call(device: &File, call: Call, words: &mut [u32]) -> io::Result<u32> {
     assert!(call.fits(words), "{call:?} takes other words");
     // SAFETY: the opcode is one of the device's own, and the words are its structure.

@@ -12,7 +12,7 @@ const SOCKET: &str = "/run/xenstored/socket";
 const TRIES: u32 = 100;
 
 /// A connection to xenstored with dom0's rights.
-pub(super) struct Store {
+pub(crate) struct Store {
     stream: UnixStream,
     /// The transaction that all requests belong to now; 0 for none.
     transaction: u32,
@@ -21,7 +21,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         let stream = UnixStream::connect(SOCKET).with_context(|| SOCKET)?;
         Ok(Self {
             stream,
@@ -31,7 +31,7 @@ impl Store {
     }
 
     /// The node's value; none if there is no such node.
-    pub(super) fn read(&mut self, path: &str) -> Result<Option<String>> {
+    pub(crate) fn read(&mut self, path: &str) -> Result<Option<String>> {
         match self.ask(kind::READ, &[path, "\0"]) {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Error(name)) if name == "ENOENT" => Ok(None),
@@ -39,19 +39,19 @@ impl Store {
         }
     }
 
-    pub(super) fn write(&mut self, path: &str, value: &str) -> Result<()> {
+    pub(crate) fn write(&mut self, path: &str, value: &str) -> Result<()> {
         self.done(kind::WRITE, path, &[path, "\0", value])
     }
 
     /// Makes a node that `owner` owns and `reader` may read, and so what is made below it.
-    pub(super) fn make_directory(&mut self, path: &str, owner: u32, reader: u32) -> Result<()> {
+    pub(crate) fn make_directory(&mut self, path: &str, owner: u32, reader: u32) -> Result<()> {
         self.done(kind::MKDIR, path, &[path, "\0"])?;
         let permissions = format!("n{owner}\0r{reader}\0");
         self.done(kind::SET_PERMS, path, &[path, "\0", &permissions])
     }
 
     /// Removes a node, if there is one, and all below it.
-    pub(super) fn remove(&mut self, path: &str) -> Result<()> {
+    pub(crate) fn remove(&mut self, path: &str) -> Result<()> {
         match self.ask(kind::RM, &[path, "\0"]) {
             Ok(_) => Ok(()),
             Err(Refusal::Error(name)) if name == "ENOENT" => Ok(()),
@@ -60,12 +60,12 @@ impl Store {
     }
 
     /// Watches a node; [`Store::take_events`] tells of changes. The first event comes at once.
-    pub(super) fn watch(&mut self, path: &str) -> Result<()> {
+    pub(crate) fn watch(&mut self, path: &str) -> Result<()> {
         self.done(kind::WATCH, path, &[path, "\0watch\0"])
     }
 
     /// Does what `body` does all at once.
-    pub(super) fn transaction(
+    pub(crate) fn transaction(
         &mut self,
         mut body: impl FnMut(&mut Self) -> Result<()>,
     ) -> Result<()> {
@@ -87,12 +87,12 @@ impl Store {
     }
 
     /// Whether an event is there that came while something else was awaited.
-    pub(super) fn has_event(&self) -> bool {
+    pub(crate) fn has_event(&self) -> bool {
         self.fired > 0
     }
 
     /// Takes all events known so far; waits for one if there is none.
-    pub(super) fn take_events(&mut self) -> Result<()> {
+    pub(crate) fn take_events(&mut self) -> Result<()> {
         while self.fired == 0 {
             let (header, _) = self.message()?;
             self.fired += usize::from(header.kind == kind::WATCH_EVENT);
