@@ -5,10 +5,13 @@
 //!   `bin/agent` is its program.
 //! * [`backend`]: a block backend, honest or not, for what Linux's own would never do;
 //!   `bin/backend` is its program.
+//! * [`frontend`]: a block frontend, honest or not, for what Linux's own would never do;
+//!   `bin/frontend` is its program.
 //! * `xen`: event channels, grants and xenstore, from Linux. Its `ioctl` and `mapping` are the only
 //!   unsafe code here.
 
 pub mod agent;
 pub mod backend;
+pub mod frontend;
 pub mod wire;
 mod xen;

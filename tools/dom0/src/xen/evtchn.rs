@@ -17,6 +17,11 @@ impl Evtchn {
         Self::open(Call::BindInterdomain, &mut [domain, port])
     }
 
+    /// A new port, to which `domain` may bind one of its own.
+    pub(crate) fn unbound(domain: u32) -> io::Result<Self> {
+        Self::open(Call::BindUnbound, &mut [domain])
+    }
+
     fn open(how: Call, words: &mut [u32]) -> io::Result<Self> {
         let device = File::options()
             .read(true)
@@ -24,6 +29,11 @@ impl Evtchn {
             .open("/dev/xen/evtchn")?;
         let port = call(&device, how, words)?;
         Ok(Self { device, port })
+    }
+
+    /// Its number in this domain.
+    pub(crate) fn port(&self) -> u32 {
+        self.port
     }
 
     pub(crate) fn notify(&self) -> io::Result<()> {

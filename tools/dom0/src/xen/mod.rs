@@ -3,10 +3,12 @@
 //! - `store`: xenstore
 //! - `evtchn`: event channels
 //! - `gntdev`: pages that other domains grant
-//! - `mapping`: their memory
+//! - `gntalloc`: pages that are granted to others
+//! - `mapping`: the memory of either
 //! - `ioctl`: what the devices are asked
 
 pub(crate) mod evtchn;
+pub(crate) mod gntalloc;
 pub(crate) mod gntdev;
 mod ioctl;
 pub(crate) mod mapping;

@@ -1,9 +1,11 @@
 //! xenstore, over xenstored's socket (`io/xs_wire.h`).
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 use xen_abi::io::xs_wire::{HEADER_SIZE, Header, PAYLOAD_MAX, kind};
 
 const SOCKET: &str = "/run/xenstored/socket";
@@ -35,6 +37,18 @@ impl Store {
         match self.ask(kind::READ, &[path, "\0"]) {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Error(name)) if name == "ENOENT" => Ok(None),
+            Err(refusal) => Err(refusal.about(path)),
+        }
+    }
+
+    /// The names of the node's children; none if there is no such node. They must fit a message.
+    pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>> {
+        match self.ask(kind::DIRECTORY, &[path, "\0"]) {
+            Ok(names) => {
+                let names = names.split_terminator('\0');
+                Ok(names.map(str::to_owned).collect())
+            }
+            Err(Refusal::Error(name)) if name == "ENOENT" => Ok(Vec::new()),
             Err(refusal) => Err(refusal.about(path)),
         }
     }
@@ -99,6 +113,20 @@ impl Store {
         }
         self.fired = 0;
         Ok(())
+    }
+
+    /// Takes all events known so far; waits for one until `deadline` if there is none. Whether
+    /// there was one.
+    pub(crate) fn wait(&mut self, deadline: Instant) -> Result<bool> {
+        if !self.has_event() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left)?;
+            if poll(&mut [PollFd::new(&*self, PollFlags::IN)], Some(&left))? == 0 {
+                return Ok(false);
+            }
+        }
+        self.take_events()?;
+        Ok(true)
     }
 
     fn done(&mut self, kind: u32, path: &str, payload: &[&str]) -> Result<()> {
