@@ -4,8 +4,14 @@
 //! * [`agent`]: runs the commands, moves the files and follows the console logs the lab asks for;
 //!   `bin/agent` is its program.
 //! * [`backend`]: a block backend, honest or not, for what Linux's own would never do;
-//!   `bin/backend` is its program. Its `ioctl` and `mapping` are the only unsafe code here.
+//!   `bin/backend` is its program.
+//! * [`frontend`]: a block frontend, honest or not, for what Linux's own would never do;
+//!   `bin/frontend` is its program.
+//! * `xen`: event channels, grants and xenstore, from Linux. Its `ioctl` and `mapping` are the only
+//!   unsafe code here.
 
 pub mod agent;
 pub mod backend;
+pub mod frontend;
 pub mod wire;
+mod xen;

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The programs by name: the agent's, and a block backend for tests.
-pub(crate) const PROGRAMS: [&str; 2] = ["agent", "backend"];
+/// The programs by name: the agent's, and a block backend and a block frontend for tests.
+pub(crate) const PROGRAMS: [&str; 3] = ["agent", "backend", "frontend"];
 
 /// The directory with the [`PROGRAMS`], built if need be.
 pub(crate) fn programs() -> Result<PathBuf> {

@@ -84,7 +84,10 @@ fn who_asks_for_little_waits_for_a_few_pieces_of_who_asks_for_much() {
         }
         assert_eq!(ring.take().map(|answer| answer.status), Some(OKAY));
     }
-    assert!(exports.disk.used().reads > 500, "there was little to wait for");
+    assert!(
+        exports.disk.used().reads > 500,
+        "there was little to wait for"
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The ring, served.
 
 use super::disk::{Direction, Disk};
-use super::evtchn::Evtchn;
 use super::lie::Lie;
-use super::mapping::{Gntdev, Mapping};
+use crate::xen::evtchn::Evtchn;
+use crate::xen::gntdev::Gntdev;
+use crate::xen::mapping::Mapping;
 use anyhow::{Result, anyhow};
 use hv::SharedMem;
 use ring::BackRing;

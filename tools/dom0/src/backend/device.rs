@@ -2,11 +2,11 @@
 
 use super::connection::{Conduct, Connection, Offer, Served};
 use super::disk::Disk;
-use super::mapping::Gntdev;
 use super::options::Options;
 use super::order::Order;
 use super::states::{Step, next_step};
-use super::store::Store;
+use crate::xen::gntdev::Gntdev;
+use crate::xen::store::Store;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
 //! The disk's bytes: a file.
 
-use super::mapping::Mapping;
+use crate::xen::mapping::Mapping;
 use anyhow::{Context, Result};
 use hv::{PAGE_SIZE, SharedMem};
 use std::fs::File;

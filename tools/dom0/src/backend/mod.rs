@@ -12,17 +12,11 @@
 //! - `lie`: how an answer can be false
 //! - `connection`: the ring, served
 //! - `disk`: the bytes, and what they are moved by
-//! - `store`: xenstore, over xenstored's socket
-//! - `evtchn`, `mapping`, `ioctl`: event channels and grants, from Linux's devices
 
 mod connection;
 pub mod device;
 mod disk;
-mod evtchn;
-mod ioctl;
 mod lie;
-mod mapping;
 pub mod options;
 mod order;
 mod states;
-mod store;

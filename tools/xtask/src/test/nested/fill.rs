@@ -143,7 +143,12 @@ fn fill(
 }
 
 /// Dom0 finds the seed's pattern in this range of `path`.
-fn expect(nest: &Nest, path: &str, (offset, length): (u64, u64), seed: u64) -> Result<()> {
+pub(super) fn expect(
+    nest: &Nest,
+    path: &str,
+    (offset, length): (u64, u64),
+    seed: u64,
+) -> Result<()> {
     nest.put(EXPECTED, &pattern(seed, length))?;
     let expected = disk::sha256(nest, EXPECTED, 0, length)?;
     let found = disk::sha256(nest, path, offset, length)?;

@@ -10,7 +10,6 @@ use lab::Nest;
 use self::scene::{SIZE, Scene, XVDB, XVDC};
 use super::domain::{SECOND, number};
 
-mod peer;
 mod scene;
 
 /// A backend that has nothing to offer but its disk, and every other set of features.

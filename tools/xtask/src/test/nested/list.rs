@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
 use super::export::{filesystem, lifecycle, refusals, verify};
-use super::{boot, configs, cycles, ends, fill, held, hostile, sums};
+use super::{boot, configs, cycles, ends, fill, held, hostile, loopback, sums};
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -82,6 +82,15 @@ const XEN_4_20: &[Test] = &[
         "nested_c05_c09_f17_storms_and_pages_kept",
         hostile::c05_c09_f17_storms_and_pages_kept,
     ),
+    quick(
+        "nested_frontend_of_every_shape",
+        loopback::shapes_of_every_kind,
+    ),
+    quick(
+        "nested_frontend_does_what_it_is_told",
+        loopback::orders_are_obeyed,
+    ),
+    quick("nested_frontend_leaves_nothing", loopback::nothing_is_left),
     quick(
         "nested_export_sums",
         verify::sums_are_the_same_on_both_sides,

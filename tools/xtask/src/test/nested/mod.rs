@@ -11,6 +11,9 @@
 //! - [`fill`]: what the domain writes is what dom0 finds
 //! - [`held`]: a disk leaves while its reads are held back
 //! - [`hostile`]: backends that lie
+//! - [`frontend`]: a frontend of ours in dom0, told what to do
+//! - [`loopback`]: it and dom0's own backend
+//! - [`peer`]: a program of ours in dom0 that takes orders
 //! - [`cycles`]: a disk comes and goes many times
 //! - [`export`]: the storage driver domain
 
@@ -21,10 +24,13 @@ mod domain;
 mod ends;
 mod export;
 mod fill;
+mod frontend;
 mod held;
 mod hostile;
 mod list;
+mod loopback;
 mod partition;
+mod peer;
 mod runner;
 mod sums;
 

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use lab::guest::Guest;
 use lab::{Disk, Nest, disk};
 
-use super::peer::Peer;
 use crate::test::nested::domain::{number, start, sum, wait_until};
 use crate::test::nested::partition::{MIB, randomize};
+use crate::test::nested::peer::Peer;
 
 /// `xvdb`.
 pub(super) const XVDB: u32 = 51728;
@@ -63,7 +63,11 @@ impl<'nest> Scene<'nest> {
     pub(super) fn attach_as(&self, vdev: u32, options: &str) -> Result<Peer> {
         self.nest
             .check(&format!("xenstore-rm {} || true", self.error_node(vdev)))?;
-        Peer::start(self.nest, self.id, vdev, FILE, options)
+        let id = self.id;
+        Peer::start(
+            self.nest,
+            &format!("exec /run/lab/backend --domain {id} --vdev {vdev} --disk {FILE} {options}"),
+        )
     }
 
     /// Starts a backend for `xvdb` and waits until its disk reads right.

@@ -1,4 +1,5 @@
-//! The operations of Linux's Xen devices (`xen/gntdev.h`, `xen/evtchn.h`).
+//! The operations of Linux's Xen devices (`xen/gntdev.h`, `xen/gntalloc.h`,
+//! `xen/evtchn.h`).
 #![expect(unsafe_code, reason = "ioctl is the only way to them")]
 
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
@@ -13,8 +14,15 @@ pub(super) enum Call {
     MapGrants,
     /// gntdev, words: index (2 words), count, 0.
     UnmapGrants,
+    /// gntalloc, words: domain and flags, count, index (2 words, filled in), then a reference of
+    /// each (filled in), at least two words.
+    AllocGrefs,
+    /// gntalloc, words: index (2 words), count, 0.
+    DeallocGrefs,
     /// evtchn, words: remote domain, remote port. Returns the local port.
     BindInterdomain,
+    /// evtchn, words: remote domain. Returns the local port.
+    BindUnbound,
     /// evtchn, words: port.
     Unbind,
     /// evtchn, words: port.
@@ -27,7 +35,10 @@ impl Call {
         let (group, number, words) = match self {
             Self::MapGrants => (b'G', 0, 6),
             Self::UnmapGrants => (b'G', 1, 4),
+            Self::AllocGrefs => (b'G', 5, 6),
+            Self::DeallocGrefs => (b'G', 6, 4),
             Self::BindInterdomain => (b'E', 1, 2),
+            Self::BindUnbound => (b'E', 2, 1),
             Self::Unbind => (b'E', 3, 1),
             Self::Notify => (b'E', 4, 1),
         };
@@ -40,9 +51,12 @@ impl Call {
             Self::MapGrants => words
                 .first()
                 .is_some_and(|count| words.len() == 4 + 2 * *count as usize),
-            Self::UnmapGrants => words.len() == 4,
+            Self::AllocGrefs => words
+                .get(1)
+                .is_some_and(|count| words.len() == 4 + (*count as usize).max(2)),
+            Self::UnmapGrants | Self::DeallocGrefs => words.len() == 4,
             Self::BindInterdomain => words.len() == 2,
-            Self::Unbind | Self::Notify => words.len() == 1,
+            Self::BindUnbound | Self::Unbind | Self::Notify => words.len() == 1,
         }
     }
 }
@@ -69,7 +83,7 @@ unsafe impl Ioctl for Words<'_> {
     }
 }
 
-/// Asks `device`, which is gntdev or evtchn as the call has it; returns what it returns.
+/// Asks `device`, which is the one that the call has; returns what it returns.
 pub(super) fn call(device: &File, call: Call, words: &mut [u32]) -> io::Result<u32> {
     assert!(call.fits(words), "{call:?} takes other words");
     // SAFETY: the opcode is one of the device's own, and the words are its structure.
@@ -86,7 +100,10 @@ mod tests {
         // _IOC(_IOC_NONE, 'G', 0, 24) and so on: size << 16 | group << 8 | number.
         assert_eq!(Call::MapGrants.opcode(), 24 << 16 | 0x4700);
         assert_eq!(Call::UnmapGrants.opcode(), 16 << 16 | 0x4701);
+        assert_eq!(Call::AllocGrefs.opcode(), 24 << 16 | 0x4705);
+        assert_eq!(Call::DeallocGrefs.opcode(), 16 << 16 | 0x4706);
         assert_eq!(Call::BindInterdomain.opcode(), 8 << 16 | 0x4501);
+        assert_eq!(Call::BindUnbound.opcode(), 4 << 16 | 0x4502);
         assert_eq!(Call::Unbind.opcode(), 4 << 16 | 0x4503);
         assert_eq!(Call::Notify.opcode(), 4 << 16 | 0x4504);
     }
@@ -96,6 +113,10 @@ mod tests {
         assert!(Call::MapGrants.fits(&[2, 0, 0, 0, 1, 8, 1, 9]));
         assert!(!Call::MapGrants.fits(&[3, 0, 0, 0, 1, 8, 1, 9]));
         assert!(!Call::MapGrants.fits(&[]));
+        assert!(Call::AllocGrefs.fits(&[1, 3, 0, 0, 0, 0, 0]));
+        assert!(Call::AllocGrefs.fits(&[1, 1, 0, 0, 0, 0]));
+        assert!(!Call::AllocGrefs.fits(&[1, 1, 0, 0, 0]));
+        assert!(!Call::AllocGrefs.fits(&[1, 3, 0, 0, 0, 0]));
         assert!(!Call::BindInterdomain.fits(&[1]));
     }
 }

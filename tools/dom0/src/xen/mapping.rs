@@ -1,8 +1,5 @@
-//! Grants of other domains, mapped through `/dev/xen/gntdev`.
-#![expect(
-    unsafe_code,
-    reason = "mmap, and memory that a guest writes at any time"
-)]
+//! Pages that other domains use too, mapped from one of Linux's devices.
+#![expect(unsafe_code, reason = "mmap, and memory that others write at any time")]
 
 use super::ioctl::{Call, call};
 use hv::{PAGE_SIZE, SharedMem};
@@ -13,38 +10,34 @@ use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// Where grants are mapped from.
-pub(super) struct Gntdev {
+/// Mapped pages; dropped, they are unmapped and given back to their device.
+#[derive(Debug)]
+pub(crate) struct Mapping {
     device: Rc<File>,
+    address: NonNull<u8>,
+    index: [u32; 2],
+    count: u32,
+    give_back: Call,
 }
 
-impl Gntdev {
-    pub(super) fn open() -> io::Result<Self> {
-        let device = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/xen/gntdev")?;
-        Ok(Self {
-            device: Rc::new(device),
-        })
-    }
-
-    /// Maps pages that `domain` granted for reading and writing, in a row.
-    pub(super) fn map(&self, domain: u32, references: &[u32]) -> io::Result<Mapping> {
-        let count = u32::try_from(references.len()).map_err(io::Error::other)?;
-        let mut words = vec![count, 0, 0, 0];
-        words.extend(references.iter().flat_map(|reference| [domain, *reference]));
-        call(&self.device, Call::MapGrants, &mut words)?;
-        let index = [words[2], words[3]];
-        let length = references.len() * PAGE_SIZE;
+impl Mapping {
+    /// Maps the `count` pages that the device has at `index`. They are the mapping's own from now
+    /// on, also if this fails: it gives them back by `give_back`, one of the calls that take index
+    /// and count.
+    pub(super) fn new(
+        device: &Rc<File>,
+        index: [u32; 2],
+        count: u32,
+        give_back: Call,
+    ) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let address = unsafe {
             mmap(
                 null_mut(),
-                length,
+                count as usize * PAGE_SIZE,
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED,
-                &*self.device,
+                &**device,
                 u64::from(index[1]) << 32 | u64::from(index[0]),
             )
         };
@@ -52,28 +45,16 @@ impl Gntdev {
             NonNull::new(address.cast()).ok_or_else(|| io::Error::other("mapped at 0"))
         });
         if address.is_err() {
-            call(
-                &self.device,
-                Call::UnmapGrants,
-                &mut [index[0], index[1], count, 0],
-            )?;
+            call(device, give_back, &mut [index[0], index[1], count, 0])?;
         }
-        Ok(Mapping {
-            device: Rc::clone(&self.device),
+        Ok(Self {
+            device: Rc::clone(device),
             address: address?,
             index,
             count,
+            give_back,
         })
     }
-}
-
-/// Mapped pages; dropped, they are unmapped.
-#[derive(Debug)]
-pub(super) struct Mapping {
-    device: Rc<File>,
-    address: NonNull<u8>,
-    index: [u32; 2],
-    count: u32,
 }
 
 impl Drop for Mapping {
@@ -82,18 +63,15 @@ impl Drop for Mapping {
         // SAFETY: the mapping is this one's own, and nobody has a reference into it any more.
         let unmapped = unsafe { munmap(address.cast(), length) };
         let [low, high] = self.index;
-        let forgotten = call(
-            &self.device,
-            Call::UnmapGrants,
-            &mut [low, high, self.count, 0],
-        );
-        if let Err(error) = unmapped.map_err(io::Error::from).and(forgotten) {
-            eprintln!("backend: unmapping: {error}");
+        let mut words = [low, high, self.count, 0];
+        let given_back = call(&self.device, self.give_back, &mut words);
+        if let Err(error) = unmapped.map_err(io::Error::from).and(given_back) {
+            eprintln!("unmapping: {error}");
         }
     }
 }
 
-/// What is valid whatever a guest makes of its bytes meanwhile.
+/// What is valid whatever others make of its bytes meanwhile.
 trait Atomic {}
 impl Atomic for AtomicU8 {}
 impl Atomic for AtomicU16 {}

@@ -1,9 +1,11 @@
 //! xenstore, over xenstored's socket (`io/xs_wire.h`).
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 use xen_abi::io::xs_wire::{HEADER_SIZE, Header, PAYLOAD_MAX, kind};
 
 const SOCKET: &str = "/run/xenstored/socket";
@@ -12,7 +14,7 @@ const SOCKET: &str = "/run/xenstored/socket";
 const TRIES: u32 = 100;
 
 /// A connection to xenstored with dom0's rights.
-pub(super) struct Store {
+pub(crate) struct Store {
     stream: UnixStream,
     /// The transaction that all requests belong to now; 0 for none.
     transaction: u32,
@@ -21,7 +23,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open() -> Result<Self> {
+    pub(crate) fn open() -> Result<Self> {
         let stream = UnixStream::connect(SOCKET).with_context(|| SOCKET)?;
         Ok(Self {
             stream,
@@ -31,7 +33,7 @@ impl Store {
     }
 
     /// The node's value; none if there is no such node.
-    pub(super) fn read(&mut self, path: &str) -> Result<Option<String>> {
+    pub(crate) fn read(&mut self, path: &str) -> Result<Option<String>> {
         match self.ask(kind::READ, &[path, "\0"]) {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Error(name)) if name == "ENOENT" => Ok(None),
@@ -39,19 +41,31 @@ impl Store {
         }
     }
 
-    pub(super) fn write(&mut self, path: &str, value: &str) -> Result<()> {
+    /// The names of the node's children; none if there is no such node. They must fit a message.
+    pub(crate) fn list(&mut self, path: &str) -> Result<Vec<String>> {
+        match self.ask(kind::DIRECTORY, &[path, "\0"]) {
+            Ok(names) => {
+                let names = names.split_terminator('\0');
+                Ok(names.map(str::to_owned).collect())
+            }
+            Err(Refusal::Error(name)) if name == "ENOENT" => Ok(Vec::new()),
+            Err(refusal) => Err(refusal.about(path)),
+        }
+    }
+
+    pub(crate) fn write(&mut self, path: &str, value: &str) -> Result<()> {
         self.done(kind::WRITE, path, &[path, "\0", value])
     }
 
     /// Makes a node that `owner` owns and `reader` may read, and so what is made below it.
-    pub(super) fn make_directory(&mut self, path: &str, owner: u32, reader: u32) -> Result<()> {
+    pub(crate) fn make_directory(&mut self, path: &str, owner: u32, reader: u32) -> Result<()> {
         self.done(kind::MKDIR, path, &[path, "\0"])?;
         let permissions = format!("n{owner}\0r{reader}\0");
         self.done(kind::SET_PERMS, path, &[path, "\0", &permissions])
     }
 
     /// Removes a node, if there is one, and all below it.
-    pub(super) fn remove(&mut self, path: &str) -> Result<()> {
+    pub(crate) fn remove(&mut self, path: &str) -> Result<()> {
         match self.ask(kind::RM, &[path, "\0"]) {
             Ok(_) => Ok(()),
             Err(Refusal::Error(name)) if name == "ENOENT" => Ok(()),
@@ -60,12 +74,12 @@ impl Store {
     }
 
     /// Watches a node; [`Store::take_events`] tells of changes. The first event comes at once.
-    pub(super) fn watch(&mut self, path: &str) -> Result<()> {
+    pub(crate) fn watch(&mut self, path: &str) -> Result<()> {
         self.done(kind::WATCH, path, &[path, "\0watch\0"])
     }
 
     /// Does what `body` does all at once.
-    pub(super) fn transaction(
+    pub(crate) fn transaction(
         &mut self,
         mut body: impl FnMut(&mut Self) -> Result<()>,
     ) -> Result<()> {
@@ -87,18 +101,32 @@ impl Store {
     }
 
     /// Whether an event is there that came while something else was awaited.
-    pub(super) fn has_event(&self) -> bool {
+    pub(crate) fn has_event(&self) -> bool {
         self.fired > 0
     }
 
     /// Takes all events known so far; waits for one if there is none.
-    pub(super) fn take_events(&mut self) -> Result<()> {
+    pub(crate) fn take_events(&mut self) -> Result<()> {
         while self.fired == 0 {
             let (header, _) = self.message()?;
             self.fired += usize::from(header.kind == kind::WATCH_EVENT);
         }
         self.fired = 0;
         Ok(())
+    }
+
+    /// Takes all events known so far; waits for one until `deadline` if there is none. Whether
+    /// there was one.
+    pub(crate) fn wait(&mut self, deadline: Instant) -> Result<bool> {
+        if !self.has_event() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left)?;
+            if poll(&mut [PollFd::new(&*self, PollFlags::IN)], Some(&left))? == 0 {
+                return Ok(false);
+            }
+        }
+        self.take_events()?;
+        Ok(true)
     }
 
     fn done(&mut self, kind: u32, path: &str, payload: &[&str]) -> Result<()> {
