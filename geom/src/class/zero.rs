@@ -62,7 +62,6 @@ impl Geom {
                 max_io: 16 << 20,
                 max_delete: 0,
                 can_delete: true,
-                max_delete: 0,
                 can_flush: true,
                 can_erase: true,
                 delete_granularity: 0,

@@ -106,8 +106,8 @@ impl Machine {
         let start = self.console.output_length();
         self.console.type_bytes(line);
         self.console.type_bytes("\r");
-        // Without the editor's "clear to the end of the line". What the log has said before the line
-        // was read, and the prompt behind that, is not the answer.
+        // Without the editor's "clear to the end of the line". What the log has said before the
+        // line was read, and the prompt behind that, is not the answer.
         let echo = format!("{line}\r\n");
         let answer = |machine: &Self| {
             let text = machine.console.output()[start..].replace("\x1b[K", "");

@@ -106,7 +106,6 @@ impl Geom {
                 max_io: MAX_IO,
                 max_delete: 0,
                 can_delete: true,
-                max_delete: 0,
                 can_flush: true,
                 can_erase: true,
                 delete_granularity: page_size.max(u64::from(params.sector_size)),
