@@ -1,5 +1,5 @@
-//! A frontend that asks for what it may not, or in another layout, against the shipped backend: B05,
-//! B06, B14, B15.
+//! A frontend that asks for what it may not, or in another layout, against the shipped backend:
+//! B05, B06, B14, B15.
 
 use hv::Access;
 use sim::blkback::request::{DISCARD, EOPNOTSUPP, ERROR, FLUSH, OKAY, READ, WRITE, WRITE_BARRIER};
