@@ -259,11 +259,13 @@ impl<H: Hypervisor> Export<H> {
         if course.opened.is_none() {
             course.opened = self.open(course).await?;
         }
-        let Some((_, terms)) = &course.opened else {
+        let Some((device, terms)) = &course.opened else {
             return Ok(());
         };
         course.backend.check_room().await?;
-        let keys = features(terms);
+        let start = self.geom.provider(device.name());
+        let start = start.map_or(0, |provider| provider.offset);
+        let keys = features(device, terms, start);
         let said = course.backend.publish(&keys, XenbusState::InitWait);
         Ok(said.await?)
     }

@@ -43,6 +43,10 @@ pub(crate) struct Link<H: Hypervisor> {
     /// The queue that is looked at first: they take turns.
     first: usize,
     polling: Polling,
+    /// The run loop's turn that was served last, and what it left of its share, in bytes.
+    share: (u64, u64),
+    /// There was work since the last event.
+    worked: bool,
     /// While it lasts, events without work are not listened to.
     quiet: Option<Sleep>,
 }
@@ -83,6 +87,8 @@ impl<H: Hypervisor> Link<H> {
             in_flight: 0,
             first: 0,
             polling: Polling::default(),
+            share: (0, QUANTUM),
+            worked: false,
             quiet: None,
         })
     }
@@ -111,12 +117,13 @@ impl<H: Hypervisor> Link<H> {
     }
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
-        let mut events = 0;
-        // For all of this call: a frontend that asks again before it is done is none the better.
-        let mut share = QUANTUM;
         loop {
+            // Events first: what they are about is then found by the turn behind them.
+            let events = self.take_events(context);
+            let mut share = self.share();
             let worked = self.turn(&mut share)?;
-            self.count_events(core::mem::take(&mut events), worked);
+            self.share = (self.pv.exec.turns(), share);
+            self.count_events(events, worked);
             if worked != Worked::Nothing {
                 self.polling.found();
             }
@@ -127,16 +134,33 @@ impl<H: Hypervisor> Link<H> {
                 self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
             }
-            if self.is_quiet(context) {
-                return Ok(());
-            }
-            for queue in &self.queues {
-                events += usize::from(queue.channel.poll_wait(context).is_ready());
-            }
             if events == 0 {
                 return Ok(());
             }
         }
+    }
+
+    /// What is left of this turn's share: a frontend that asks again, or whose disk completes,
+    /// before the run loop has come round has no more for it.
+    fn share(&self) -> u64 {
+        let (turn, share) = self.share;
+        if turn == self.pv.exec.turns() {
+            share
+        } else {
+            QUANTUM
+        }
+    }
+
+    /// Takes the events that came, and listens for the next. Returns how many there were.
+    fn take_events(&mut self, context: &mut Context<'_>) -> usize {
+        if self.is_quiet(context) {
+            return 0;
+        }
+        let fired = self
+            .queues
+            .iter()
+            .filter(|queue| queue.channel.poll_wait(context).is_ready());
+        fired.count()
     }
 
     /// Whether the frontend's events are not to be listened to for a while.
@@ -161,14 +185,19 @@ impl<H: Hypervisor> Link<H> {
     }
 
     fn count_events(&mut self, events: usize, worked: Worked) {
+        let worked_before = core::mem::replace(&mut self.worked, worked != Worked::Nothing);
         if events == 0 {
+            self.worked |= worked_before;
             return;
         }
         self.statistics.borrow_mut().events += events as u64;
+        // Work that was found before its event was looked at is work all the same.
+        let useful = worked != Worked::Nothing || worked_before;
         for queue in &self.queues {
-            match worked {
-                Worked::Nothing => queue.channel.was_spurious(),
-                Worked::Some | Worked::More => queue.channel.was_useful(),
+            if useful {
+                queue.channel.was_useful();
+            } else {
+                queue.channel.was_spurious();
             }
         }
     }

@@ -30,9 +30,9 @@ pub(crate) fn terms(device: &Device, read_only: bool) -> Terms {
     }
 }
 
-/// What a frontend reads in InitWait (blkif.h, "Backend Features"). `discard` is whether the
-/// toolstack lets discards be offered (`discard-enable`).
-pub(crate) fn features(terms: &Terms) -> Keys {
+/// What a frontend reads in InitWait (blkif.h, "Backend Features"). `start` is where the provider
+/// starts on its disk, in bytes: discards are cut at the disk's own units.
+pub(crate) fn features(device: &Device, terms: &Terms, start: u64) -> Keys {
     let mut keys = Keys::new();
     let mut add = |key, value: u64| keys.push((key, value.to_string()));
     add(
@@ -47,8 +47,12 @@ pub(crate) fn features(terms: &Terms) -> Keys {
     }
     if terms.discard {
         add("feature-discard", 1);
-        add("discard-granularity", terms.sector_size.into());
-        add("discard-alignment", 0);
+        let unit = device
+            .limits()
+            .map_or(0, |limits| limits.delete_granularity);
+        let unit = unit.max(u64::from(terms.sector_size));
+        add("discard-granularity", unit);
+        add("discard-alignment", (unit - start % unit) % unit);
     }
     if terms.discard && terms.secure {
         add("discard-secure", 1);

@@ -35,6 +35,7 @@ struct Inner {
     ready: Arc<ReadyQueue>,
     timers: RefCell<Timers>,
     polls: Cell<u64>,
+    turns: Cell<u64>,
     /// Whom the next turn wakes.
     postponed: RefCell<Vec<Waker>>,
 }
@@ -103,6 +104,7 @@ impl Executor {
             ready: Arc::default(),
             timers: RefCell::default(),
             polls: Cell::new(0),
+            turns: Cell::new(0),
             postponed: RefCell::default(),
         };
         Self {
@@ -144,6 +146,7 @@ impl Executor {
     /// so that the caller must not sleep.
     pub fn turn(&self, now: Instant) -> bool {
         self.inner.now.set(now.max(self.inner.now.get()));
+        self.inner.turns.set(self.inner.turns.get() + 1);
         Timers::fire(&self.inner.timers, now);
         for waker in self.inner.postponed.borrow_mut().drain(..) {
             waker.wake();
@@ -230,6 +233,13 @@ impl Executor {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.inner.timers.borrow().next_deadline()
+    }
+
+    /// Turns begun since the start: for a task that has its share once in each, however often it is
+    /// woken.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.inner.turns.get()
     }
 
     /// Polls made since the start.
