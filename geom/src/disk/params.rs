@@ -107,15 +107,14 @@ pub struct DiskLimits {
     /// The largest request the driver takes, in bytes; at least one sector. GEOM splits longer
     /// ones, at multiples of the sector size.
     pub max_io: u64,
-    /// The same of [`Command::Delete`](crate::disk::Command::Delete) and
-    /// [`Command::Erase`](crate::disk::Command::Erase), which move no data (`d_delmaxsize` of
-    /// FreeBSD); 0 if `max_io` counts for them too.
+    /// The same of [`Command::Delete`] and [`Command::Erase`], which move no data (`d_delmaxsize`
+    /// of FreeBSD); 0 if `max_io` counts for them too.
     pub max_delete: u64,
-    /// Whether [`Command::Delete`](crate::disk::Command::Delete) is possible.
+    /// Whether [`Command::Delete`] is possible.
     pub can_delete: bool,
-    /// Whether [`Command::Flush`](crate::disk::Command::Flush) is possible.
+    /// Whether [`Command::Flush`] is possible.
     pub can_flush: bool,
-    /// Whether [`Command::Erase`](crate::disk::Command::Erase) is possible.
+    /// Whether [`Command::Erase`] is possible.
     pub can_erase: bool,
     /// Deleting pays for ranges made of aligned pieces of so many bytes; a multiple of the sector
     /// size, 0 if every sector counts. Other ranges are allowed: the rest of them may be ignored.

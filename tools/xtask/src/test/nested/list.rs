@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::export::{filesystem, lifecycle, refusals, verify};
+use super::export::{self, filesystem, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, held, hostile, loopback, sums};
 
 /// A test in a nest.
@@ -116,6 +116,18 @@ const XEN_4_20: &[Test] = &[
     quick(
         "nested_export_late_provider",
         refusals::a_provider_is_waited_for,
+    ),
+    quick(
+        "nested_b01_b06_requests_that_cannot_be_meant",
+        export::hostile::b01_b06_requests_that_cannot_be_meant,
+    ),
+    quick(
+        "nested_c01_c08_b10_rings_and_pages_that_go",
+        export::hostile::c01_c08_b10_rings_and_pages_that_go,
+    ),
+    quick(
+        "nested_b12_b13_keys_and_states",
+        export::hostile::b12_b13_keys_and_states,
     ),
     quick("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(nest, 1000)

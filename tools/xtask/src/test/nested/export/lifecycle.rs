@@ -17,7 +17,7 @@ const HEARD: Duration = Duration::from_secs(30);
 
 /// What the domain holds for its exports.
 #[derive(Debug, PartialEq, Eq)]
-struct Holdings {
+pub(super) struct Holdings {
     granted: u64,
     parked: u64,
     ports: usize,
@@ -25,7 +25,7 @@ struct Holdings {
     nodes: usize,
 }
 
-fn holdings(guest: &mut Guest<'_>) -> Result<Holdings> {
+pub(super) fn holdings(guest: &mut Guest<'_>) -> Result<Holdings> {
     let grants = guest.command("grants")?;
     Ok(Holdings {
         granted: number(&grants, "granted:")?,

@@ -4,10 +4,12 @@
 //! - `verify`: what is written through an export comes back, and lies where it should
 //! - `lifecycle`: exports that come and go, providers that go, a domain that ends or dies
 //! - `refusals`: what cannot be exported, and how the administrator learns why
+//! - `hostile`: frontends that lie
 //! - `filesystem`: ext4 on an export, with trees of files
 
 mod attached;
 pub(super) mod filesystem;
+pub(super) mod hostile;
 pub(super) mod lifecycle;
 pub(super) mod refusals;
 pub(super) mod verify;
