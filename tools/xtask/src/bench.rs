@@ -1,11 +1,24 @@
 //! `cargo xtask bench`: figures, each a ratio to a named peer in the same nest.
 //!
-//! - [`boot`]: how fast it boots
-//! - [`guests`]: who boots against whom
+//! - [`options`]: its command line
+//! - [`storage`]: how it serves disks
+//! - [`boot`]: how fast it boots; [`guests`]: against whom
 //! - [`figures`]: the smallest, the middle and the largest
 
 mod boot;
 mod figures;
 mod guests;
+mod options;
+mod storage;
 
-pub(crate) use boot::command;
+use std::process::ExitCode;
+
+pub(crate) use options::{Bench, HELP};
+
+/// Measures what is asked for.
+pub(crate) fn command(bench: &Bench) -> anyhow::Result<ExitCode> {
+    match bench {
+        Bench::Storage(options) => storage::command(options),
+        Bench::Boot(choice) => boot::command(*choice),
+    }
+}

@@ -30,8 +30,8 @@ pub(crate) enum Command {
     Run { nest: Choice, tour: bool },
     /// A shell in dom0.
     LabShell(Choice),
-    /// Measure how fast it boots.
-    BenchBoot(Choice),
+    /// Measure it beside its peers.
+    Bench(bench::Bench),
 }
 
 const OVERVIEW: &str = "\
@@ -44,6 +44,7 @@ cargo xtask COMMAND
   test               the gate: everything that can be checked
   sim --seed N       replay a run of the simulator
   lab shell          a shell in the nest's dom0, image and configs in place
+  bench              how it serves disks, beside a Linux driver domain
   bench boot         how fast it boots, beside its peers
 
 `cargo xtask COMMAND --help` tells more.
@@ -95,13 +96,6 @@ Boots the nest and opens a shell in its dom0. The image and xl-configs are there
 
 ";
 
-const BENCH: &str = "\
-cargo xtask bench boot [--suite NAME] [--icount]
-
-Measures from `xl create` to ready, side by side with a Linux PV guest and GRUB in one nest.
-
-";
-
 /// Reads the command line.
 pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
     let Some(argument) = parser.next()? else {
@@ -119,7 +113,8 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
                 "sim" => sim(parser),
                 "run" => with_nest(parser, RUN, None),
                 "lab" => with_nest(parser, LAB, Some("shell")),
-                "bench" => with_nest(parser, BENCH, Some("boot")),
+                "bench" => bench::Bench::parse(parser)
+                    .map(|bench| bench.map_or(Command::Help(bench::HELP), Command::Bench)),
                 "test" => test::Options::parse(parser)
                     .map(|options| options.map_or(Command::Help(test::HELP), Command::Test)),
                 _ => bail!("there is no command {name:?}: see `cargo xtask help`"),
@@ -160,8 +155,7 @@ fn with_nest(mut parser: Parser, help: &'static str, what: Option<&str>) -> Resu
     match what {
         None => Ok(Command::Run { nest, tour }),
         Some(what) if !said => bail!("what? There is `{what}`"),
-        Some("shell") => Ok(Command::LabShell(nest)),
-        Some(_) => Ok(Command::BenchBoot(nest)),
+        Some(_) => Ok(Command::LabShell(nest)),
     }
 }
 
@@ -194,7 +188,7 @@ fn sim(mut parser: Parser) -> Result<Command> {
 /// Help, with the options that all commands with a nest share.
 fn print_help(text: &str) {
     print!("{text}");
-    if [RUN, LAB, BENCH].contains(&text) {
+    if [RUN, LAB, bench::HELP].contains(&text) {
         print!("{}", nest::OPTIONS);
     }
 }
@@ -206,7 +200,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Help(text) => print_help(text),
         Command::Run { nest, tour } => return run::command(nest, tour),
         Command::LabShell(nest) => return shell::command(nest),
-        Command::BenchBoot(nest) => return bench::command(nest),
+        Command::Bench(bench) => return bench::command(&bench),
         Command::Build => image::build::command()?,
         Command::Check => structure::command()?,
         Command::Symbolize(log) => image::symbolize::command(&log)?,
@@ -269,7 +263,7 @@ mod tests {
         );
         assert_eq!(
             read(&["bench", "boot"]),
-            Ok(Command::BenchBoot(Choice::default()))
+            Ok(Command::Bench(bench::Bench::Boot(Choice::default())))
         );
         assert!(read(&["lab"]).unwrap_err().contains("There is `shell`"));
         assert!(read(&["bench", "boot", "boot"]).is_err());

@@ -10,9 +10,9 @@ use crate::image::build;
 use crate::project;
 
 /// What `--help` says of the options that [`Choice::option`] reads.
-pub(crate) const OPTIONS: &str = "\
-  --suite NAME  trixie (Xen 4.20, the default) or bookworm (Xen 4.17)
-  --icount      QEMU's deterministic clock: repeatable, and slower
+pub(crate) const OPTIONS: &str =
+    "  --suite NAME   trixie (Xen 4.20, the default) or bookworm (Xen 4.17)
+  --icount       QEMU's deterministic clock: repeatable, and slower
 ";
 
 /// Which nest a user wants.

@@ -2,14 +2,22 @@
 
 use std::fmt;
 
-/// Measurements of one thing, in milliseconds.
+/// Measurements of one thing, sorted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures(Vec<f64>);
 
 impl Figures {
-    pub(super) fn add(&mut self, milliseconds: f64) {
-        self.0.push(milliseconds);
+    pub(super) fn add(&mut self, value: f64) {
+        self.0.push(value);
         self.0.sort_by(f64::total_cmp);
+    }
+
+    pub(super) fn smallest(&self) -> f64 {
+        self.0.first().copied().unwrap_or(f64::NAN)
+    }
+
+    pub(super) fn largest(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
     }
 
     /// The middle one; of an even number, the mean of the two.
@@ -21,15 +29,22 @@ impl Figures {
             _ => self.0[middle],
         }
     }
+
+    /// `smallest/median/largest`, with `decimals` digits after the point.
+    pub(super) fn text(&self, decimals: usize) -> String {
+        if self.0.is_empty() {
+            return "-".to_owned();
+        }
+        [self.smallest(), self.median(), self.largest()]
+            .map(|value| format!("{value:.decimals$}"))
+            .join("/")
+    }
 }
 
-/// `smallest/median/largest`, in whole milliseconds.
+/// In whole numbers.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
-            return f.write_str("-");
-        };
-        f.pad(&format!("{first:.0}/{:.0}/{last:.0}", self.median()))
+        f.pad(&self.text(0))
     }
 }
 
@@ -41,6 +56,7 @@ mod tests {
     fn the_median_is_the_middle_one() {
         let mut figures = Figures::default();
         assert!(figures.median().is_nan());
+        assert_eq!(figures.to_string(), "-");
         for value in [30.0, 10.0, 20.0] {
             figures.add(value);
         }
@@ -50,5 +66,6 @@ mod tests {
         );
         figures.add(40.0);
         assert_eq!(figures.median(), 25.0);
+        assert_eq!(figures.text(1), "10.0/25.0/40.0");
     }
 }

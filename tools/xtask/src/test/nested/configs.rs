@@ -25,6 +25,7 @@ const CONFIGS: &[Config] = &[
     ("empty-disk.cfg", empty_disk),
     ("one-sector.cfg", one_sector),
     ("watchdog.cfg", watchdog),
+    ("storage.cfg", storage),
 ];
 
 /// All of them.
@@ -63,6 +64,22 @@ fn smoke(nest: &Nest, config: &str) -> Result<()> {
         &console,
         &["\nup ", "\nmemory: 16384 KiB", "  xenstore", "\ngranted: 0"],
     )
+}
+
+/// What its comment says: dom0 attaches the memory disk by its name, and an orderly end.
+fn storage(nest: &Nest, config: &str) -> Result<()> {
+    let mut guest = start_config(nest, "storage", config)?;
+    has(&guest.command("geom tree")?, &["md0  MD  128.0 MiB"])?;
+    nest.check(
+        "xl block-attach 0 'format=raw,vdev=xvdx,access=rw,backend=storage,target=ram' && \
+         for i in $(seq 50); do \
+         [ \"$(blockdev --getsize64 /dev/xvdx 2>&1)\" != 134217728 ] || break; sleep 0.1; done && \
+         dd if=/dev/xvdx of=/dev/null bs=1M count=2 iflag=direct && xl block-detach 0 xvdx && \
+         xl shutdown storage",
+    )?;
+    let reason = guest.wait_shutdown(40 * SECOND)?;
+    ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
+    guest.wait_gone(20 * SECOND)
 }
 
 fn shell(nest: &Nest, config: &str) -> Result<()> {

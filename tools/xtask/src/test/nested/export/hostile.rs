@@ -150,8 +150,8 @@ pub(in crate::test::nested) fn c01_c08_b10_rings_and_pages_that_go(nest: &Nest) 
         "attach; connect; send op=write seg=p0..11 times=32; unbind; force",
         "attach; connect; send op=read seg=p0..11 times=32; vanish",
         "attach; connect; event 77; work 5 depth=4; detach",
-        "attach; connect; push op=read seg=p0..11 times=32; submit; close; state 1; connect; work 6; \
-         detach",
+        "attach; connect; push op=read seg=p0..11 times=32; submit; close; state 1; connect; \
+         work 6; detach",
     ] {
         let mut frontend = scene.frontend("")?;
         frontend

@@ -1,0 +1,194 @@
+//! What is asked of the ratios.
+
+use super::job::JOBS;
+use super::load::Clock;
+use super::row::{Metric, Row};
+use super::{growth, lifecycle, serve};
+
+/// A goal, and whether it is met.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub what: String,
+    pub ratio: f64,
+    pub limit: Limit,
+}
+
+/// What a ratio may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Limit {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Verdict {
+    pub(super) fn is_met(&self) -> bool {
+        match self.limit {
+            Limit::AtLeast(least) => self.ratio >= least,
+            Limit::AtMost(most) => self.ratio <= most,
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = match self.limit {
+            Limit::AtLeast(least) => format!("at least {least:.2}"),
+            Limit::AtMost(most) => format!("at most {most:.2}"),
+        };
+        let verdict = if self.is_met() { "met" } else { "MISSED" };
+        let (what, ratio) = (&self.what, self.ratio);
+        write!(f, "{what}: {ratio:.3} ({limit} is asked: {verdict})")
+    }
+}
+
+/// Every goal that the rows have figures for.
+pub(super) fn verdicts(rows: &[Row], clock: Clock) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for row in rows {
+        let what = || format!("{}, {}, {}", row.part, row.name, row.metric.title());
+        if let Some(limit) = limit(row, clock) {
+            let ratio = row.ratios().median();
+            verdicts.push(Verdict {
+                what: what(),
+                ratio,
+                limit,
+            });
+        }
+        // The peer with its better setting for this job.
+        if clock == Clock::Slope && row.metric == Metric::Both && row.part == serve::MEMORY {
+            let peers = (1..row.values.len()).map(|peer| row.figures(peer).median());
+            let ratio = row.figures(0).median() / peers.fold(f64::INFINITY, f64::min);
+            verdicts.push(Verdict {
+                what: format!("{}, against the peer's better setting", what()),
+                ratio,
+                limit: Limit::AtMost(1.0),
+            });
+        }
+    }
+    verdicts.extend(growth_verdict(rows));
+    verdicts
+}
+
+fn limit(row: &Row, clock: Clock) -> Option<Limit> {
+    use Limit::{AtLeast, AtMost};
+    use Metric::{Domain, Iops, Median, Throughput};
+    let job = JOBS.iter().find(|job| job.name == row.name);
+    match (row.part, clock) {
+        (lifecycle::PART, Clock::Window(_)) => match &row.name[..] {
+            lifecycle::READY | lifecycle::READY_LEAST => Some(AtMost(1.0 / 15.0)),
+            lifecycle::FIRST_READ | lifecycle::DETACH => Some(AtMost(1.0)),
+            _ => None,
+        },
+        (serve::AGAIN, Clock::Window(_)) => match row.metric {
+            Iops | Throughput => Some(AtLeast(1.0)),
+            _ => None,
+        },
+        (serve::MEMORY, Clock::Window(_)) => match row.metric {
+            Iops if job?.is_deep() => Some(AtLeast(1.3)),
+            Throughput => Some(AtLeast(1.3)),
+            Median if job?.waits() => Some(AtMost(0.75)),
+            _ => None,
+        },
+        (serve::MEMORY, Clock::Slope) if row.metric == Domain => {
+            let job = job?;
+            match () {
+                () if job.is_deep() => Some(AtMost(0.5)),
+                () if job.waits() => Some(AtMost(0.4)),
+                () if job.reads_megabytes() => Some(AtMost(0.6)),
+                () => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The first contender's own cost, with the most exports against one.
+fn growth_verdict(rows: &[Row]) -> Option<Verdict> {
+    let (one, most) = growth::ends();
+    let cost = |name: &str| {
+        let found = rows.iter().find(|row| {
+            row.part == growth::PART && row.metric == Metric::Domain && row.name == name
+        })?;
+        Some(found.figures(0).median())
+    };
+    Some(Verdict {
+        what: format!(
+            "{}, {}, {most} against {one}",
+            growth::PART,
+            Metric::Domain.title()
+        ),
+        ratio: cost(&most)? / cost(&one)?,
+        limit: Limit::AtMost(1.15),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Limit, Metric, Row, growth, serve, verdicts};
+
+    fn row(part: &'static str, name: &str, metric: Metric, values: &[f64]) -> Row {
+        Row {
+            part,
+            name: name.to_owned(),
+            metric,
+            values: values.iter().map(|value| vec![*value]).collect(),
+            repeated: 0,
+        }
+    }
+
+    #[test]
+    fn each_clock_has_its_goals() {
+        let rows = [
+            row(
+                serve::MEMORY,
+                "randread 4k qd32",
+                Metric::Iops,
+                &[13.0, 10.0],
+            ),
+            row(serve::MEMORY, "randread 4k qd1", Metric::Iops, &[1.0, 10.0]),
+            row(
+                serve::MEMORY,
+                "randread 4k qd1",
+                Metric::Median,
+                &[8.0, 10.0],
+            ),
+            row(serve::MEMORY, "read 1m qd4", Metric::Domain, &[5.0, 10.0]),
+        ];
+        let found = verdicts(&rows, Clock::Window(1));
+        let met: Vec<bool> = found.iter().map(super::Verdict::is_met).collect();
+        assert_eq!(met, [true, false]);
+        assert_eq!(found[0].limit, Limit::AtLeast(1.3));
+        let found = verdicts(&rows, Clock::Slope);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].ratio, found[0].limit), (0.5, Limit::AtMost(0.6)));
+    }
+
+    #[test]
+    fn the_sum_is_held_against_the_peers_better_setting() {
+        let rows = [row(
+            serve::MEMORY,
+            "read 1m qd4",
+            Metric::Both,
+            &[9.0, 10.0, 8.0],
+        )];
+        let found = verdicts(&rows, Clock::Slope);
+        assert_eq!(
+            (found.len(), found[0].ratio, found[0].is_met()),
+            (1, 9.0 / 8.0, false)
+        );
+    }
+
+    #[test]
+    fn growth_is_held_against_itself() {
+        let (one, most) = growth::ends();
+        let rows = [
+            row(growth::PART, &one, Metric::Domain, &[10.0, 1.0]),
+            row(growth::PART, &most, Metric::Domain, &[12.0, 1.0]),
+        ];
+        let found = verdicts(&rows, Clock::Slope);
+        assert_eq!(
+            (found.len(), found[0].ratio, found[0].is_met()),
+            (1, 1.2, false)
+        );
+    }
+}

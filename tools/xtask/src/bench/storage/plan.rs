@@ -1,0 +1,129 @@
+//! What is measured, in which order.
+
+use anyhow::{Result, ensure};
+use lab::Nest;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::super::options::Storage;
+use super::contender::{
+    Contender, EXPORT_MIB, LINUX, LINUX_AGAIN, LINUX_MAPPING, MEMORY_MIB, XENOLITH,
+};
+use super::job::{JOBS, Job};
+use super::load::{self, Clock};
+use super::report::{About, Report};
+use super::rounds::Rounds;
+use super::server::{self, Server};
+use super::{goal, growth, lifecycle, linux, serve};
+use crate::image::build;
+use crate::nest;
+
+/// The nest may run for so long on the host's clock.
+const LIMIT: Duration = Duration::from_secs(3 * 3600);
+/// How much of an export a smoke fills and sums, in MiB.
+const SMOKE_MIB: u32 = 8;
+
+/// Measures, prints and writes the result.
+pub(crate) fn command(options: &Storage) -> Result<ExitCode> {
+    ensure!(
+        wanted(options),
+        "nothing is called so: see `cargo xtask bench --help`"
+    );
+    build::command()?;
+    let nest = nest::boot(&lab::Options {
+        memory: 4096,
+        time_limit: LIMIT,
+        ..options.nest.options()
+    })?;
+    let report = measure(&nest, options)?;
+    report.print();
+    report.write()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The jobs of a part that are asked for.
+fn jobs(options: &Storage, part: &'static str) -> impl Iterator<Item = Job> {
+    JOBS.into_iter()
+        .filter(move |job| options.wants(part, job.name))
+}
+
+/// Whether there is anything to do.
+fn wanted(options: &Storage) -> bool {
+    let without_jobs = [lifecycle::PART, growth::PART];
+    let with_jobs = [serve::MEMORY, serve::AGAIN];
+    without_jobs.iter().any(|part| options.wants(part, ""))
+        || with_jobs
+            .iter()
+            .any(|part| jobs(options, part).next().is_some())
+}
+
+fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
+    let first = if options.linux_twice {
+        &LINUX_AGAIN
+    } else {
+        &XENOLITH
+    };
+    let mut contenders: Vec<&'static Contender> = vec![first, &LINUX];
+    let clock = match (options.nest.icount, options.quick) {
+        (true, _) => Clock::Slope,
+        (false, true) => Clock::Window(700),
+        (false, false) => Clock::Window(2000),
+    };
+    // The peer's other setting matters where the sum of both domains' costs is a goal.
+    if clock == Clock::Slope && jobs(options, serve::MEMORY).next().is_some() {
+        contenders.push(&LINUX_MAPPING);
+    }
+    let rounds = Rounds {
+        nest,
+        clock,
+        count: options.rounds(),
+    };
+    linux::prepare(nest)?;
+    load::prepare(nest)?;
+    server::prepare(nest, contenders.len())?;
+    let mut rows = Vec::new();
+    if options.wants(lifecycle::PART, "") {
+        rows.extend(lifecycle::starts(nest, &contenders, rounds.count)?);
+    }
+    let mut servers = Vec::new();
+    for (number, contender) in (0..).zip(&contenders) {
+        eprintln!("starting {}", contender.name);
+        servers.push(Server::start(nest, contender, number)?);
+    }
+    if options.wants(lifecycle::PART, "") {
+        rows.extend(lifecycle::attaches(&servers, rounds.count)?);
+    }
+    let fill_mib = if options.quick { SMOKE_MIB } else { EXPORT_MIB };
+    for part in [serve::MEMORY, serve::AGAIN] {
+        let jobs: Vec<Job> = jobs(options, part).collect();
+        let servers = if part == serve::MEMORY {
+            &servers[..]
+        } else {
+            &servers[..2]
+        };
+        if !jobs.is_empty() {
+            rows.extend(serve::measure(rounds, servers, part, &jobs, fill_mib)?);
+        }
+    }
+    if options.wants(growth::PART, "") {
+        rows.extend(growth::measure(rounds, &servers[..2])?);
+    }
+    for server in servers {
+        server.end()?;
+    }
+    let about = |contender: &&'static Contender| -> Result<About> {
+        Ok(About {
+            name: contender.name,
+            memory_mib: MEMORY_MIB,
+            least_memory_mib: contender.least_memory_mib,
+            image_bytes: contender.image_bytes(nest)?,
+        })
+    };
+    Ok(Report {
+        name: options.name(),
+        setting: options.setting(),
+        contenders: contenders.iter().map(about).collect::<Result<_>>()?,
+        verdicts: goal::verdicts(&rows, clock),
+        rows,
+    })
+}
