@@ -29,7 +29,8 @@ struct Scene<'nest> {
 impl<'nest> Scene<'nest> {
     fn new(nest: &'nest Nest) -> Result<Self> {
         let mut guest = start(nest, &[])?;
-        guest.command("mdconfig -a -s 2M -l good")?;
+        let made = guest.command("mdconfig -a -s 2M -L good")?;
+        ensure!(made.contains("md1"), "{made}");
         let good = Attached::new(nest, "md1", "xvdf", "w")?;
         let sum = good.sha256()?;
         let before = holdings(&mut guest)?;
