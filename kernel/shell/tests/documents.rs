@@ -12,7 +12,7 @@ fn document() -> String {
          | command | what it does |\n| --- | --- |\n",
     );
     for entry in table::commands() {
-        let usage = help::command_usage(entry);
+        let usage = help::command_usage(entry).replace('|', "\\|");
         text += &format!(
             "| `{usage}` | {} |
 ",
