@@ -101,7 +101,7 @@ const XEN_4_20: &[Test] = &[
     long("nested_export_fio_600", |nest| {
         verify::fio_finds_what_it_wrote(nest, 75)
     }),
-    quick("nested_export_cycles", |nest| {
+    long("nested_export_cycles", |nest| {
         lifecycle::exports_come_and_go(nest, 12)
     }),
     long("nested_export_cycles_500", |nest| {
@@ -111,7 +111,7 @@ const XEN_4_20: &[Test] = &[
         "nested_export_provider_leaves",
         lifecycle::a_provider_leaves_and_returns,
     ),
-    quick("nested_export_shutdown", lifecycle::a_shutdown_closes_first),
+    long("nested_export_shutdown", lifecycle::a_shutdown_closes_first),
     quick("nested_export_refusals", refusals::refusals_say_why),
     quick(
         "nested_export_late_provider",
@@ -129,10 +129,10 @@ const XEN_4_20: &[Test] = &[
         "nested_b12_b13_keys_and_states",
         export::hostile::b12_b13_keys_and_states,
     ),
-    quick("nested_export_ext4", |nest| {
+    long("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(nest, 1000)
     }),
-    quick(
+    long(
         "nested_export_crash",
         lifecycle::a_crash_answers_its_clients,
     ),
