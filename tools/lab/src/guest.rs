@@ -151,22 +151,25 @@ impl<'nest> Guest<'nest> {
     /// # Errors
     /// If it goes on for more than `limit`.
     pub fn wait_shutdown(&mut self, limit: Duration) -> Result<Reason> {
-        self.shutdowns += 1;
-        let log = format!("/var/log/xen/xl-{}.log", self.name);
-        let line = format!(
-            "until l=$(grep -m {n} 'has shut down, reason code' {log}) && \
-             [ $(echo \"$l\" | wc -l) = {n} ]; do sleep 0.05; done; echo \"$l\" | tail -n 1",
-            n = self.shutdowns
-        );
-        let output = self.nest.run_for(&line, limit)?;
-        if !output.success() {
-            self.shutdowns -= 1;
-            let console = self.console()?.to_owned();
-            let (name, seconds) = (&self.name, limit.as_secs());
-            bail!("{name} did not shut down within {seconds} s; its console:\n{console}");
+        let deadline = Instant::now() + limit;
+        let mut log = self
+            .nest
+            .follow(&format!("/var/log/xen/xl-{}.log", self.name))?;
+        let mut said = Vec::new();
+        loop {
+            let reasons = text::reasons(&String::from_utf8_lossy(&said));
+            if let Some(reason) = reasons.get(self.shutdowns) {
+                self.shutdowns += 1;
+                return Ok(*reason);
+            }
+            match log.answer(deadline)? {
+                Some(frame) => said.extend(frame.body),
+                None => break,
+            }
         }
-        Reason::parse(&output.stdout)
-            .with_context(|| format!("{}: no reason in {:?}", self.name, output.stdout))
+        let console = self.console()?.to_owned();
+        let (name, seconds) = (&self.name, limit.as_secs());
+        bail!("{name} did not shut down within {seconds} s; its console:\n{console}")
     }
 
     /// Waits until there is no domain of this name any more.
@@ -174,8 +177,9 @@ impl<'nest> Guest<'nest> {
     /// # Errors
     /// If there is one for more than `limit`.
     pub fn wait_gone(&self, limit: Duration) -> Result<()> {
+        // xl itself is at work meanwhile, and there is one CPU for both.
         let line = format!(
-            "while xl domid {} >/dev/null 2>&1; do sleep 0.05; done",
+            "while xl domid {} >/dev/null 2>&1; do sleep 0.3; done",
             self.name
         );
         let output = self.nest.run_for(&line, limit)?;

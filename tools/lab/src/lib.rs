@@ -11,7 +11,8 @@
 //! * [`shell`]: a program in dom0 at the user's terminal.
 //! * [`guest`]: a domain and its console. [`disk`]: block devices in dom0 for it.
 //! * Inside: `tool`, `cache`, `scratch`, `recipe`, `prepare` and `progress` make what a nest needs;
-//!   `agent`, `initrd`, `cpio` and `qemu` start one; `machine` ends it; `link` talks to its agent.
+//!   `agent`, `initrd`, `cpio`, `turn` and `qemu` start one; `machine` ends it; `link` talks to its
+//!   agent.
 #![forbid(unsafe_code)]
 
 mod agent;
@@ -34,6 +35,7 @@ mod scratch;
 pub mod shell;
 pub mod suite;
 mod tool;
+mod turn;
 
 pub use disk::Disk;
 pub use guest::Guest;

@@ -2,6 +2,7 @@
 
 use crate::options::Options;
 use crate::scratch::Scratch;
+use crate::turn::Turn;
 use crate::{agent, initrd, prepare, qemu};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -25,12 +26,12 @@ const LEASH: &str = "exec 3<&0\n\
                      exec 3<&-\n\
                      exec \"$@\" </dev/null";
 
-/// A running QEMU, its working directory, and the one nest's turn on this machine.
+/// A running QEMU, its working directory, and its turn on this machine.
 pub(crate) struct Machine {
     qemu: Mutex<Child>,
     leash: Option<ChildStdin>,
     directory: Scratch,
-    _turn: File,
+    turn: Mutex<Option<Turn>>,
 }
 
 impl Machine {
@@ -39,7 +40,7 @@ impl Machine {
         let dom0 = prepare::dom0(options.suite)?;
         let program = qemu::program()?;
         let initrd = initrd::initrd(&dom0, &agent::programs()?)?;
-        let turn = take_turn()?;
+        let turn = Turn::take(options.shares)?;
         let directory = Scratch::new()?;
         for name in ["xen", "linux"] {
             symlink(dom0.join(name), directory.join(name))?;
@@ -68,7 +69,7 @@ impl Machine {
             qemu: Mutex::new(qemu),
             leash,
             directory,
-            _turn: turn,
+            turn: Mutex::new(Some(turn)),
         };
         let port = machine.accept(&listener)?;
         Ok((machine, port))
@@ -96,12 +97,13 @@ impl Machine {
         Ok(self.child().try_wait()?)
     }
 
-    /// Ends QEMU now.
+    /// Ends QEMU now; another nest may start.
     pub(crate) fn kill(&self) {
         let mut qemu = self.child();
         if let Err(error) = qemu.kill().and_then(|()| qemu.wait()) {
             eprintln!("lab: QEMU (process {}) did not end: {error}", qemu.id());
         }
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -123,32 +125,6 @@ impl Drop for Machine {
             let _ = leash.write_all(b"ended\n");
         }
     }
-}
-
-/// Waits until no other nest runs on this machine: two would only slow each other down.
-fn take_turn() -> Result<File> {
-    let path = std::env::temp_dir().join("xenolith-nest.lock");
-    let open = || {
-        File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-    };
-    let lock = open().with_context(|| format!("opening {}", path.display()))?;
-    if lock.try_lock().is_err() {
-        eprintln!(
-            "lab: another nest is running ({} is locked); waiting for it",
-            path.display()
-        );
-        let since = Instant::now();
-        lock.lock()?;
-        eprintln!(
-            "lab: waited {} s for the other nest",
-            since.elapsed().as_secs()
-        );
-    }
-    Ok(lock)
 }
 
 #[cfg(test)]

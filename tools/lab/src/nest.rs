@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::options::Options;
 use crate::output::Output;
 use crate::running::Running;
-use crate::{agent, progress};
+use crate::{agent, progress, turn};
 use anyhow::{Context, Result, bail};
 use dom0::wire::{Command, Kind, MAX_BODY, Put};
 use std::fs;
@@ -37,7 +37,8 @@ pub struct Nest {
 
 impl Nest {
     /// Starts a nest and waits until dom0 answers. What is missing is prepared first, which needs
-    /// the network and takes minutes the first time. Waits for other nests on this machine to end.
+    /// the network and takes minutes the first time. Waits for other nests on this machine to end,
+    /// unless both share.
     ///
     /// # Errors
     /// If something cannot be prepared, or dom0 does not come up in time: with the end of the
@@ -217,6 +218,13 @@ impl Nest {
     fn host_time(&self, limit: Duration) -> Duration {
         if self.icount { limit * 8 } else { limit }
     }
+}
+
+/// How many nests that share run beside each other on this machine: one for each CPU, if there is
+/// memory for them.
+#[must_use]
+pub fn at_once() -> usize {
+    turn::places()
 }
 
 impl Drop for Nest {

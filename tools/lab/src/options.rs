@@ -17,6 +17,9 @@ pub struct Options {
     pub icount: bool,
     /// The nest is ended when it has run this long on the host's clock.
     pub time_limit: Duration,
+    /// Other nests that share may run beside it, as many as the host has CPUs and memory for; else
+    /// it runs alone.
+    pub shares: bool,
     /// More words for Xen's command line.
     pub xen_arguments: String,
     /// More words for QEMU's command line.
@@ -31,6 +34,7 @@ impl Default for Options {
             dom0_memory: 1024,
             icount: false,
             time_limit: Duration::from_secs(1800),
+            shares: false,
             xen_arguments: String::new(),
             qemu_arguments: Vec::new(),
         }

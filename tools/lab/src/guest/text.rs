@@ -131,11 +131,20 @@ pub enum Reason {
     SoftReset,
 }
 
+/// The reasons of the shutdowns in xl's log, in their order.
+pub(super) fn reasons(log: &str) -> Vec<Reason> {
+    // A line that is not whole yet may lack the end of its number.
+    let lines = log
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    lines.filter_map(Reason::parse).collect()
+}
+
 impl Reason {
     /// The reason in a line of xl's log: `Domain 3 has shut down, reason code 0 0x0`.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let code = line
-            .split_once("reason code ")?
+            .split_once("has shut down, reason code ")?
             .1
             .split_whitespace()
             .next()?;
@@ -153,7 +162,7 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reason, Transcript, answer, named};
+    use super::{Reason, Transcript, answer, named, reasons};
 
     #[test]
     fn text_is_found_across_reads_and_taken_once() {
@@ -220,9 +229,10 @@ mod tests {
     #[test]
     fn reasons_are_read_from_xl() {
         let line = |code| format!("Domain 3 has shut down, reason code {code} 0x{code}\n");
-        assert_eq!(Reason::parse(&line(0)), Some(Reason::Poweroff));
-        assert_eq!(Reason::parse(&line(3)), Some(Reason::Crash));
-        assert_eq!(Reason::parse(&line(77)), None);
-        assert_eq!(Reason::parse("Waiting for domain x (domid 3) to die"), None);
+        let waiting = "Waiting for domain x (domid 3) to die [pid 7]\n";
+        let action = "Action for shutdown reason code 1 is restart\n";
+        let log = [waiting, &line(1), action, &line(77), waiting, &line(3)].concat();
+        assert_eq!(reasons(&log), [Reason::Reboot, Reason::Crash]);
+        assert_eq!(reasons(&log[..log.len() - 1]), [Reason::Reboot]);
     }
 }

@@ -16,15 +16,8 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// And with `--long`.
 const LONG_LIMIT: Duration = Duration::from_secs(3600);
 
-/// A test program with tests that boot a nest of their own.
-pub(super) struct Nested {
-    program: Program,
-    /// Its tests that do.
-    pub tests: Vec<String>,
-}
-
 /// A test program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Program {
     /// What it is called here: the crate, and the test's file if it is one of `tests/`.
     name: String,
@@ -34,8 +27,8 @@ struct Program {
     folder: PathBuf,
 }
 
-/// Builds and runs the tests. Those that boot a nest are put off: `nested` gets them.
-pub(super) fn run(options: &Options, nested: &mut Vec<Nested>) -> Result<Found> {
+/// Builds and runs the tests.
+pub(super) fn run(options: &Options) -> Result<Found> {
     let messages = Cargo::new("test")
         .args(["--no-run", "--message-format", "json-render-diagnostics"])
         .standard_output()
@@ -47,13 +40,7 @@ pub(super) fn run(options: &Options, nested: &mut Vec<Nested>) -> Result<Found> 
     let mut total = Found::new();
     for program in &programs {
         let start = Instant::now();
-        let (found, tests) = run_one(program, options)?;
-        if !tests.is_empty() {
-            nested.push(Nested {
-                program: program.clone(),
-                tests,
-            });
-        }
+        let found = run_one(program, options)?;
         if found != Found::default() {
             println!(
                 "   {}: {found} in {}",
@@ -73,28 +60,11 @@ pub(super) fn run(options: &Options, nested: &mut Vec<Nested>) -> Result<Found> 
     Ok(total)
 }
 
-/// Runs the tests that were put off, one after another: there is one nest at a time.
-pub(super) fn run_nested(nested: &Nested, options: &Options) -> Result<Found> {
-    let start = Instant::now();
-    let program = &nested.program;
-    let mut command = command(program, options);
-    let ended = program::run(command.args(["--ignored", "--test-threads=1"]), LONG_LIMIT)?;
-    let found = libtest::read(&program.name, &ended, LONG_LIMIT);
-    println!(
-        "   {}: {found} in {}",
-        program.name,
-        seconds(start.elapsed())
-    );
-    Ok(found)
-}
-
-/// What a program found, and its tests that were put off.
-fn run_one(program: &Program, options: &Options) -> Result<(Found, Vec<String>)> {
+/// What a program found.
+fn run_one(program: &Program, options: &Options) -> Result<Found> {
     let limit = if options.long { LONG_LIMIT } else { LIMIT };
     let ended = program::run(&mut command(program, options), limit)?;
-    let mut found = libtest::read(&program.name, &ended, limit);
-    let nested = libtest::take_nested(&mut found, &program.name, &ended.text);
-    Ok((found, nested))
+    Ok(libtest::read(&program.name, &ended, limit))
 }
 
 /// The program, as cargo would run it.

@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::program::Ended;
 use super::report::Found;
 
-/// Why a test that boots a nest is ignored: the gate runs it later.
-const BOOTS_A_NEST: &str = "ignored, boots a nest";
-
 /// What the test program `name` found.
 pub(super) fn read(name: &str, ended: &Ended, limit: Duration) -> Found {
     let text = &ended.text;
@@ -42,15 +39,6 @@ pub(super) fn read(name: &str, ended: &Ended, limit: Duration) -> Found {
             .push((name.to_owned(), format!("it ended with {status}")));
     }
     found
-}
-
-/// Takes the tests that boot a nest out of what was skipped; returns their names.
-pub(super) fn take_nested(found: &mut Found, name: &str, text: &str) -> Vec<String> {
-    let names: Vec<String> = tests(text, BOOTS_A_NEST)
-        .map(|test| format!("{name}: {test}"))
-        .collect();
-    found.skipped.retain(|test| !names.contains(test));
-    names
 }
 
 /// The names of tests of which libtest says something that starts with `said`.
@@ -149,15 +137,6 @@ mod tests {
         assert_eq!(found.passed, 1);
         let why = "thread panicked: left != right".to_owned();
         assert_eq!(found.failed, [("geom: disk::a".to_owned(), why)]);
-        assert_eq!(found.skipped, ["geom: b"]);
-    }
-
-    #[test]
-    fn tests_that_boot_a_nest_are_not_skipped_but_run_later() {
-        let text = "test a ... ignored, boots a nest\ntest b ... ignored, why\n\
-                    test result: ok. 0 passed; 0 failed; 2 ignored\n";
-        let mut found = read_text(text, 0);
-        assert_eq!(take_nested(&mut found, "geom", text), ["geom: a"]);
         assert_eq!(found.skipped, ["geom: b"]);
     }
 

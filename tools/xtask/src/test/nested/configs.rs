@@ -42,6 +42,14 @@ pub(super) fn every_config_does_what_it_says(nest: &Nest) -> Result<()> {
     Ok(())
 }
 
+/// `disks.cfg`, without help.
+pub(super) fn ten_disks_by_xens_script(nest: &Nest) -> Result<()> {
+    let text = nest.get("/root/xl-configs/disks.cfg")?;
+    ten_disks_as_they_are(nest, &String::from_utf8(text)?)?;
+    nest.check("rm /var/tmp/xenolith-*.img")?;
+    Ok(())
+}
+
 /// Runs a config that ends in `poweroff`; returns all of its console.
 fn run(nest: &Nest, name: &str, config: &str) -> Result<String> {
     let mut guest = nest.create_guest(name, config)?;
@@ -162,8 +170,15 @@ fn read_only(nest: &Nest, config: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ten disks at once, of every kind of name, each with its own bytes.
+/// Ten disks at once, of every kind of name, each with its own bytes. Xen's script for block
+/// devices takes a minute for them here, so the lab's stands in.
 fn ten_disks(nest: &Nest, config: &str) -> Result<()> {
+    let quick = config.replace("format=raw,", "format=raw,script=/run/lab/block,");
+    ensure!(quick.matches("/run/lab/block").count() == 10, "{quick}");
+    ten_disks_as_they_are(nest, &quick)
+}
+
+fn ten_disks_as_they_are(nest: &Nest, config: &str) -> Result<()> {
     nest.check(
         "for n in 0 1 2 3 4 5 6 7 8 9; do f=/var/tmp/xenolith-disk$n.img; \
          truncate -s $((n + 1))M $f; echo disk $n | dd of=$f conv=notrunc status=none; done",

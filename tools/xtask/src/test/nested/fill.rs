@@ -1,15 +1,13 @@
 //! What the domain writes is what dom0 finds: `fill`'s pattern, computed here anew from its
 //! description in the shell, where it was written and nowhere else.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lab::guest::{Guest, PROMPT};
 use lab::{Disk, Nest, disk};
+use sha2::{Digest as _, Sha256};
 
 use super::domain::{SECOND, config, number, same_sum, start};
 use super::partition::{MIB, gpt, parts};
-
-/// Where the expected bytes are in dom0.
-const EXPECTED: &str = "/run/lab/expected";
 
 /// On a disk and on a partition, in sectors of 512 and of 4096 bytes.
 pub(super) fn fills_are_what_and_where_they_should(nest: &Nest) -> Result<()> {
@@ -20,28 +18,31 @@ pub(super) fn fills_are_what_and_where_they_should(nest: &Nest) -> Result<()> {
     let mut guest = start(
         nest,
         "fill",
-        &[disks[0].xl("xvda", "w"), disks[1].xl("xvdb", "w")],
+        &[
+            disks[0].xl_quick("xvda", "w"),
+            disks[1].xl_quick("xvdb", "w"),
+        ],
     )?;
     for (unit, (disk, sector)) in disks.iter().zip([512, 4096]).enumerate() {
         let parts = parts(nest, disk)?;
         let (first, second) = (&parts[0], &parts[1]);
+        let mut content = Content::of(nest, disk)?;
         let name = format!("xbd{unit}p2");
         let range = (second.offset, second.length);
-        fill(nest, &mut guest, disk, (&name, None), range, 1)?;
+        content.fill(&mut guest, (&name, None), range, 1)?;
         let part = Some((sector, MIB + sector));
         let range = (second.offset + sector, MIB + sector);
-        fill(nest, &mut guest, disk, (&name, part), range, u64::MAX)?;
+        content.fill(&mut guest, (&name, part), range, u64::MAX)?;
         let name = format!("xbd{unit}");
         let range = (first.offset + sector, 2 * MIB - sector);
-        fill(nest, &mut guest, disk, (&name, Some(range)), range, 3)?;
+        content.fill(&mut guest, (&name, Some(range)), range, 3)?;
 
-        let before = disk.sha256(nest, 0, disk.bytes())?;
         let said = guest.command(&format!("fill {name} 4 1 {sector}"))?;
         ensure!(said.contains("not whole sectors"), "{said}");
         let end = disk.bytes();
         let said = guest.command(&format!("fill {name} 4 {end} {sector}"))?;
         ensure!(said.contains("beyond its end"), "{said}");
-        ensure!(disk.sha256(nest, 0, end)? == before, "{name} was written");
+        content.is_there().context("after fills that are refused")?;
     }
     guest.destroy()?;
     disks.into_iter().try_for_each(|disk| disk.remove(nest))
@@ -51,7 +52,7 @@ pub(super) fn fills_are_what_and_where_they_should(nest: &Nest) -> Result<()> {
 pub(super) fn read_only_is_refused(nest: &Nest) -> Result<()> {
     let disk = gpt(nest, "fill-never", 512)?;
     let before = disk.sha256(nest, 0, disk.bytes())?;
-    let mut guest = start(nest, "readonly", &[disk.xl("xvda", "r")])?;
+    let mut guest = start(nest, "readonly", &[disk.xl_quick("xvda", "r")])?;
     for name in ["xbd0", "xbd0p2"] {
         let said = guest.command(&format!("fill {name} 1"))?;
         ensure!(said.contains("EROFS"), "fill {name} said: {said}");
@@ -70,7 +71,7 @@ pub(super) fn fills_with_little_support(nest: &Nest) -> Result<()> {
     let disk = gpt(nest, "fill-direct", 512)?;
     disk::ram_disks(nest, 1, 4 * MIB)?;
     let ram = "format=raw,vdev=xvdb,access=w,target=/dev/ram0".to_owned();
-    let config = config(&[disk.xl("xvda", "w"), ram]);
+    let config = config(&[disk.xl_quick("xvda", "w"), ram]);
     let mut guest = start_direct(nest, "direct", &config)?;
 
     let said = guest.command("disk list")?;
@@ -83,7 +84,8 @@ pub(super) fn fills_with_little_support(nest: &Nest) -> Result<()> {
     );
     let range = (MIB + 512, 3 * MIB + 1024);
     let all = (0, 4 * MIB);
-    fill(nest, &mut guest, &disk, ("xbd0", Some(range)), range, 5)?;
+    let mut content = Content::of(nest, &disk)?;
+    content.fill(&mut guest, ("xbd0", Some(range)), range, 5)?;
 
     let said = guest.command("fill xbd1 6")?;
     ensure!(
@@ -111,35 +113,57 @@ fn start_direct<'nest>(nest: &'nest Nest, name: &str, config: &str) -> Result<Gu
     Ok(guest)
 }
 
-/// Fills `provider`, or a range of it, which is `range` of the disk. Dom0 must find the pattern
-/// there, and what it found before everywhere else.
-fn fill(
-    nest: &Nest,
-    guest: &mut Guest<'_>,
-    disk: &Disk,
-    (provider, part): (&str, Option<(u64, u64)>),
-    (offset, length): (u64, u64),
-    seed: u64,
-) -> Result<()> {
-    let end = offset + length;
-    let around = || -> Result<[String; 2]> {
-        Ok([
-            disk.sha256(nest, 0, offset)?,
-            disk.sha256(nest, end, disk.bytes() - end)?,
-        ])
-    };
-    let before = around()?;
-    let words = part.map_or_else(String::new, |(offset, length)| {
-        format!(" {offset} {length}")
-    });
-    let said = guest.command(&format!("fill {provider} {seed}{words}"))?;
-    ensure!(said.contains(" written, flushed, read back"), "{said}");
-    expect(nest, &disk.path(), (offset, length), seed)
-        .with_context(|| format!("fill {provider} {seed}{words}"))?;
-    ensure!(around()? == before, "{provider}: bytes around were changed");
-    let wrote = number(&said, &format!("{provider}:"))?;
-    ensure!(wrote == length, "{said}");
-    Ok(())
+/// What must be on a disk.
+struct Content<'a> {
+    nest: &'a Nest,
+    disk: &'a Disk,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Content<'a> {
+    /// What is there.
+    fn of(nest: &'a Nest, disk: &'a Disk) -> Result<Self> {
+        let bytes = nest.get(&disk.path())?;
+        let content = Self { nest, disk, bytes };
+        content.is_there()?;
+        Ok(content)
+    }
+
+    /// Fills `provider`, or a range of it, which is `range` of the disk. Dom0 must find the pattern
+    /// there, and what it found before everywhere else.
+    fn fill(
+        &mut self,
+        guest: &mut Guest<'_>,
+        (provider, part): (&str, Option<(u64, u64)>),
+        (offset, length): (u64, u64),
+        seed: u64,
+    ) -> Result<()> {
+        let words = part.map_or_else(String::new, |(offset, length)| {
+            format!(" {offset} {length}")
+        });
+        let said = guest.command(&format!("fill {provider} {seed}{words}"))?;
+        ensure!(said.contains(" written, flushed, read back"), "{said}");
+        let wrote = number(&said, &format!("{provider}:"))?;
+        ensure!(wrote == length, "{said}");
+        let start = usize::try_from(offset)?;
+        let pattern = pattern(seed, length);
+        self.bytes[start..start + pattern.len()].copy_from_slice(&pattern);
+        self.is_there()
+            .with_context(|| format!("fill {provider} {seed}{words}"))
+    }
+
+    /// Dom0 finds just this on the disk.
+    fn is_there(&self) -> Result<()> {
+        if self.disk.sha256(self.nest, 0, self.disk.bytes())? == sha256(&self.bytes) {
+            return Ok(());
+        }
+        let found = self.nest.get(&self.disk.path())?;
+        let differs = self.bytes.iter().zip(&found).position(|(a, b)| a != b);
+        bail!(
+            "{}: not what it must be from byte {differs:?}",
+            self.disk.path()
+        );
+    }
 }
 
 /// Dom0 finds the seed's pattern in this range of `path`.
@@ -149,20 +173,24 @@ pub(super) fn expect(
     (offset, length): (u64, u64),
     seed: u64,
 ) -> Result<()> {
-    nest.put(EXPECTED, &pattern(seed, length))?;
-    let expected = disk::sha256(nest, EXPECTED, 0, length)?;
     let found = disk::sha256(nest, path, offset, length)?;
     ensure!(
-        found == expected,
+        found == sha256(&pattern(seed, length)),
         "{path}, {length} bytes at {offset}: not seed {seed}'s pattern"
     );
     Ok(())
 }
 
-/// The pattern of `kernel/shell/src/pattern.rs`, in whole words.
+/// As sha256sum writes it.
+fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The pattern of `kernel/shell/src/pattern.rs`. `length` is a multiple of 8.
 fn pattern(seed: u64, length: u64) -> Vec<u8> {
     let mut state = seed;
-    let words = (0..length.div_ceil(8)).map(|_| {
+    let words = (0..length / 8).map(|_| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -173,11 +201,17 @@ fn pattern(seed: u64, length: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::pattern;
+    use super::{pattern, sha256};
 
     #[test]
     fn the_pattern_is_splitmix64() {
         let published = 6_457_827_717_110_365_317_u64;
         assert_eq!(pattern(1_234_567, 16)[..8], published.to_le_bytes());
+    }
+
+    #[test]
+    fn sums_are_written_as_sha256sum_writes_them() {
+        let published = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), published);
     }
 }

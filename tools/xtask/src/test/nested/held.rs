@@ -52,7 +52,7 @@ fn leave(
     round: usize,
 ) -> Result<()> {
     held.suspend(nest)?;
-    attach(nest, &held.xl("xvda", "w"))?;
+    attach(nest, &held.xl_quick("xvda", "w"))?;
     wait_until(guest, "disk list", 10 * SECOND, |said| {
         let line = said.lines().find(|line| line.starts_with("xbd0"))?;
         let in_flight: u32 = line.split_whitespace().nth(5)?.parse().ok()?;
@@ -67,7 +67,7 @@ fn leave(
     let detaching = nest.start(&line, 60 * SECOND, false)?;
     let said = guest.command_for("uptime", 5 * SECOND)?;
     ensure!(said.starts_with("up "), "the shell answers: {said}");
-    attach(nest, &other.xl("xvdb", "w"))?;
+    attach(nest, &other.xl_quick("xvdb", "w"))?;
     wait_until(guest, "geom tree", 20 * SECOND, |tree| {
         tree.contains("xbd1p2").then_some(())
     })
@@ -100,7 +100,7 @@ fn come_back(nest: &Nest, guest: &mut Guest<'_>, held: &Disk) -> Result<()> {
         (number(said, "parked:").ok()? == 0).then_some(())
     })
     .context("pages come back")?;
-    attach(nest, &held.xl("xvda", "w"))?;
+    attach(nest, &held.xl_quick("xvda", "w"))?;
     wait_until(guest, "geom tree", 20 * SECOND, |tree| {
         tree.contains("xbd0p2").then_some(())
     })?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
 use super::export::{self, filesystem, lifecycle, refusals, verify};
-use super::{boot, configs, cycles, ends, fill, held, hostile, loopback, sums};
+use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -39,13 +39,28 @@ pub(super) const GROUPS: &[Group] = &[
         tests: XEN_4_20,
     },
     Group {
+        name: "Xen 4.20, disks served",
+        options: trixie,
+        tests: SERVED,
+    },
+    Group {
         name: "Xen 4.17",
         options: bookworm,
         tests: XEN_4_17,
     },
+    Group {
+        name: "instruction time",
+        options: instruction_time,
+        tests: INSTRUCTION_TIME,
+    },
 ];
 
 const XEN_4_20: &[Test] = &[
+    quick("nested_lab_is_xen_4_20", |nest| footing::is_xen(nest, 20)),
+    quick("nested_lab_commands", footing::commands),
+    quick("nested_lab_files", footing::files),
+    quick("nested_lab_disks", footing::disks),
+    quick("nested_lab_domains", footing::domains),
     quick("nested_boots_and_powers_off", boot::boots_and_powers_off),
     quick("nested_sums", sums::every_provider_has_dom0s_sum),
     quick("nested_fill", fill::fills_are_what_and_where_they_should),
@@ -58,6 +73,10 @@ const XEN_4_20: &[Test] = &[
     quick("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
     long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
     quick("nested_configs", configs::every_config_does_what_it_says),
+    long(
+        "nested_ten_disks_by_xens_script",
+        configs::ten_disks_by_xens_script,
+    ),
     quick("nested_shutdown_and_reboot", ends::shutdown_and_reboot),
     quick(
         "nested_sysrq_and_unknown_words",
@@ -91,6 +110,10 @@ const XEN_4_20: &[Test] = &[
         loopback::orders_are_obeyed,
     ),
     quick("nested_frontend_leaves_nothing", loopback::nothing_is_left),
+];
+
+/// The driver domain: the same Xen as above, in a nest beside it.
+const SERVED: &[Test] = &[
     quick(
         "nested_export_sums",
         verify::sums_are_the_same_on_both_sides,
@@ -139,6 +162,9 @@ const XEN_4_20: &[Test] = &[
 ];
 
 const XEN_4_17: &[Test] = &[
+    quick("nested_lab_is_xen_4_17", |nest| footing::is_xen(nest, 17)),
+    quick("nested_417_lab_disks", footing::disks),
+    quick("nested_417_lab_domains", footing::domains),
     quick(
         "nested_417_boots_and_powers_off",
         boot::boots_and_powers_off,
@@ -159,6 +185,15 @@ const XEN_4_17: &[Test] = &[
     quick("nested_417_crash", ends::a_crash_has_an_epitaph),
 ];
 
+const INSTRUCTION_TIME: &[Test] = &[
+    quick("nested_lab_instruction_time", footing::instruction_time),
+    // The last one: it ends its nest.
+    long(
+        "nested_lab_instruction_time_in_two_nests",
+        footing::instruction_time_in_two_nests,
+    ),
+];
+
 /// Its long tests take longer than a nest may by default.
 fn trixie() -> Options {
     Options {
@@ -170,6 +205,13 @@ fn trixie() -> Options {
 fn bookworm() -> Options {
     Options {
         suite: Suite::Bookworm,
+        ..Options::default()
+    }
+}
+
+fn instruction_time() -> Options {
+    Options {
+        icount: true,
         ..Options::default()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`list`]: the tests, by nest; add one there
 //! - [`runner`]: booting the nests, running the tests, ending the ones that hang
+//! - [`footing`]: the lab itself, which all others stand on
 //! - [`domain`]: a Xenolith domain, and what its shell says
 //! - [`partition`]: disks that dom0 partitioned
 //! - [`boot`]: the image starts and ends
@@ -24,6 +25,7 @@ mod domain;
 mod ends;
 mod export;
 mod fill;
+mod footing;
 mod frontend;
 mod held;
 mod hostile;
@@ -34,4 +36,4 @@ mod peer;
 mod runner;
 mod sums;
 
-pub(super) use runner::{run, wanted};
+pub(super) use runner::{Wanted, wanted};

@@ -12,35 +12,42 @@ use crate::nest;
 use crate::test::Options;
 use crate::test::report::{Found, seconds};
 
-/// The names of the tests that are asked for.
-pub(crate) fn wanted(options: &Options) -> Vec<String> {
-    GROUPS
-        .iter()
-        .flat_map(|group| tests(group, options))
-        .map(|test| test.name.to_owned())
-        .collect()
+/// A nest, and the tests that are asked for in it.
+pub(crate) struct Wanted {
+    group: &'static Group,
+    tests: Vec<&'static Test>,
 }
 
-fn tests<'a>(group: &'a Group, options: &'a Options) -> impl Iterator<Item = &'a Test> {
-    group
-        .tests
-        .iter()
-        .filter(|test| (options.long || !test.long) && options.wants(test.name))
+/// The nests that are asked for.
+pub(crate) fn wanted(options: &Options) -> Vec<Wanted> {
+    let asked = |test: &&Test| (options.long || !test.long) && options.wants(test.name);
+    let nests = GROUPS.iter().map(|group| Wanted {
+        group,
+        tests: group.tests.iter().filter(asked).collect(),
+    });
+    nests.filter(|nest| !nest.tests.is_empty()).collect()
 }
 
-/// Runs them, nest by nest.
-pub(crate) fn run(options: &Options) -> Result<Found> {
-    let mut total = Found::new();
-    for group in GROUPS {
-        let tests: Vec<&Test> = tests(group, options).collect();
-        total.add(run_group(
-            group,
-            &tests,
-            |group| nest::boot(&(group.options)()),
-            run_one,
-        ));
+impl Wanted {
+    /// What the nest is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.group.name
     }
-    Ok(total)
+
+    /// The names of the tests.
+    pub(crate) fn tests(&self) -> impl Iterator<Item = String> {
+        self.tests.iter().map(|test| test.name.to_owned())
+    }
+
+    /// Boots the nest and runs them.
+    pub(crate) fn run(&self) -> Result<Found> {
+        let options = lab::Options {
+            shares: true,
+            ..(self.group.options)()
+        };
+        let boot = |_: &Group| nest::boot(&options);
+        Ok(run_group(self.group, &self.tests, boot, run_one))
+    }
 }
 
 /// How a test ended.
@@ -162,10 +169,11 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names = wanted(&Options {
+        let nests = wanted(&Options {
             long: true,
             ..Options::default()
         });
+        let mut names: Vec<String> = nests.iter().flat_map(Wanted::tests).collect();
         let count = names.len();
         names.sort();
         names.dedup();

@@ -38,7 +38,7 @@ impl<'nest> Scene<'nest> {
         let good = Disk::new(nest, &format!("{name}-good"), MIB, 512)?;
         randomize(nest, &good)?;
         nest.check(&format!("head -c {SIZE} /dev/urandom >{FILE}"))?;
-        let guest = start(nest, name, &[good.xl("xvda", "w")])?;
+        let guest = start(nest, name, &[good.xl_quick("xvda", "w")])?;
         let mut scene = Self {
             id: guest.id()?,
             good_sum: good.sha256(nest, 0, good.bytes())?,
