@@ -10,7 +10,7 @@ use crate::bio::Command;
 use crate::completions::Completions;
 use crate::disk::Attribute;
 use crate::errno::Errno;
-use crate::id::{ConsumerId, ProviderId};
+use crate::id::{ConsumerId, DiskId, ProviderId};
 use crate::memory::Buffer;
 use crate::mesh::Mesh;
 use crate::open::plain;
@@ -64,6 +64,15 @@ impl Device {
     #[must_use]
     pub fn id(&self) -> ProviderId {
         self.provider
+    }
+
+    /// The disk that its requests go to, through all layers that only move them; `None` once that
+    /// is gone.
+    #[must_use]
+    pub fn disk(&self) -> Option<DiskId> {
+        let graph = self.mesh.graph.borrow();
+        let provider = graph.providers.get(self.provider);
+        provider.map(|provider| provider.base.disk)
     }
 
     /// Bytes of the media.

@@ -17,6 +17,7 @@ use xenbus::state::XenbusState;
 use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 
 use crate::export::Export;
+use crate::share::Sharing;
 use crate::signals::Signals;
 use crate::statistics::Statistics;
 
@@ -40,6 +41,7 @@ struct Inner<H: Hypervisor> {
     store: Store,
     geom: Geom,
     copies: Copies<H>,
+    sharing: Rc<Sharing>,
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
     /// The domain wants to end: what comes now is not served.
     closing: Cell<bool>,
@@ -70,6 +72,7 @@ impl<H: Hypervisor> Blkback<H> {
             store: store.clone(),
             geom: geom.clone(),
             copies: Copies::new(pv.hv.clone()),
+            sharing: Rc::default(),
             exports: RefCell::default(),
             closing: Cell::new(false),
         }));
@@ -181,6 +184,7 @@ impl<H: Hypervisor> Blkback<H> {
             pv: self.0.pv.clone(),
             geom: self.0.geom.clone(),
             copies: self.0.copies.clone(),
+            sharing: self.0.sharing.clone(),
             signals: signals.clone(),
             name: format!("blkback {domain}/{device}"),
         };

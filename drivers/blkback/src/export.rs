@@ -30,6 +30,7 @@ use crate::keys::Wanted;
 use crate::link::Link;
 use crate::offer::{features, properties};
 use crate::request::Terms;
+use crate::share::Sharing;
 use crate::signals::Signals;
 
 /// How long a frontend may take to close when it is asked to, and how long requests that GEOM has
@@ -41,6 +42,7 @@ pub(crate) struct Export<H: Hypervisor> {
     pub(crate) pv: Pv<H>,
     pub(crate) geom: Geom,
     pub(crate) copies: Copies<H>,
+    pub(crate) sharing: Rc<Sharing>,
     pub(crate) signals: Rc<Signals>,
     /// `blkback 0/51824`: who the log is about.
     pub(crate) name: String,
@@ -284,6 +286,7 @@ impl<H: Hypervisor> Export<H> {
             *terms,
             &wanted,
             &self.signals.statistics,
+            (&self.sharing.of_disk(device.disk()), &self.sharing.cpu),
         )?;
         let info = self.geom.provider(device.name());
         let keys = properties(device, terms, info.as_ref());

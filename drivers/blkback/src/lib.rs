@@ -14,6 +14,7 @@
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
 //! - `slot`: a request on its way through GEOM, piece by piece
+//! - `share`: how much a connection may have at once beside others; pure
 //! - [`statistics`]: what an export has done
 //! - `signals`: what the bus, the domain and an export's task tell each other
 //! - `failure`: why an export cannot go on
@@ -31,6 +32,7 @@ mod offer;
 mod polling;
 mod queue;
 mod request;
+mod share;
 mod signals;
 mod slot;
 pub mod statistics;

@@ -18,6 +18,7 @@ use crate::keys::Wanted;
 use crate::polling::Polling;
 use crate::queue::{Queue, Taken};
 use crate::request::Terms;
+use crate::share::{Appetite, LITTLE, Sharer, Sharers};
 use crate::slot::PIECE;
 use crate::statistics::Statistics;
 
@@ -26,6 +27,8 @@ use crate::statistics::Statistics;
 const WINDOW: u64 = 8 * PIECE;
 /// Bytes that one connection moves in a turn before the others have theirs.
 const QUANTUM: u64 = 2 * PIECE;
+/// The same beside another that asks for little at a time.
+const QUANTUM_BESIDE: u64 = PIECE;
 /// What a request costs of that however short it is.
 const LEAST: u64 = 4 << 10;
 
@@ -40,6 +43,10 @@ pub(crate) struct Link<H: Hypervisor> {
     statistics: Rc<RefCell<Statistics>>,
     /// Bytes that GEOM was asked for and has not completed.
     in_flight: u64,
+    /// With whom it shares its disk and the CPU.
+    disk: Sharer,
+    cpu: Sharer,
+    appetite: Appetite,
     /// The queue that is looked at first: they take turns.
     first: usize,
     polling: Polling,
@@ -60,6 +67,7 @@ impl<H: Hypervisor> Link<H> {
         terms: Terms,
         wanted: &Wanted,
         statistics: &Rc<RefCell<Statistics>>,
+        (disk, cpu): (&Rc<Sharers>, &Rc<Sharers>),
     ) -> Result<Self, Failure> {
         let mut queues = Vec::with_capacity(wanted.queues.len());
         let mut capacity = 0;
@@ -85,6 +93,9 @@ impl<H: Hypervisor> Link<H> {
             terms,
             statistics: statistics.clone(),
             in_flight: 0,
+            disk: Sharer::join(disk),
+            cpu: Sharer::join(cpu),
+            appetite: Appetite::default(),
             first: 0,
             polling: Polling::default(),
             share: (0, QUANTUM),
@@ -123,12 +134,13 @@ impl<H: Hypervisor> Link<H> {
             let mut share = self.share();
             let worked = self.turn(&mut share)?;
             self.share = (self.pv.exec.turns(), share);
+            self.note_appetite(worked);
             self.count_events(events, worked);
             if worked != Worked::Nothing {
                 self.polling.found();
             }
             // With the window full nothing can be taken: the next completion looks again.
-            let full = self.in_flight >= WINDOW;
+            let full = self.in_flight >= self.window();
             if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
                 // The others first, and the events that came meanwhile.
                 self.pv.exec.wake_next_turn(context.waker());
@@ -146,8 +158,30 @@ impl<H: Hypervisor> Link<H> {
         let (turn, share) = self.share;
         if turn == self.pv.exec.turns() {
             share
+        } else if self.cpu.is_beside_modest(self.pv.exec.now()) {
+            QUANTUM_BESIDE
         } else {
             QUANTUM
+        }
+    }
+
+    /// Bytes that GEOM may have of this connection now. One piece is always among them.
+    fn window(&self) -> u64 {
+        if self.disk.is_beside_modest(self.pv.exec.now()) {
+            LITTLE
+        } else {
+            WINDOW
+        }
+    }
+
+    /// Tells the others if this connection asks for little.
+    fn note_appetite(&mut self, worked: Worked) {
+        let now = self.pv.exec.now();
+        if worked == Worked::More || self.in_flight > LITTLE {
+            self.appetite.wants_much(now);
+        } else if worked == Worked::Some && !self.appetite.is_large(now) {
+            self.disk.is_modest(now);
+            self.cpu.is_modest(now);
         }
     }
 
@@ -238,7 +272,7 @@ impl<H: Hypervisor> Link<H> {
     /// request that can be taken now.
     fn final_check(&mut self) -> Result<bool, PeerFault> {
         // With the window full there is none: the next completion looks again.
-        if self.in_flight >= WINDOW {
+        if self.in_flight >= self.window() {
             return Ok(false);
         }
         let mut any = false;
@@ -266,15 +300,17 @@ impl<H: Hypervisor> Link<H> {
     /// Asks GEOM for pieces of the requests that wait, queue by queue.
     fn ask(&mut self, share: &mut u64) -> bool {
         let mut any = false;
+        let window = self.window();
+        let longest = window.min(PIECE);
         for number in self.order() {
-            while *share != 0 && self.in_flight < WINDOW {
+            while *share != 0 && self.in_flight < window {
                 let Some(queue) = self.queues.get_mut(number) else {
                     break;
                 };
                 let Some((index, slot)) = queue.asking() else {
                     break;
                 };
-                let Some(order) = slot.next_order() else {
+                let Some(order) = slot.next_order(longest) else {
                     queue.asked();
                     continue;
                 };
@@ -298,7 +334,7 @@ impl<H: Hypervisor> Link<H> {
         let mut any = false;
         let now = self.pv.exec.now();
         let mut statistics = self.statistics.borrow_mut();
-        let mut room = (*share).min(WINDOW.saturating_sub(self.in_flight));
+        let mut room = (*share).min(self.window().saturating_sub(self.in_flight));
         for number in self.order() {
             let Some(queue) = self.queues.get_mut(number) else {
                 continue;

@@ -92,9 +92,9 @@ impl<H: Hypervisor> Slot<H> {
         self.length
     }
 
-    /// The next thing that GEOM is to be asked for; `None` when all was asked for. After an error
-    /// nothing more is.
-    pub(crate) fn next_order(&mut self) -> Option<Order> {
+    /// The next thing that GEOM is to be asked for, of at most `longest` bytes, which are whole
+    /// sectors; `None` when all was asked for. After an error nothing more is.
+    pub(crate) fn next_order(&mut self, longest: u64) -> Option<Order> {
         if self.error.is_some() {
             self.stage = Stage::Asked;
         }
@@ -108,13 +108,13 @@ impl<H: Hypervisor> Slot<H> {
                 self.stage = Stage::Asked;
                 flush()
             }
-            Stage::Pieces => self.next_piece(),
+            Stage::Pieces => self.next_piece(longest),
         };
         self.outstanding += 1;
         Some(order)
     }
 
-    fn next_piece(&mut self) -> Order {
+    fn next_piece(&mut self, longest: u64) -> Order {
         let (command, start, ordered) = match self.wish {
             Wish::Read { offset } => (Command::Read, offset, false),
             Wish::Write {
@@ -130,7 +130,7 @@ impl<H: Hypervisor> Slot<H> {
             }
             Wish::Flush => return flush(),
         };
-        let length = PIECE.min(self.length - self.asked);
+        let length = longest.min(self.length - self.asked);
         let at = usize::try_from(self.asked).unwrap_or(usize::MAX);
         let end = at.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
         let memory: Rc<dyn Memory> = self.memory.clone();

@@ -151,6 +151,7 @@ impl Hypervisor for Dom {
 
     fn grant_copy(&self, copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus)) {
         for (index, copy) in copies.iter().enumerate() {
+            self.xen.note_copy(copy.length);
             if let Err(status) = self.xen.grant_copy_one(self.id, copy) {
                 refused(index, status);
             }

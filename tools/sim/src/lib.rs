@@ -75,7 +75,7 @@ pub use frontend::Frontend;
 pub use guest::Guest;
 pub use machine::Machine;
 pub use neighbours::Neighbours;
-pub use ramdisk::{RamConfig, RamDisk};
+pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use storage::Storage;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use geom::disk::{Command, DISK_VERSION, Disk, DiskBio, DiskHandle, DiskLimits, DiskParams};
 use geom::{Buffer, Errno, Memory};
-use hv::{Hypervisor, PAGE_SIZE};
+use hv::{Hypervisor, Instant, PAGE_SIZE};
 use iobuf::IoPage;
 
 use crate::{Dom, Guest};
@@ -42,6 +42,17 @@ impl Default for RamConfig {
     }
 }
 
+/// How fast a disk is that does one thing after the other, in the order it was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// What each request costs before its bytes: a disk's head moves, a controller thinks.
+    pub each: Duration,
+    /// Bytes that it moves in a microsecond.
+    pub bytes: u64,
+    /// How much later an answer is there. Meanwhile the next request is under way.
+    pub latency: Duration,
+}
+
 /// What a disk has been asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RamUse {
@@ -71,6 +82,9 @@ struct Inner {
     waiting: RefCell<Vec<DiskBio>>,
     held: Cell<bool>,
     latency: Cell<Duration>,
+    speed: Cell<Option<Speed>>,
+    /// With a speed: when it is done with all that it was asked for.
+    busy_until: Cell<Instant>,
     error: Cell<Option<Errno>>,
     used: Cell<RamUse>,
 }
@@ -98,6 +112,8 @@ impl RamDisk {
             waiting: RefCell::default(),
             held: Cell::new(false),
             latency: Cell::default(),
+            speed: Cell::default(),
+            busy_until: Cell::default(),
             error: Cell::default(),
             used: Cell::default(),
         }));
@@ -189,6 +205,11 @@ impl RamDisk {
         self.0.latency.set(latency);
     }
 
+    /// It does one request after the other from now on, and each takes its time.
+    pub fn set_speed(&self, speed: Speed) {
+        self.0.speed.set(Some(speed));
+    }
+
     /// Every request fails with `error` from now on, or none.
     pub fn fail(&self, error: Option<Errno>) {
         self.0.error.set(error);
@@ -252,14 +273,26 @@ impl Inner {
     }
 
     fn take(self: &Rc<Self>, bio: DiskBio) {
+        if let Some(speed) = self.speed.get() {
+            let begun = self.busy_until.get().max(self.pv.hv.now());
+            let moved = Duration::from_nanos(bio.data.len() as u64 * 1000 / speed.bytes);
+            let done = begun.after(speed.each + moved);
+            self.busy_until.set(done);
+            return self.arrive_at(bio, done.after(speed.latency));
+        }
         let latency = u64::try_from(self.latency.get().as_nanos()).unwrap_or(u64::MAX);
         if latency == 0 || self.held.get() {
             return self.arrive(bio);
         }
         let pause = self.pv.hv.xen().rng().below(latency);
+        let at = self.pv.exec.now().after(Duration::from_nanos(pause));
+        self.arrive_at(bio, at);
+    }
+
+    fn arrive_at(self: &Rc<Self>, bio: DiskBio, at: Instant) {
         let this = self.clone();
         self.pv.exec.spawn("ramdisk", async move {
-            this.pv.exec.sleep(Duration::from_nanos(pause)).await;
+            this.pv.exec.sleep_until(at).await;
             this.arrive(bio);
         });
     }

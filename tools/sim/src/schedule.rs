@@ -77,12 +77,14 @@ struct Slot {
     actor: Option<Rc<RefCell<dyn Actor>>>,
     ready: bool,
     wake_at: Option<Instant>,
+    /// What it had copied keeps its CPU so long; the others have CPUs of their own.
+    busy_until: Instant,
 }
 
 /// Steps without an end to the run after which it is called a livelock.
 const STEP_LIMIT: u64 = 20_000_000;
 
-/// The longest a step takes, in nanoseconds of virtual time.
+/// The longest a step takes besides its copies, in nanoseconds of virtual time.
 const STEP_TIME: u64 = 10_000;
 
 impl Xen {
@@ -94,6 +96,7 @@ impl Xen {
             actor: Some(actor),
             ready: true,
             wake_at: None,
+            busy_until: Instant::default(),
         });
         ActorId(actors.len() - 1)
     }
@@ -212,10 +215,11 @@ impl Xen {
                 if slot.actor.is_none() {
                     continue;
                 }
-                if slot.ready || slot.wake_at.is_some_and(|at| at <= now) {
-                    ready.push(index);
-                } else if let Some(at) = slot.wake_at {
-                    next = Some(next.map_or(at, |n| n.min(at)));
+                let wake_at = if slot.ready { Some(now) } else { slot.wake_at };
+                match wake_at.map(|at| at.max(slot.busy_until)) {
+                    Some(at) if at <= now => ready.push(index),
+                    Some(at) => next = Some(next.map_or(at, |n| n.min(at))),
+                    None => {}
                 }
             }
             if !ready.is_empty() {
@@ -240,6 +244,10 @@ impl Xen {
         };
         self.run_actor(index, &actor);
         drop(actor);
+        let busy = Duration::from_nanos(self.take_copied());
+        if let Some(slot) = self.scheduler().actors.borrow_mut().get_mut(index) {
+            slot.busy_until = self.now().after(busy);
+        }
         let spent = 1 + self.rng().below(STEP_TIME);
         self.pass_to(self.now().after(Duration::from_nanos(spent)));
         self.scheduler().steps.set(self.steps() + 1);

@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
+use std::time::Duration;
 
-use hv::{DomId, Instant, Mfn};
+use hv::{DomId, Instant, Mfn, PAGE_SIZE};
 
 use crate::domain::Domain;
 use crate::fault::Fault;
@@ -33,6 +34,10 @@ pub(crate) struct State {
     pub(crate) faults: RefCell<Vec<Fault>>,
     pub(crate) scheduler: Scheduler,
     violations: RefCell<Vec<String>>,
+    /// What copying a page costs, in nanoseconds.
+    page_copy: Cell<u64>,
+    /// What was copied in the current step, in nanoseconds.
+    copied: Cell<u64>,
 }
 
 impl World {
@@ -48,6 +53,8 @@ impl World {
             faults: RefCell::new(Vec::new()),
             scheduler: Scheduler::default(),
             violations: RefCell::new(Vec::new()),
+            page_copy: Cell::new(0),
+            copied: Cell::new(0),
         }));
         let dom0 = crate::DomainConfig {
             pages: 1 << 20,
@@ -89,6 +96,24 @@ impl Xen {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.0.now.get()
+    }
+
+    /// Whatever domains have Xen copy keeps them busy from now on: so much for each page, and at
+    /// least a quarter of that for each copy. Copying takes no time otherwise.
+    pub fn set_page_copy(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).expect("less than centuries");
+        self.0.page_copy.set(nanos);
+    }
+
+    pub(crate) fn note_copy(&self, length: u16) {
+        let share = u64::from(length).max(PAGE_SIZE as u64 / 4);
+        let took = self.0.page_copy.get() * share / PAGE_SIZE as u64;
+        self.0.copied.set(self.0.copied.get() + took);
+    }
+
+    /// The time that copies took since this was asked last.
+    pub(crate) fn take_copied(&self) -> u64 {
+        self.0.copied.take()
     }
 
     /// Lets time pass; it never goes back.
