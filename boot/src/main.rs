@@ -6,9 +6,9 @@ mod entry;
 
 use core::panic::PanicInfo;
 
-use app::{Domain, Next};
+use app::{Alarm, Domain, Next};
 use exec::info;
-use hv::{Hypervisor, Instant, ShutdownReason};
+use hv::{Hypervisor, ShutdownReason};
 use machine::{Xen, epitaph};
 
 /// Runs the domain until it ends.
@@ -30,21 +30,21 @@ fn run(xen: &Xen) -> ! {
             "boot", "{vcpus} vCPUs; running on the first only"
         );
     }
+    let mut alarm = Alarm::default();
     loop {
         match domain.turn() {
             Next::Turn => {}
-            Next::Sleep(until) => sleep(xen, until),
+            Next::Sleep(until) => {
+                if let Some(at) = alarm.next(domain.pv.exec.now(), until) {
+                    xen.set_timer(Some(at));
+                }
+                xen.block();
+            }
             // With the epitaph of any other crash: it is asked for to see one.
             Next::End(ShutdownReason::Crash) => panic!("a crash was asked for"),
             Next::End(reason) => xen.shutdown(reason),
         }
     }
-}
-
-/// Gives the CPU away until an event comes, or until the time if there is one.
-fn sleep(xen: &Xen, until: Option<Instant>) {
-    xen.set_timer(until);
-    xen.block();
 }
 
 #[panic_handler]

@@ -23,6 +23,8 @@ const SHOWN: usize = 40;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) layout: Layout,
+    /// It uses the same pages again and again.
+    pub(crate) persistent: bool,
     pub(crate) queues: Vec<QueueKeys>,
 }
 
@@ -92,7 +94,12 @@ impl Wanted {
                 queues.push(queue(backend, &format!("queue-{index}/"), order).await?);
             }
         }
-        Ok(Self { layout, queues })
+        let persistent = backend.read_frontend_or("feature-persistent", 0u32).await?;
+        Ok(Self {
+            layout,
+            persistent: persistent != 0,
+            queues,
+        })
     }
 }
 

@@ -9,14 +9,14 @@ use core::task::{Context, Poll};
 use exec::Sleep;
 use geom::{Completions, Device, Geom};
 use hv::{Access, DomId, Hypervisor};
-use iobuf::{Copies, IoPage};
+use iobuf::{Copies, IoPage, PersistentGrants};
 use pv::Pv;
 use ring::{BackRing, Pages, PeerFault};
 
 use crate::failure::Failure;
 use crate::keys::Wanted;
 use crate::polling::Polling;
-use crate::queue::{Queue, Taken};
+use crate::queue::{Peer, Queue, Taken};
 use crate::request::Terms;
 use crate::share::{Appetite, LITTLE, Sharer, Sharers};
 use crate::slot::PIECE;
@@ -31,6 +31,9 @@ const QUANTUM: u64 = 2 * PIECE;
 const QUANTUM_BESIDE: u64 = PIECE;
 /// What a request costs of that however short it is.
 const LEAST: u64 = 4 << 10;
+
+/// Pages of one frontend's that stay mapped at most, as many as Linux keeps.
+const MAX_PERSISTENT: usize = 1056;
 
 /// A connection to a frontend.
 pub(crate) struct Link<H: Hypervisor> {
@@ -71,6 +74,14 @@ impl<H: Hypervisor> Link<H> {
     ) -> Result<Self, Failure> {
         let mut queues = Vec::with_capacity(wanted.queues.len());
         let mut capacity = 0;
+        let persistent = wanted
+            .persistent
+            .then(|| Rc::new(PersistentGrants::new(pv.hv.clone(), peer, MAX_PERSISTENT)));
+        let pages_of = Rc::new(Peer {
+            domain: peer,
+            copies: copies.clone(),
+            persistent,
+        });
         for keys in &wanted.queues {
             let mapped = pv.hv.grant_map(peer, &keys.references, Access::ReadWrite);
             let pages = mapped.into_iter().collect::<Result<Vec<_>, _>>();
@@ -81,8 +92,7 @@ impl<H: Hypervisor> Link<H> {
             let channel = channel.map_err(Failure::Port)?;
             let list = IoPage::new(pv.hv.alloc_page().ok_or(Failure::Memory)?);
             capacity += ring.capacity() as usize;
-            let ends = (peer, copies);
-            queues.push(Queue::new(ring, channel, wanted.layout, ends, list));
+            queues.push(Queue::new(ring, channel, wanted.layout, &pages_of, list));
         }
         Ok(Self {
             pv: pv.clone(),

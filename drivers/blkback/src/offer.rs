@@ -39,6 +39,7 @@ pub(crate) fn features(device: &Device, terms: &Terms, start: u64) -> Keys {
         "feature-max-indirect-segments",
         terms.indirect_segments.into(),
     );
+    add("feature-persistent", 1);
     add("max-ring-page-order", MAX_RING_ORDER.into());
     add("multi-queue-max-queues", MAX_QUEUES.into());
     if terms.flush {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use geom::{Errno, Memory};
 use hv::{DomId, GrantRef, Hypervisor, Instant, PAGE_SIZE};
-use iobuf::{Copies, IoPage, PeerMemory, Segment as Part};
+use iobuf::{Copies, IoPage, PeerMemory, PersistentGrants, Segment as Part};
 use pv::Channel;
 use ring::{BackRing, Pages, PeerFault};
 use xen_abi::io::blkif::{
@@ -21,13 +21,26 @@ use crate::statistics::Statistics;
 /// The most segments of an indirect request: what one page lists, 2 MiB of data.
 pub(crate) const INDIRECT_SEGMENTS: u16 = SEGMENTS_PER_INDIRECT_PAGE as u16;
 
+/// Whose pages requests are about, and how they are reached.
+pub(crate) struct Peer<H: Hypervisor> {
+    pub(crate) domain: DomId,
+    pub(crate) copies: Copies<H>,
+    /// If it uses the same pages again and again.
+    pub(crate) persistent: Option<Rc<PersistentGrants<H>>>,
+}
+
+impl<H: Hypervisor> Peer<H> {
+    fn memory(&self) -> PeerMemory<H> {
+        PeerMemory::new(&self.copies, self.domain, self.persistent.as_ref())
+    }
+}
+
 /// A ring in use.
 pub(crate) struct Queue<H: Hypervisor> {
     ring: BackRing<Pages<H::Mapping>>,
     pub(crate) channel: Channel<H>,
     layout: Layout,
-    peer: DomId,
-    copies: Copies<H>,
+    peer: Rc<Peer<H>>,
     slots: Vec<Slot<H>>,
     free: Vec<usize>,
     /// Slots with something that GEOM was not asked for yet, in the order of their requests.
@@ -56,7 +69,7 @@ impl<H: Hypervisor> Queue<H> {
         ring: BackRing<Pages<H::Mapping>>,
         channel: Channel<H>,
         layout: Layout,
-        (peer, copies): (DomId, &Copies<H>),
+        peer: &Rc<Peer<H>>,
         list: IoPage<H>,
     ) -> Self {
         let capacity = ring.capacity() as usize;
@@ -64,8 +77,7 @@ impl<H: Hypervisor> Queue<H> {
             ring,
             channel,
             layout,
-            peer,
-            copies: copies.clone(),
+            peer: peer.clone(),
             slots: Vec::new(),
             free: Vec::with_capacity(capacity),
             asking: VecDeque::with_capacity(capacity),
@@ -160,7 +172,7 @@ impl<H: Hypervisor> Queue<H> {
         if bytes > PAGE_SIZE {
             return Err(Refusal::Error);
         }
-        let theirs = PeerMemory::new(&self.copies, self.peer);
+        let theirs = self.peer.memory();
         theirs.reset([Part {
             reference: GrantRef(gref),
             offset: 0,
@@ -182,8 +194,7 @@ impl<H: Hypervisor> Queue<H> {
         if let Some(index) = self.free.pop() {
             return index;
         }
-        let memory = PeerMemory::new(&self.copies, self.peer);
-        self.slots.push(Slot::new(memory));
+        self.slots.push(Slot::new(self.peer.memory()));
         self.slots.len() - 1
     }
 
@@ -242,7 +253,7 @@ impl<H: Hypervisor> Queue<H> {
 
     /// Has the pages of every request forgotten: what GEOM still does for one goes nowhere.
     pub(crate) fn abandon(&self) {
-        self.copies.flush();
+        self.peer.copies.flush();
         for slot in &self.slots {
             slot.memory().reset([]);
         }

@@ -88,6 +88,11 @@ impl<H: Hypervisor> Copies<H> {
         });
     }
 
+    /// Who makes them.
+    pub(crate) fn hv(&self) -> &H {
+        &self.0.hv
+    }
+
     /// Has Xen make all that wait.
     pub fn flush(&self) {
         let mut waiting = self.0.waiting.borrow_mut();

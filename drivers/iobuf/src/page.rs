@@ -3,7 +3,7 @@
 use core::any::Any;
 
 use geom::Memory;
-use hv::{Hypervisor, Mfn, PAGE_SIZE, Page, SharedMem};
+use hv::{Hypervisor, PAGE_SIZE, SharedMem};
 use pv::Granted;
 
 /// A page that nobody else sees, unless Xen copies to or from it.
@@ -40,14 +40,14 @@ impl<H: Hypervisor> GrantedPage<H> {
     }
 }
 
-/// The frame of a memory that is one page of this domain's.
-pub(crate) fn frame<H: Hypervisor>(memory: &dyn Memory) -> Option<Mfn> {
+/// The page of a memory that is one of this domain's.
+pub(crate) fn own<H: Hypervisor>(memory: &dyn Memory) -> Option<&H::Page> {
     let memory = memory.as_any();
     if let Some(page) = memory.downcast_ref::<IoPage<H>>() {
-        return Some(page.0.mfn());
+        return Some(&page.0);
     }
     let page = memory.downcast_ref::<GrantedPage<H>>()?;
-    Some(page.0.mfn())
+    Some(page.0.page())
 }
 
 impl<H: Hypervisor> Memory for IoPage<H> {

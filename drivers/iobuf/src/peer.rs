@@ -6,10 +6,10 @@ use core::any::Any;
 use core::cell::{Cell, RefCell};
 
 use geom::{Errno, Memory};
-use hv::{CopyEnd, CopyGrant, DomId, GrantRef, Hypervisor, Mfn, PAGE_SIZE};
+use hv::{CopyEnd, CopyGrant, DomId, GrantRef, Hypervisor, PAGE_SIZE, Page, Shared};
 
-use crate::Copies;
-use crate::page::frame;
+use crate::page::own;
+use crate::{Copies, PersistentGrants};
 
 /// A part of a page that the peer granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +24,33 @@ pub struct Segment {
 
 /// Parts of a peer's pages in a row, as one memory.
 ///
-/// What is copied to and from pages of this domain is put off and made by Xen, with everything else
-/// that waits, when somebody settles; copies of the bytes themselves are made at once, through a
-/// page of this domain's. A page that the peer did not grant, or has taken back, is found out then:
+/// A page that stays mapped is copied to and from at once. What else is copied to and from pages of
+/// this domain is put off and made by Xen, with everything else that waits, when somebody settles;
+/// copies of the bytes themselves are made at once, through a page of this domain's. A page that the peer did not grant, or has taken back, is found out then:
 /// [`settle`](Memory::settle) tells.
 ///
 /// One that is used again for another request allocates only for more segments than it ever had.
 pub struct PeerMemory<H: Hypervisor> {
     copies: Copies<H>,
     peer: DomId,
-    parts: RefCell<Parts>,
+    persistent: Option<Rc<PersistentGrants<H>>>,
+    parts: RefCell<Parts<H>>,
     refused: Rc<Cell<bool>>,
 }
 
-#[derive(Default)]
-struct Parts {
-    /// With where each starts in the whole.
-    list: Vec<(usize, Segment)>,
+struct Parts<H: Hypervisor> {
+    list: Vec<Part<H>>,
     length: usize,
     /// Every part but the last is a whole page.
     whole_pages: bool,
+}
+
+struct Part<H: Hypervisor> {
+    /// Where it starts in the whole.
+    start: usize,
+    segment: Segment,
+    /// Its page, if that stays mapped.
+    page: Option<Rc<H::Mapping>>,
 }
 
 /// Which way bytes go.
@@ -54,21 +61,31 @@ enum Way {
 }
 
 /// Some bytes of a page of this domain's.
-struct Piece<'a> {
-    page: &'a Rc<dyn Memory>,
-    frame: Mfn,
+struct Piece<'a, H: Hypervisor> {
+    memory: &'a Rc<dyn Memory>,
+    page: &'a H::Page,
     at: usize,
     length: usize,
 }
 
 impl<H: Hypervisor> PeerMemory<H> {
-    /// Memory of `peer` without a byte.
+    /// Memory of `peer` without a byte. `persistent` has the pages of this peer that stay mapped.
     #[must_use]
-    pub fn new(copies: &Copies<H>, peer: DomId) -> Self {
+    pub fn new(
+        copies: &Copies<H>,
+        peer: DomId,
+        persistent: Option<&Rc<PersistentGrants<H>>>,
+    ) -> Self {
+        let parts = Parts {
+            list: Vec::new(),
+            length: 0,
+            whole_pages: true,
+        };
         Self {
             copies: copies.clone(),
             peer,
-            parts: RefCell::default(),
+            persistent: persistent.cloned(),
+            parts: RefCell::new(parts),
             refused: Rc::default(),
         }
     }
@@ -82,47 +99,56 @@ impl<H: Hypervisor> PeerMemory<H> {
         for segment in segments {
             let start = parts.length;
             parts.whole_pages &= start.is_multiple_of(PAGE_SIZE);
-            parts.list.push((start, segment));
+            let persistent = self.persistent.as_ref();
+            parts.list.push(Part {
+                start,
+                segment,
+                page: persistent.and_then(|pages| pages.page(segment.reference)),
+            });
             parts.length += usize::from(segment.length);
         }
         self.refused.set(false);
     }
 
-    /// Notes the copies of `piece` to or from the bytes at `at`.
-    fn copy(&self, at: usize, piece: &Piece<'_>, way: Way) {
+    /// Makes or notes the copies of `piece` to or from the bytes at `at`.
+    fn copy(&self, at: usize, piece: &Piece<'_, H>, way: Way) {
         let parts = self.parts.borrow();
         let mut index = parts.index(at);
         let mut done = 0;
         while done < piece.length {
-            let Some((start, segment)) = parts.list.get(index) else {
+            let Some(part) = parts.list.get(index) else {
                 self.refused.set(true);
                 return;
             };
-            let skipped = at + done - start;
-            let left = usize::from(segment.length) - skipped;
+            let skipped = at + done - part.start;
+            let left = usize::from(part.segment.length) - skipped;
             let length = left.min(piece.length - done);
-            let theirs = CopyEnd::Foreign(self.peer, segment.reference);
-            let ours = CopyEnd::Local(piece.frame);
-            let their_offset = narrow(usize::from(segment.offset) + skipped);
-            let our_offset = narrow(piece.at + done);
-            let length_bytes = narrow(length);
-            let copy = match way {
-                Way::ToPeer => CopyGrant {
-                    source: ours,
-                    source_offset: our_offset,
-                    destination: theirs,
-                    destination_offset: their_offset,
-                    length: length_bytes,
-                },
-                Way::FromPeer => CopyGrant {
-                    source: theirs,
-                    source_offset: their_offset,
-                    destination: ours,
-                    destination_offset: our_offset,
-                    length: length_bytes,
-                },
-            };
-            self.copies.add(copy, &self.refused, piece.page);
+            let their_offset = usize::from(part.segment.offset) + skipped;
+            let our_offset = piece.at + done;
+            if let Some(page) = &part.page {
+                let theirs = (Shared::Mapping(&**page), their_offset);
+                let ours = (Shared::Page(piece.page), our_offset);
+                match way {
+                    Way::ToPeer => self.copies.hv().copy(ours, theirs, length),
+                    Way::FromPeer => self.copies.hv().copy(theirs, ours, length),
+                }
+            } else {
+                let theirs = CopyEnd::Foreign(self.peer, part.segment.reference);
+                let ours = CopyEnd::Local(piece.page.mfn());
+                let (theirs, ours) = ((theirs, narrow(their_offset)), (ours, narrow(our_offset)));
+                let (source, destination) = match way {
+                    Way::ToPeer => (ours, theirs),
+                    Way::FromPeer => (theirs, ours),
+                };
+                let copy = CopyGrant {
+                    source: source.0,
+                    source_offset: source.1,
+                    destination: destination.0,
+                    destination_offset: destination.1,
+                    length: narrow(length),
+                };
+                self.copies.add(copy, &self.refused, piece.memory);
+            }
             done += length;
             index += 1;
         }
@@ -137,30 +163,30 @@ impl<H: Hypervisor> PeerMemory<H> {
         way: Way,
         mut use_page: impl FnMut(&Rc<dyn Memory>, usize, usize),
     ) {
-        let page = self.copies.bounce();
-        let found = page
+        let bounce = self.copies.bounce();
+        let found = bounce
             .as_ref()
-            .and_then(|page| Some((page, frame::<H>(&**page)?)));
-        let Some((page, frame)) = found else {
+            .and_then(|memory| Some((memory, own::<H>(&**memory)?)));
+        let Some((memory, page)) = found else {
             self.refused.set(true);
             return;
         };
         for start in (0..length).step_by(PAGE_SIZE) {
             let length = PAGE_SIZE.min(length - start);
             let piece = Piece {
+                memory,
                 page,
-                frame,
                 at: 0,
                 length,
             };
             if matches!(way, Way::ToPeer) {
-                use_page(page, start, length);
+                use_page(memory, start, length);
             }
             self.copy(at + start, &piece, way);
             self.copies.flush();
             // After a refusal the page still holds what somebody else copied through it.
             if matches!(way, Way::FromPeer) && !self.refused.get() {
-                use_page(page, start, length);
+                use_page(memory, start, length);
             }
         }
     }
@@ -172,13 +198,13 @@ fn narrow(within_page: usize) -> u16 {
     u16::try_from(within_page).unwrap_or(u16::MAX)
 }
 
-impl Parts {
+impl<H: Hypervisor> Parts<H> {
     /// The part that holds the byte at `at`.
     fn index(&self, at: usize) -> usize {
         if self.whole_pages {
             return at / PAGE_SIZE;
         }
-        let after = self.list.partition_point(|(start, _)| *start <= at);
+        let after = self.list.partition_point(|part| part.start <= at);
         after.saturating_sub(1)
     }
 }
@@ -205,15 +231,15 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
-        let Some(frame) = frame::<H>(&**source) else {
+        let Some(page) = own::<H>(&**source) else {
             self.bounce(at, length, Way::ToPeer, |page, start, length| {
                 source.copy_to(from + start, page, 0, length);
             });
             return;
         };
         let piece = Piece {
-            page: source,
-            frame,
+            memory: source,
+            page,
             at: from,
             length,
         };
@@ -221,15 +247,15 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
-        let Some(frame) = frame::<H>(&**target) else {
+        let Some(page) = own::<H>(&**target) else {
             self.bounce(at, length, Way::FromPeer, |page, start, length| {
                 target.copy_from(to + start, page, 0, length);
             });
             return;
         };
         let piece = Piece {
-            page: target,
-            frame,
+            memory: target,
+            page,
             at: to,
             length,
         };

@@ -91,6 +91,14 @@ pub struct CopyGrant {
     pub length: u16,
 }
 
+/// Memory of one of the two kinds that a domain has.
+pub enum Shared<'a, H: Hypervisor> {
+    /// A page of its own.
+    Page(&'a H::Page),
+    /// A page that Xen or another domain owns.
+    Mapping(&'a H::Mapping),
+}
+
 /// Why a domain ends (`SHUTDOWN_*` in sched.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownReason {
@@ -201,6 +209,17 @@ pub trait Hypervisor: Clone + 'static {
     /// each copy that Xen would not make, with its index and Xen's verdict; the others are made.
     /// Allocates nothing.
     fn grant_copy(&self, copies: &[CopyGrant], refused: &mut dyn FnMut(usize, GrantStatus));
+
+    /// Copies `length` bytes between two memories of this domain's, each given with the offset to
+    /// begin at. Each byte is read once and written once, and none is looked at.
+    ///
+    /// Panics if it would leave one of them, as [`SharedMem`]'s methods do.
+    fn copy(
+        &self,
+        source: (Shared<'_, Self>, usize),
+        destination: (Shared<'_, Self>, usize),
+        length: usize,
+    );
 
     /// The time since the domain's first instruction. It never goes back.
     fn now(&self) -> Instant;

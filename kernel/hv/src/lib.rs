@@ -23,7 +23,7 @@ pub mod unit;
 pub use errno::Errno;
 pub use heap::HeapMemory;
 pub use hypervisor::{
-    Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page,
+    Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page, Shared,
     ShutdownReason, Virq,
 };
 pub use memory::{PAGE_SIZE, SharedMem};

@@ -66,6 +66,20 @@ impl Span {
         unsafe { VolatilePtr::new(pointer) }
     }
 
+    /// Copies `length` bytes at `offset` to `target_offset` of `target`.
+    pub(crate) fn copy_to(
+        &self,
+        offset: usize,
+        target: &Self,
+        target_offset: usize,
+        length: usize,
+    ) {
+        let source = self.at::<u8>(offset, length);
+        let destination = target.at::<u8>(target_offset, length);
+        // SAFETY: both ends lie in their spans, into which there are no references.
+        unsafe { copy(destination, source, length) };
+    }
+
     fn u16(&self, offset: usize) -> &AtomicU16 {
         // SAFETY: the value lies in the span, aligned and mapped; access is atomic.
         unsafe { AtomicU16::from_ptr(self.aligned(offset)) }
@@ -85,8 +99,8 @@ impl Span {
 /// Copies `count` bytes: words, then the rest. Each byte is read once and written once.
 ///
 /// # Safety
-/// Both ends must be mapped for `count` bytes, and not overlap; no reference may exist into the
-/// destination but the caller's own.
+/// Both ends must be mapped for `count` bytes; no reference may exist into the destination but the
+/// caller's own. Where they overlap, what is copied is not defined.
 unsafe fn copy(destination: *mut u8, source: *const u8, count: usize) {
     // SAFETY: the caller's promise. The direction flag is clear in Rust.
     unsafe {
@@ -212,6 +226,12 @@ impl SharedMem for Span {
 /// Implements [`SharedMem`] for a type by its `span`.
 macro_rules! shared_by_span {
     ($owner:ty) => {
+        impl $owner {
+            /// All of it.
+            pub(crate) fn span(&self) -> &Span {
+                &self.span
+            }
+        }
         impl hv::SharedMem for $owner {
             fn len(&self) -> usize {
                 self.span.len()

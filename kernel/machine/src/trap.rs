@@ -13,7 +13,6 @@ use core::fmt;
 use hv::Errno;
 use xen_abi::arch_x86::{KERNEL_CS, TRAP_MASKS_EVENTS, TrapInfo};
 use xen_abi::callback::{CallbackRegister, MASK_EVENTS, TYPE_EVENT, TYPE_FAILSAFE, TYPE_NMI};
-use xen_abi::xen::IRET;
 
 use crate::epitaph;
 use crate::hypercall::cpu;
@@ -208,23 +207,17 @@ unsafe extern "C" fn failsafe() -> ! {
     )
 }
 
-/// An event came. Returns where it came from, with events masked: the `iret` hypercall takes the
-/// mask from the frame's interrupt flag, and restores every register that it or Xen used. No Rust
-/// runs here, so no other register is touched.
+/// An event came. Returns where it came from, with events masked, as Xen has left them. The kernel
+/// runs in ring 3, so the processor can do that without Xen; only the privilege levels that Xen has
+/// taken out of the selectors are missing. No Rust runs here, so no register is touched.
 #[unsafe(naked)]
 unsafe extern "C" fn upcall() -> ! {
     naked_asm!(
         "pop rcx",
         "pop r11",
-        "and dword ptr [rsp + 16], ~0x200",
-        "push 0",
-        "push rcx",
-        "push r11",
-        "push rax",
-        "mov eax, {iret}",
-        "syscall",
-        "ud2",
-        iret = const IRET,
+        "or byte ptr [rsp + 8], 3",
+        "or byte ptr [rsp + 32], 3",
+        "iretq",
     )
 }
 

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use hv::{
     Access, CopyEnd, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor,
-    Instant, MemoryUse, Port, SharedMem, ShutdownReason, Virq,
+    Instant, MemoryUse, Port, Shared, SharedMem, ShutdownReason, Virq,
 };
 use xen_abi::grant_table::{
     Copy, CopyPtr, GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTMAP_HOST_MAP, GNTMAP_READONLY,
@@ -19,6 +19,7 @@ use xen_abi::xen::{DOMID_SELF, VIRQ_DEBUG, VIRQ_TIMER};
 
 use crate::frame::{self, Page};
 use crate::hypercall::{event, grant, sched};
+use crate::span::Span;
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
 use crate::{clock, heap, stack};
@@ -117,6 +118,13 @@ fn copy_batches<const N: usize>(copies: &[CopyGrant], refused: &mut dyn FnMut(us
                 refused(index, status);
             }
         }
+    }
+}
+
+fn span<'a>(memory: &Shared<'a, Xen>) -> &'a Span {
+    match *memory {
+        Shared::Page(page) => page.span(),
+        Shared::Mapping(mapping) => mapping.span(),
     }
 }
 
@@ -240,6 +248,15 @@ impl Hypervisor for Xen {
         } else {
             copy_batches::<MANY>(copies, refused);
         }
+    }
+
+    fn copy(
+        &self,
+        (source, offset): (Shared<'_, Self>, usize),
+        (destination, destination_offset): (Shared<'_, Self>, usize),
+        length: usize,
+    ) {
+        span(&source).copy_to(offset, span(&destination), destination_offset, length);
     }
 
     fn now(&self) -> Instant {

@@ -343,7 +343,9 @@ impl<H: Hypervisor> Granted<H> {
         self.grants.end(self.reference, page)
     }
 
-    fn memory(&self) -> &H::Page {
+    /// The page itself.
+    #[must_use]
+    pub fn page(&self) -> &H::Page {
         match &self.page {
             Some(page) => page,
             None => unreachable!("the page is taken only when the grant itself is consumed"),
@@ -361,42 +363,42 @@ impl<H: Hypervisor> Drop for Granted<H> {
 
 impl<H: Hypervisor> Page for Granted<H> {
     fn mfn(&self) -> Mfn {
-        self.memory().mfn()
+        self.page().mfn()
     }
 }
 
 impl<H: Hypervisor> SharedMem for Granted<H> {
     fn len(&self) -> usize {
-        self.memory().len()
+        self.page().len()
     }
     fn read(&self, offset: usize, into: &mut [u8]) {
-        self.memory().read(offset, into);
+        self.page().read(offset, into);
     }
     fn write(&self, offset: usize, from: &[u8]) {
-        self.memory().write(offset, from);
+        self.page().write(offset, from);
     }
     fn fill(&self, offset: usize, length: usize, value: u8) {
-        self.memory().fill(offset, length, value);
+        self.page().fill(offset, length, value);
     }
     fn load_u32(&self, offset: usize) -> u32 {
-        self.memory().load_u32(offset)
+        self.page().load_u32(offset)
     }
     fn store_u32(&self, offset: usize, value: u32) {
-        self.memory().store_u32(offset, value);
+        self.page().store_u32(offset, value);
     }
     fn load_u64(&self, offset: usize) -> u64 {
-        self.memory().load_u64(offset)
+        self.page().load_u64(offset)
     }
     fn store_u64(&self, offset: usize, value: u64) {
-        self.memory().store_u64(offset, value);
+        self.page().store_u64(offset, value);
     }
     fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
-        self.memory().compare_exchange_u16(offset, current, new)
+        self.page().compare_exchange_u16(offset, current, new)
     }
     fn fetch_or_u64(&self, offset: usize, mask: u64) -> u64 {
-        self.memory().fetch_or_u64(offset, mask)
+        self.page().fetch_or_u64(offset, mask)
     }
     fn fetch_and_u64(&self, offset: usize, mask: u64) -> u64 {
-        self.memory().fetch_and_u64(offset, mask)
+        self.page().fetch_and_u64(offset, mask)
     }
 }

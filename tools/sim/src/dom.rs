@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hv::{
     Access, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor, Instant,
-    MemoryUse, Port, ShutdownReason, Virq,
+    MemoryUse, Port, Shared, SharedMem as _, ShutdownReason, Virq,
 };
 
 use crate::frame::{Hold, Memory};
@@ -156,6 +156,20 @@ impl Hypervisor for Dom {
                 refused(index, status);
             }
         }
+    }
+
+    fn copy(
+        &self,
+        (source, offset): (Shared<'_, Self>, usize),
+        (destination, destination_offset): (Shared<'_, Self>, usize),
+        length: usize,
+    ) {
+        let memory = |shared| match shared {
+            Shared::Page(memory) | Shared::Mapping(memory) => memory,
+        };
+        let mut bytes = vec![0; length];
+        memory(source).read(offset, &mut bytes);
+        memory(destination).write(destination_offset, &bytes);
     }
 
     fn now(&self) -> Instant {

@@ -55,6 +55,9 @@ impl Neighbours {
         exports.until("the good client has its disk", || {
             good.geom.provider("xbd0").is_some() && good.geom.is_settled()
         });
+        // What it reads over and over stays mapped from the first time on.
+        let read = exports.read(&good, 0, bytes.len());
+        assert!(read.as_ref() == Ok(&bytes), "the good client's disk");
         exports.run_for(Duration::from_secs(30));
         let before = exports.driver.holdings(&exports.toolstack);
         let lines = lines(&exports.driver);

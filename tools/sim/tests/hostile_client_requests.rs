@@ -1,14 +1,15 @@
 //! A frontend whose requests cannot be meant, against the shipped backend: B01 to B04,
 //! B07 to B09.
 
-use hv::{Access, DomId, GrantRef, Hypervisor};
+use hv::{Access, DomId, GrantRef, Hypervisor, SharedMem};
+use pv::Granted;
 use sim::blkback::request::{
     DISCARD, ERROR, FLUSH, INDIRECT, OKAY, READ, Segment, WRITE, WRITE_BARRIER,
 };
 use sim::exports::DRIVER;
 use sim::frontend::{Abi, Ask, bytes, whole};
 use sim::scene::pattern;
-use sim::{Neighbours, RamConfig};
+use sim::{Dom, Neighbours, RamConfig};
 
 #[test]
 fn b01_no_segments_or_too_many_are_an_error() {
@@ -291,22 +292,95 @@ fn b08_an_indirect_request_moves_all_of_its_two_megabytes() {
     scene.is_as_before();
 }
 
-#[test]
-fn b09_persistent_grants_are_not_offered_and_no_page_of_data_is_ever_mapped() {
-    let scene = Neighbours::new(9);
-    let (exports, peer) = (&scene.exports, &scene.peer);
-    peer.write("feature-persistent", "1");
+/// Pages of the peer's that the driver domain maps besides its ring.
+fn kept(scene: &Neighbours) -> usize {
+    scene.exports.world.usage(DomId(2)).mapped_by_peers - 1
+}
+
+/// Connected, and the peer uses the same pages again and again.
+fn persistent(seed: u64) -> Neighbours {
+    let scene = Neighbours::new(seed);
+    scene.peer.write("feature-persistent", "1");
     scene.connect();
-    assert_eq!(peer.backend("feature-persistent"), None);
-    for id in 0..100 {
-        let page = peer.page(Access::ReadWrite, 0);
-        assert_eq!(
-            scene.ask(&Ask::new(READ, id, 0, &[whole(&page)])).status,
-            OKAY
-        );
-        assert!(!page.is_mapped());
-        peer.write("feature-persistent", if id % 2 == 0 { "0" } else { "1" });
+    assert_eq!(
+        scene.peer.backend("feature-persistent").as_deref(),
+        Some("1")
+    );
+    scene
+}
+
+/// Reads the first page of the disk into `page`, and finds what is there.
+fn read_into(scene: &Neighbours, page: &Granted<Dom>) {
+    page.fill(0, 4096, 0xee);
+    let answer = scene.ask(&Ask::new(READ, 9, 0, &[whole(page)]));
+    assert_eq!(answer.status, OKAY);
+    assert!(bytes(page) == scene.exports.disk.bytes(0, 4096));
+}
+
+#[test]
+fn b09_pages_stay_mapped_up_to_a_number_and_the_rest_is_copied() {
+    let scene = persistent(9);
+    let pages: Vec<_> = (0..1100)
+        .map(|_| scene.peer.page(Access::ReadWrite, 0))
+        .collect();
+    for again in 1..=2 {
+        for page in &pages[..100] {
+            read_into(&scene, page);
+        }
+        assert_eq!(kept(&scene), 100, "the {again}. time");
     }
-    assert_eq!(exports.world.usage(DomId(2)).mapped_by_peers, 1);
+    for page in &pages {
+        read_into(&scene, page);
+    }
+    assert_eq!(kept(&scene), 1056);
+    assert!(pages[1055].is_mapped() && !pages[1056].is_mapped());
     scene.is_as_before();
+    assert!(!pages[0].is_mapped());
+}
+
+#[test]
+fn b09_whatever_the_feature_says_later_changes_nothing() {
+    for first in ["0", "1"] {
+        let scene = Neighbours::new(9);
+        scene.peer.write("feature-persistent", first);
+        scene.connect();
+        let page = scene.peer.page(Access::ReadWrite, 0);
+        for second in ["0", "1"] {
+            scene.peer.write("feature-persistent", second);
+            read_into(&scene, &page);
+            assert_eq!(kept(&scene), usize::from(first == "1"));
+        }
+        scene.is_as_before();
+    }
+}
+
+#[test]
+fn b09_after_a_page_that_may_not_be_written_nothing_new_stays_mapped() {
+    let scene = persistent(9);
+    let kept_page = scene.peer.page(Access::ReadWrite, 0);
+    read_into(&scene, &kept_page);
+    let read_only = scene.peer.page(Access::ReadOnly, 0x5a);
+    let write = Ask::new(WRITE, 1, 8, &[whole(&read_only)]);
+    assert_eq!(scene.ask(&write).status, OKAY);
+    assert_eq!(scene.exports.disk.bytes(4096, 4096), [0x5a; 4096]);
+    let read = Ask::new(READ, 2, 0, &[whole(&read_only)]);
+    assert_eq!(scene.ask(&read).status, ERROR, "it may not be written");
+    read_into(&scene, &scene.peer.page(Access::ReadWrite, 0));
+    read_into(&scene, &kept_page);
+    assert_eq!(kept(&scene), 1);
+    scene.is_as_before();
+}
+
+#[test]
+fn b09_a_page_taken_back_while_it_is_mapped_is_the_frontends_loss_alone() {
+    let scene = persistent(9);
+    let page = scene.peer.page(Access::ReadWrite, 0);
+    read_into(&scene, &page);
+    let segment = whole(&page);
+    assert!(page.end().is_none(), "it is parked");
+    let answer = scene.ask(&Ask::new(READ, 1, 0, &[segment]));
+    assert_eq!(answer.status, OKAY, "it is mapped");
+    scene.is_as_before();
+    scene.peer.pv().grants.sweep();
+    assert_eq!(scene.peer.pv().grants.usage().parked, 0);
 }

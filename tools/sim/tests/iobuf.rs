@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use geom::{Buffer, Errno, Memory as _};
 use hv::{Access, DomId, Hypervisor, Page, SharedMem};
-use iobuf::{Copies, IoPage, PeerMemory, Segment};
+use iobuf::{Copies, IoPage, PeerMemory, PersistentGrants, Segment};
 use pv::{Granted, Pv};
 use sim::{Dom, DomainConfig, Toolstack, World};
 
@@ -47,7 +47,7 @@ impl Pair {
     }
 
     fn memory(&self, segments: &[Segment]) -> PeerMemory<Dom> {
-        let memory = PeerMemory::new(&self.copies, FRONT);
+        let memory = PeerMemory::new(&self.copies, FRONT, None);
         memory.reset(segments.iter().copied());
         memory
     }
@@ -97,6 +97,45 @@ fn pages_go_to_the_peer_and_back_in_few_hypercalls() {
     let mut word = [0; 5];
     page.copy_out(40, &mut word);
     assert_eq!(&word, b"stone");
+}
+
+#[test]
+fn pages_that_stay_mapped_are_copied_to_and_from_at_once() {
+    let pair = Pair::new();
+    let theirs: Vec<_> = (0..3).map(|_| pair.granted(Access::ReadWrite)).collect();
+    let persistent = Rc::new(PersistentGrants::new(pair.back.clone(), FRONT, 2));
+    let memory = PeerMemory::new(&pair.copies, FRONT, Some(&persistent));
+    let segments = [
+        segment(&theirs[0], 512, 1024),
+        segment(&theirs[1], 0, 4096),
+        segment(&theirs[2], 1024, 512),
+    ];
+    for _ in 0..2 {
+        memory.reset(segments);
+        assert_eq!(persistent.mapped(), 2, "and the third is Xen's");
+    }
+    let page = pair.page();
+    page.copy_in(0, &[7; 4096]);
+    memory.copy_from(100, &page, 0, 4096);
+    memory.copy_from(4196, &page, 10, 1436);
+    assert_eq!(bytes(&theirs[0], 512, 100), [0; 100]);
+    assert_eq!(bytes(&theirs[0], 612, 924), [7; 924]);
+    assert_eq!(bytes(&theirs[0], 1536, 512), [0; 512]);
+    assert_eq!(bytes(&theirs[1], 0, 4096), [7; 4096]);
+    assert_eq!(bytes(&theirs[2], 1024, 512), [0; 512], "not settled");
+    assert_eq!(memory.settle(), Ok(()));
+    assert_eq!(bytes(&theirs[2], 1024, 512), [7; 512]);
+    assert_eq!(pair.copies.usage().copies, 1);
+
+    theirs[1].write(4, b"stone");
+    memory.copy_to(1028, &page, 40, 5);
+    let mut word = [0; 5];
+    page.copy_out(40, &mut word);
+    assert_eq!(&word, b"stone");
+    memory.copy_in(1028, b"paper");
+    assert_eq!(bytes(&theirs[1], 4, 5), b"paper");
+    drop((memory, persistent));
+    assert!(!theirs[0].is_mapped() && !theirs[1].is_mapped());
 }
 
 #[test]

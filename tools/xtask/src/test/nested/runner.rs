@@ -50,22 +50,13 @@ impl Wanted {
     }
 }
 
-/// How a test ended.
-enum Verdict {
-    Passed,
-    /// It failed; the nest is good for more.
-    Failed(Error),
-    /// The nest is gone with it.
-    Lost(Error),
-}
-
-/// Runs a group's tests. A nest that does not boot fails all that are left, by name; one that a
-/// test ruined is replaced. Generic, so that a test can do without nests.
+/// Runs a group's tests. A nest that does not boot fails all that are left, by name; one in which a
+/// test failed is replaced, for what that left there. Generic, so that a test can do without nests.
 fn run_group<N>(
     group: &Group,
     tests: &[&Test],
     boot: impl Fn(&Group) -> Result<N>,
-    run_one: impl Fn(&N, &Test) -> Verdict,
+    run_one: impl Fn(&N, &Test) -> Result<()>,
 ) -> Found {
     let mut found = Found::new();
     let mut nest = None;
@@ -85,20 +76,13 @@ fn run_group<N>(
         let verdict = run_one(&here, test);
         let time = seconds(start.elapsed());
         match verdict {
-            Verdict::Passed => {
+            Ok(()) => {
                 println!("   ok {} in {time}", test.name);
                 found.passed += 1;
                 nest = Some(here);
             }
-            Verdict::Failed(error) => {
+            Err(error) => {
                 println!("   FAILED {} in {time}", test.name);
-                found
-                    .failed
-                    .push((test.name.to_owned(), format!("{error:#}")));
-                nest = Some(here);
-            }
-            Verdict::Lost(error) => {
-                println!("   FAILED {} in {time}, and its nest is lost", test.name);
                 found
                     .failed
                     .push((test.name.to_owned(), format!("{error:#}")));
@@ -109,7 +93,7 @@ fn run_group<N>(
 }
 
 /// Runs one test; when its time is up its nest is ended, which ends every wait in it.
-fn run_one(nest: &Nest, test: &Test) -> Verdict {
+fn run_one(nest: &Nest, test: &Test) -> Result<()> {
     let (done, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let watch = scope.spawn(move || {
@@ -122,20 +106,14 @@ fn run_one(nest: &Nest, test: &Test) -> Verdict {
         let result = (test.run)(nest);
         drop(done);
         let is_late = watch.join().unwrap_or(true);
-        match result {
-            Ok(()) if !is_late => Verdict::Passed,
-            Err(error) if !is_late => Verdict::Failed(error),
-            result => {
-                let limit = test.limit.as_secs();
-                let late = format!("it took more than its {limit} s, so its nest was ended");
-                Verdict::Lost(
-                    result
-                        .err()
-                        .unwrap_or_else(|| Error::msg("late"))
-                        .context(late),
-                )
-            }
+        if !is_late {
+            return result;
         }
+        let error = result.err().unwrap_or_else(|| Error::msg("late"));
+        let limit = test.limit.as_secs();
+        Err(error.context(format!(
+            "it took more than its {limit} s, so its nest was ended"
+        )))
     })
 }
 
@@ -186,26 +164,25 @@ mod tests {
 
     #[test]
     fn a_nest_that_does_not_boot_fails_all_of_its_tests_by_name() {
-        let found = run_group::<()>(&GROUP, &all(), |_| bail!("no QEMU"), |_, _| Verdict::Passed);
+        let found = run_group::<()>(&GROUP, &all(), |_| bail!("no QEMU"), |_, _| Ok(()));
         let names: Vec<&str> = found.failed.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!((names, found.passed), (vec!["one", "two", "three"], 0));
         assert!(found.failed[2].1.contains("did not boot: no QEMU"));
     }
 
     #[test]
-    fn a_failed_test_leaves_its_nest_to_the_next_and_a_lost_nest_is_replaced() {
+    fn after_a_failed_test_the_next_has_a_new_nest() {
         let boots = Cell::new(0);
         let boot = |_: &Group| {
             boots.set(boots.get() + 1);
             Ok(())
         };
         let run = |(): &(), test: &Test| match test.name {
-            "one" => Verdict::Failed(Error::msg("wrong sum")),
-            "two" => Verdict::Lost(Error::msg("hangs")),
-            _ => Verdict::Passed,
+            "one" => bail!("wrong sum"),
+            _ => Ok(()),
         };
         let found = run_group(&GROUP, &all(), boot, run);
-        assert_eq!(found.to_string(), "1 passed, 2 failed, 0 skipped");
+        assert_eq!(found.to_string(), "2 passed, 1 failed, 0 skipped");
         assert_eq!(boots.get(), 2);
     }
 }

@@ -76,7 +76,7 @@ fn cycle(nest: &Nest, number: u32) -> Result<()> {
 /// closes, the disk is gone once; when it is back it can be exported again.
 pub(in crate::test::nested) fn a_provider_leaves_and_returns(nest: &Nest) -> Result<()> {
     let disk = gpt(nest, "leaves", 512)?;
-    let mut guest = start(nest, &[disk.xl("xvda", "w")])?;
+    let mut guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
     let id = guest.id()?;
     let attached = Attached::new(nest, "xbd0p2", "xvdf", "w")?;
     let expected = attached.sha256()?;
@@ -93,7 +93,10 @@ pub(in crate::test::nested) fn a_provider_leaves_and_returns(nest: &Nest) -> Res
         "a disk that is gone was read: {said}"
     );
     attached.detach(false)?;
-    nest.check(&format!("xl block-attach {id} '{}'", disk.xl("xvda", "w")))?;
+    nest.check(&format!(
+        "xl block-attach {id} '{}'",
+        disk.xl_quick("xvda", "w")
+    ))?;
     let again = Attached::new(nest, "xbd0p2", "xvdf", "w")?;
     ensure!(again.sha256()? == expected, "the sum after the return");
     again.detach(false)?;
@@ -149,7 +152,7 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
 fn dom0_is_well(nest: &Nest) -> Result<()> {
     nest.run("xl destroy storage")?;
     let disk = lab::Disk::new(nest, "well", 1 << 20, 512)?;
-    let mut guest = start(nest, &[disk.xl("xvda", "w")])?;
+    let mut guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
     guest.command("geom tree")?;
     let attached = Attached::new(nest, "md0", "xvdf", "w")?;
     attached.sha256()?;

@@ -38,7 +38,10 @@ pub(in crate::test::nested) fn a_provider_is_waited_for(nest: &Nest) -> Result<(
     let attaching = nest.spawn(&block_attach("xbd0", "xvdf", "w"))?;
     nest.check("sleep 2")?;
     let id = guest.id()?;
-    nest.check(&format!("xl block-attach {id} '{}'", disk.xl("xvda", "w")))?;
+    nest.check(&format!(
+        "xl block-attach {id} '{}'",
+        disk.xl_quick("xvda", "w")
+    ))?;
     let said = attaching.wait()?;
     ensure!(said.success(), "{said}");
     let attached = Attached::existing(nest, "xvdf")?;

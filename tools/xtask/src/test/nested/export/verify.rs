@@ -10,6 +10,13 @@ use super::attached::{Attached, start};
 use crate::test::nested::domain::sum;
 use crate::test::nested::partition::{gpt, parts};
 
+/// What fio does, in every size.
+const JOBS: &[&str] = &[
+    "--rw=randrw --bsrange=512-64k --iodepth=16",
+    "--rw=randwrite --bs=4k --iodepth=32",
+    "--rw=write --bs=1M --iodepth=4",
+    "--rw=randwrite --bssplit=4k/50:128k/40:1M/10 --iodepth=8 --fsync=64",
+];
 /// How long one job of fio may take here.
 const JOB: Duration = Duration::from_secs(300);
 
@@ -52,22 +59,25 @@ fn writes_go_through(nest: &Nest, guest: &mut Guest<'_>) -> Result<()> {
 }
 
 /// fio writes random blocks of every size and finds them again, on the memory disk and on a
-/// partition of a disk that the domain has from dom0; also with TRIM on the former.
+/// partition of a disk that the domain has from dom0, through pages that stay mapped and through
+/// copies by Xen; also with TRIM on the former.
 pub(in crate::test::nested) fn fio_finds_what_it_wrote(nest: &Nest, seconds: u32) -> Result<()> {
     let disk = gpt(nest, "fio", 512)?;
     let guest = start(nest, &[disk.xl("xvda", "w")])?;
-    for target in ["md0", "xbd0p2"] {
+    for (target, persistent, jobs) in [
+        ("md0", true, JOBS),
+        ("xbd0p2", true, JOBS),
+        ("md0", false, &JOBS[..2]),
+        ("xbd0p2", false, &JOBS[2..]),
+    ] {
+        use_persistent_grants(nest, persistent)?;
         let attached = Attached::new(nest, target, "xvdf", "w")?;
-        for job in [
-            "--rw=randrw --bsrange=512-64k --iodepth=16",
-            "--rw=randwrite --bs=4k --iodepth=32",
-            "--rw=write --bs=1M --iodepth=4",
-            "--rw=randwrite --bssplit=4k/50:128k/40:1M/10 --iodepth=8 --fsync=64",
-        ] {
+        for job in jobs {
             verify(nest, &attached, job, seconds)?;
         }
         attached.detach(false)?;
     }
+    use_persistent_grants(nest, true)?;
     let attached = Attached::new(nest, "md0", "xvdf", "w")?;
     nest.check(&format!("blkdiscard {}", attached.path()))?;
     let zeros = nest.check(&format!(
@@ -81,6 +91,15 @@ pub(in crate::test::nested) fn fio_finds_what_it_wrote(nest: &Nest, seconds: u32
     attached.detach(false)?;
     guest.destroy()?;
     disk.remove(nest)
+}
+
+/// Whether dom0 uses the same pages again and again, which stay mapped then, from the next disk on.
+fn use_persistent_grants(nest: &Nest, yes: bool) -> Result<()> {
+    let flag = if yes { 'Y' } else { 'N' };
+    nest.check(&format!(
+        "echo {flag} > /sys/module/xen_blkfront/parameters/feature_persistent"
+    ))?;
+    Ok(())
 }
 
 fn verify(nest: &Nest, attached: &Attached<'_>, job: &str, seconds: u32) -> Result<()> {
