@@ -65,6 +65,12 @@ impl Completions {
         }
     }
 
+    /// Wakes nobody from now on: for somebody who looks anyway.
+    pub fn clear_waker(&self) {
+        let old = self.waker.borrow_mut().take();
+        drop(old);
+    }
+
     /// Makes room for one more request.
     pub(crate) fn reserve(&self) {
         let mut ended = self.ended.borrow_mut();

@@ -10,11 +10,11 @@ use alloc::string::{String, ToString};
 use core::cell::RefCell;
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use core::time::Duration;
 
-use exec::Level;
+use exec::{Heeding, Level};
 use futures_util::{FutureExt, select_biased};
 use geom::{Device, Geom};
 use hv::{Hypervisor, Instant};
@@ -157,14 +157,16 @@ impl<H: Hypervisor> Export<H> {
         link: &Option<Rc<RefCell<Link<H>>>>,
         awaited: impl Future<Output = T>,
     ) -> Result<T, Failure> {
-        let mut awaited = pin!(awaited);
+        // It is not looked at with each request that the rings bring.
+        let awaited = pin!(awaited);
+        let mut awaited = Heeding::new(awaited);
         poll_fn(|context| {
             if let Some(link) = link
                 && let Poll::Ready(fault) = link.borrow_mut().poll(context)
             {
                 return Poll::Ready(Err(Failure::Misbehaviour(fault)));
             }
-            awaited.as_mut().poll(context).map(Ok)
+            Pin::new(&mut awaited).poll(context).map(Ok)
         })
         .await
     }

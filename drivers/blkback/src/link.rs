@@ -121,9 +121,13 @@ impl<H: Hypervisor> Link<H> {
 
     /// Serves the rings. Ready only when the frontend broke the protocol.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<PeerFault> {
-        self.completions.set_waker(context.waker());
+        // What completes meanwhile is seen without being woken for it.
+        self.completions.clear_waker();
         match self.serve(context) {
-            Ok(()) => Poll::Pending,
+            Ok(()) => {
+                self.completions.set_waker(context.waker());
+                Poll::Pending
+            }
             Err(fault) => Poll::Ready(fault),
         }
     }
@@ -138,9 +142,9 @@ impl<H: Hypervisor> Link<H> {
     }
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
+        // Events first: what they are about is then found by the turn behind them.
+        let mut events = self.take_events(context);
         loop {
-            // Events first: what they are about is then found by the turn behind them.
-            let events = self.take_events(context);
             let mut share = self.share();
             let worked = self.turn(&mut share)?;
             self.share = (self.pv.exec.turns(), share);
@@ -156,6 +160,7 @@ impl<H: Hypervisor> Link<H> {
                 self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
             }
+            events = self.take_events(context);
             if events == 0 {
                 return Ok(());
             }
@@ -246,15 +251,19 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Answers what GEOM has completed, asks it for what waits, and takes what is new, until there
+    /// Takes what is new, asks GEOM for what waits, and answers what it has completed, until there
     /// is nothing more to do now or the share is used up.
     fn turn(&mut self, share: &mut u64) -> Result<Worked, PeerFault> {
         let mut worked = Worked::Nothing;
         loop {
-            let answered = self.answer();
-            let asked = self.ask(share);
             let taken = self.take(share)?;
-            if !(answered || asked || taken) {
+            let asked = self.ask(share);
+            if asked {
+                // A disk that completes at once has done so: what it completed is there then.
+                self.geom.poll(self.pv.exec.now().since_start());
+            }
+            let answered = self.answer();
+            if !(taken || asked || answered) {
                 break;
             }
             worked = Worked::Some;
@@ -262,11 +271,22 @@ impl<H: Hypervisor> Link<H> {
                 worked = Worked::More;
                 break;
             }
-            // A disk that completes at once has done so: what it completed is there then.
-            self.geom.poll(self.pv.exec.now().since_start());
+            if self.in_flight == 0 && !self.has_more()? {
+                break;
+            }
         }
         self.publish();
         Ok(worked)
+    }
+
+    /// Whether there is a request that waits here or in a ring.
+    fn has_more(&mut self) -> Result<bool, PeerFault> {
+        for queue in &mut self.queues {
+            if queue.has_more()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether to look again instead of sleeping. Nobody waits for events then, so the frontend

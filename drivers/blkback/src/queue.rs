@@ -93,6 +93,11 @@ impl<H: Hypervisor> Queue<H> {
         self.slots.len() - self.free.len()
     }
 
+    /// Whether there is a request that GEOM was not asked for, or that was not taken.
+    pub(crate) fn has_more(&mut self) -> Result<bool, PeerFault> {
+        Ok(!self.asking.is_empty() || self.ring.has_request()?)
+    }
+
     /// The request that GEOM is to be asked for next.
     pub(crate) fn asking(&mut self) -> Option<(usize, &mut Slot<H>)> {
         let index = *self.asking.front()?;

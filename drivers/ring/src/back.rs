@@ -148,7 +148,11 @@ impl<M: SharedMem> BackRing<M> {
         self.has_request()
     }
 
-    fn has_request(&mut self) -> Result<bool, PeerFault> {
+    /// Whether there is a request to take.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn has_request(&mut self) -> Result<bool, PeerFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }

@@ -7,6 +7,7 @@
 //!
 //! - [`executor`]: [`Executor`]: tasks, and which of them are ready
 //! - [`timer`]: [`Sleep`], [`Elapsed`]: deadlines
+//! - [`heeding`]: [`Heeding`]: a future polled only when it asked for it
 //! - [`notify`]: [`Notify`]: one task tells another that something changed
 //! - [`log`]: [`Log`]: the ring of log lines behind the console and `dmesg`
 //! - [`limit`]: how often one part may speak
@@ -17,6 +18,7 @@
 extern crate alloc;
 
 pub mod executor;
+pub mod heeding;
 mod limit;
 pub mod log;
 pub mod notify;
@@ -24,6 +26,7 @@ pub mod timer;
 pub mod trace;
 
 pub use executor::{Executor, TaskUse};
+pub use heeding::Heeding;
 pub use log::{Level, Line, Log};
 pub use notify::Notify;
 pub use timer::{Elapsed, Sleep};

@@ -9,7 +9,7 @@ use hv::SharedMem;
 use volatile::VolatilePtr;
 
 /// From this length on, copies are made by one string instruction instead of a loop.
-const BULK: usize = 256;
+const BULK: usize = 64;
 
 /// Mapped memory. Whoever holds a span holds the mapping, so the memory outlives it.
 ///

@@ -63,7 +63,10 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
     match (options.icount, kvm) {
-        (true, _) => add("-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-x2apic"),
+        // Each repetition of a string instruction counts. With these two flags of the CPU's Linux
+        // copies byte by byte, 4096 instructions a page; without them 32 bytes at a time.
+        (true, _) => add("-accel tcg,thread=single -icount shift=0,sleep=off \
+                          -cpu max,-x2apic,-erms,-fsrm"),
         (false, true) => add("-accel kvm -cpu host"),
         (false, false) => add("-accel tcg,thread=multi -cpu max"),
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lab::Nest;
-use lab::guest::{PROMPT, Reason};
+use lab::guest::{Guest, PROMPT, Reason};
 
 use super::domain::{SECOND, config, number, start, start_config};
 
@@ -72,10 +72,7 @@ pub(super) fn a_crash_has_an_epitaph(nest: &Nest) -> Result<()> {
     let text = format!("{}on_crash = \"preserve\"\n", config(&[]));
     let mut guest = start_config(nest, "crashes", &text)?;
     guest.send("crash\r")?;
-    let epitaph = guest.wait_for("--- end of epitaph ---", 20 * SECOND)?;
-    let (_, epitaph) = epitaph
-        .split_once("--- xenolith epitaph ---")
-        .with_context(|| epitaph.clone())?;
+    let epitaph = epitaph(&mut guest)?;
     ensure!(epitaph.contains("cause: "), "{epitaph}");
     let named = epitaph
         .lines()
@@ -89,6 +86,28 @@ pub(super) fn a_crash_has_an_epitaph(nest: &Nest) -> Result<()> {
         "xl list says {state}"
     );
     guest.destroy()
+}
+
+/// An administrator's non-maskable interrupt shows where a domain is, and ends it.
+pub(super) fn a_trigger_has_an_epitaph(nest: &Nest) -> Result<()> {
+    let mut guest = start(nest, "triggered", &[])?;
+    nest.check("xl trigger triggered nmi")?;
+    let epitaph = epitaph(&mut guest)?;
+    for text in ["non-maskable interrupt", "rip: 0xffffffff80", "#0 "] {
+        ensure!(epitaph.contains(text), "no {text:?}:\n{epitaph}");
+    }
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Crash, "it ended by {reason:?}");
+    guest.wait_gone(20 * SECOND)
+}
+
+/// What a domain says when it crashes.
+fn epitaph(guest: &mut Guest<'_>) -> Result<String> {
+    let said = guest.wait_for("--- end of epitaph ---", 20 * SECOND)?;
+    let (_, epitaph) = said
+        .split_once("--- xenolith epitaph ---")
+        .with_context(|| said.clone())?;
+    Ok(epitaph.to_owned())
 }
 
 /// Idle for ten seconds, it uses less than a hundredth of them.

@@ -83,6 +83,7 @@ const XEN_4_20: &[Test] = &[
         ends::sysrq_and_unknown_words,
     ),
     quick("nested_crash", ends::a_crash_has_an_epitaph),
+    quick("nested_trigger", ends::a_trigger_has_an_epitaph),
     quick("nested_idle", ends::idle_costs_nothing),
     quick(
         "nested_fill_honest_backends",
