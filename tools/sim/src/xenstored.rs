@@ -111,7 +111,7 @@ impl Xenstored {
     }
 
     /// Forgets a domain: its connection, watches and transactions, and the nodes that it owns
-    /// (`domain_tree_remove` in xenstored_domain.c). Those below its home that are not its own stay.
+    /// (`domain_tree_remove` in xenstored_domain.c). What is others' in its home stays.
     pub fn release(&self, dom: DomId) {
         self.state
             .borrow_mut()
