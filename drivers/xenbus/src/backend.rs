@@ -19,6 +19,10 @@ use crate::store::Store;
 
 /// How often a device is looked at whose frontend is not watched.
 const POLL: Duration = Duration::from_secs(1);
+/// How often the others are. When a frontend's nodes go because one above them is removed, such as
+/// the home of its domain, only a watch on just that node is told (`delete_node` in
+/// xenstored_core.c), if its watcher may read it: that home is none of ours.
+const UNHEARD: Duration = Duration::from_secs(30);
 /// How long the own directory stays after its last state, so that the toolstack reads that: libxl
 /// takes a directory that vanishes while it waits for Closed for an error
 /// (`devstate_callback` in libxl_event.c). It reads as soon as xenstored tells it, and all of a
@@ -180,12 +184,13 @@ impl Backend {
     /// The store is lost.
     pub async fn changed(&self) -> Result<(), StoreError> {
         let told = self.route.changed.notified();
-        if self.routes.is_watched(self.frontend_domain) {
-            told.await;
+        let limit = if self.routes.is_watched(self.frontend_domain) {
+            UNHEARD
         } else {
-            // Nothing may come: then it is time to look, too.
-            let _told = self.store.exec().timeout(POLL, told).await;
-        }
+            POLL
+        };
+        // Nothing may come: then it is time to look, too.
+        let _told = self.store.exec().timeout(limit, told).await;
         self.store.check()
     }
 

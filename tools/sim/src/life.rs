@@ -5,10 +5,14 @@
 //! if something was done to its disk; and when all is over, everything is back at its baseline and
 //! each disk created is gone, once.
 //!
+//! The guest may serve its disks to other domains meanwhile, which come and go as they like.
+//!
 //! - `act`: what may happen next
+//! - `export`: what may happen to those who are served
 //! - `io`: requests, and what they must come to
 
 mod act;
+mod export;
 mod io;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +24,7 @@ use std::time::Duration;
 use geom::Device;
 use hv::Instant;
 
+use self::export::Client;
 use crate::guest::Holdings;
 use crate::storage::{GUEST, XVDA};
 use crate::xenstored::StoreUsage;
@@ -27,6 +32,8 @@ use crate::{Blkback, Detach, Disk, Rng, Storage, Vbd};
 
 /// Slots for disks: `xvda` to `xvdd`.
 const SLOTS: u32 = 4;
+/// The domain of the first client.
+const FIRST_CLIENT: u16 = 50;
 /// How long everything has to settle at the end.
 const SETTLE: Duration = Duration::from_secs(200);
 
@@ -37,6 +44,8 @@ pub struct Options {
     pub steps: u32,
     /// Whether the guest's log keeps what is of interest only to its developers.
     pub verbose: bool,
+    /// Domains that are served the guest's disks.
+    pub clients: u16,
 }
 
 impl Default for Options {
@@ -44,6 +53,7 @@ impl Default for Options {
         Self {
             steps: 60,
             verbose: false,
+            clients: 0,
         }
     }
 }
@@ -59,6 +69,8 @@ pub struct Outcome {
     pub disks: u64,
     /// Requests that ended well and that failed.
     pub requests: (u64, u64),
+    /// Those of clients that ended well.
+    pub served: u64,
     /// Steps of the scheduler.
     pub steps: u64,
 }
@@ -69,7 +81,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run_seed(seed: u64, options: Options) -> Outcome {
     let diary = Rc::new(Diary::default());
-    let life = Life::new(seed, diary.clone());
+    let life = Life::new(seed, diary.clone(), options.clients);
     if options.verbose {
         life.storage.guest.pv.log.set_level(exec::Level::Debug);
     }
@@ -89,6 +101,7 @@ pub fn run_seed(seed: u64, options: Options) -> Outcome {
         failure,
         disks,
         requests: (diary.ended_well.get(), diary.failed.get()),
+        served: diary.served.get(),
         steps,
     }
 }
@@ -120,6 +133,7 @@ struct Diary {
     complaints: RefCell<Vec<String>>,
     ended_well: Cell<u64>,
     failed: Cell<u64>,
+    served: Cell<u64>,
     pending: Cell<u64>,
 }
 
@@ -160,13 +174,19 @@ struct Life {
     held: Vec<Device>,
     /// Backends whose disk is gone, but which may still hold pages.
     former: Vec<Blkback>,
+    clients: Vec<Client>,
+    /// The next client's domain.
+    next_client: u16,
     before: Holdings,
     diary: Rc<Diary>,
 }
 
 impl Life {
-    fn new(seed: u64, diary: Rc<Diary>) -> Self {
-        let storage = Storage::new(seed);
+    fn new(seed: u64, diary: Rc<Diary>, clients: u16) -> Self {
+        let storage = match clients {
+            0 => Storage::new(seed),
+            _ => Storage::with_exports(seed),
+        };
         let before = storage.holdings();
         let slots = (0..SLOTS)
             .map(|index| Slot {
@@ -179,15 +199,19 @@ impl Life {
                 busy: Rc::default(),
             })
             .collect();
-        Self {
+        let mut life = Self {
             storage,
             rng: Rng::new(seed ^ 0x6c69_6665),
             slots,
             held: Vec::new(),
             former: Vec::new(),
+            clients: Vec::new(),
+            next_client: FIRST_CLIENT,
             before,
             diary,
-        }
+        };
+        (0..clients).for_each(|_| life.add_client());
+        life
     }
 
     fn note(&self, text: impl Into<String>) {
@@ -197,7 +221,11 @@ impl Life {
 
     fn run(&mut self, steps: u32) -> Result<(), String> {
         for _ in 0..steps {
-            self.act();
+            if !self.clients.is_empty() && self.rng.one_in(2) {
+                self.act_on_export();
+            } else {
+                self.act();
+            }
             let time = self.pause();
             self.pass(time)?;
         }
@@ -244,7 +272,11 @@ impl Life {
             backend.set_frozen(false);
             let _outcome = self.storage.toolstack.detach(&slot.vbd, true);
         }
-        self.pass(Duration::from_secs(30))?;
+        // What was not forced before may have come to nothing.
+        for _ in 0..2 {
+            self.detach_all_exports();
+            self.pass(Duration::from_secs(30))?;
+        }
         self.held.clear();
         for backend in self.slots.iter_mut().filter_map(|slot| slot.backend.take()) {
             backend.crash();
@@ -253,9 +285,10 @@ impl Life {
             backend.crash();
         }
         let complaints = format!("/local/domain/{GUEST}/error/device");
-        store.remove(&complaints);
+        self.storage.toolstack.store().remove(&complaints);
         self.storage.world.wake_domain(GUEST);
         self.pass(SETTLE)?;
+        self.check_clients()?;
         self.check_end()
     }
 

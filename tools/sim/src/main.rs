@@ -13,6 +13,7 @@ Lives the life of seed N: the shipped drivers and GEOM on a simulated Xen, with 
 go. The same seed is the same life.
 
   --steps M     let M things happen, not 60
+  --clients N   serve the disks to N other domains, not to none
   --verbose     the guest logs what it does in more detail
 ";
 
@@ -24,6 +25,7 @@ fn parse(mut parser: Parser) -> Result<Option<(u64, Options)>, lexopt::Error> {
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Long("seed") => seed = Some(lexopt::ValueExt::parse(&parser.value()?)?),
             Arg::Long("steps") => options.steps = lexopt::ValueExt::parse(&parser.value()?)?,
+            Arg::Long("clients") => options.clients = lexopt::ValueExt::parse(&parser.value()?)?,
             Arg::Long("verbose") => options.verbose = true,
             other => return Err(other.unexpected()),
         }

@@ -41,14 +41,25 @@ impl Storage {
     }
 
     /// The same with a guest that makes up to `queues` rings for each disk.
-    ///
-    /// # Panics
-    /// If even this does not run without breaking a law.
     #[must_use]
     pub fn with_queues(seed: u64, config: DomainConfig, queues: u32) -> Self {
+        Self::around(seed, |world, toolstack| {
+            Guest::with_queues(world, toolstack, GUEST, config, queues)
+        })
+    }
+
+    /// The same with a guest that serves its disks to other domains.
+    #[must_use]
+    pub fn with_exports(seed: u64) -> Self {
+        Self::around(seed, |world, toolstack| {
+            Guest::with_exports(world, toolstack, GUEST, DomainConfig::default())
+        })
+    }
+
+    fn around(seed: u64, start: impl FnOnce(&World, &Toolstack) -> Guest) -> Self {
         let world = World::new(seed);
         let toolstack = Toolstack::start(&world);
-        let guest = Guest::with_queues(&world, &toolstack, GUEST, config, queues);
+        let guest = start(&world, &toolstack);
         let storage = Self {
             guest,
             toolstack,

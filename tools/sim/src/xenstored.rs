@@ -110,10 +110,16 @@ impl Xenstored {
         self.xen.own_port(DOM0, port, self.actor);
     }
 
-    /// Forgets a domain: its connection, watches and transactions. Its nodes stay.
+    /// Forgets a domain: its connection, watches and transactions, and the nodes that it owns
+    /// (`domain_tree_remove` in xenstored_domain.c). What is others' in its home stays.
     pub fn release(&self, dom: DomId) {
+        self.state
+            .borrow_mut()
+            .watches
+            .retain(|watch| !watch.is_of(dom));
+        let owned = self.state.borrow().tree.paths_owned_by(dom);
+        self.edit(owned.into_iter().map(Edit::Remove).collect());
         let mut state = self.state.borrow_mut();
-        state.watches.retain(|watch| !watch.is_of(dom));
         state.connections.retain(|connection| {
             if connection.dom == dom {
                 // The guest's end may be gone, this one is not.

@@ -307,6 +307,7 @@ fn load(
         assert!(world.now() < limit, "a request never ended");
     }
     world.dismiss(barriers);
+    world.run_for(SECOND).expect("no law is broken");
     println!("{target}: {sum:?}, {} steps", world.steps());
     sum
 }
@@ -331,10 +332,10 @@ fn machine(seed: u64) -> Machine {
 fn a_memory_disk_under_load_keeps_every_byte() {
     let machine = machine(1);
     let parts = (&machine.world, &machine.toolstack);
-    let pause = Duration::from_millis(200);
+    let pause = Duration::from_millis(300);
     let sum = load(parts, (Machine::GUEST, "ram"), (false, pause));
     let seconds = time().as_secs();
-    assert!(sum.done.get() > 30 * seconds, "{sum:?}");
+    assert!(sum.done.get() > 20 * seconds, "{sum:?}");
     assert!(sum.barriers.get() > 10 * seconds, "{sum:?}");
     assert_eq!(machine.domain.geom.counters().requests, 0);
 }
@@ -345,11 +346,11 @@ fn faults_below_an_export_under_load_are_errors_and_never_wrong_data() {
     let nop = "gnop create -r 2 -w 2 -q 5 -x 5 -d 30 -R 9 ram";
     assert_eq!(machine.command(nop), "md0.nop\n");
     let parts = (&machine.world, &machine.toolstack);
-    let pause = Duration::from_millis(200);
+    let pause = Duration::from_millis(300);
     let sum = load(parts, (Machine::GUEST, "md0.nop"), (true, pause));
     let (done, failed) = (sum.done.get(), sum.failed.get());
     assert!(
-        done > 20 * time().as_secs() && failed > done / 100,
+        done > 15 * time().as_secs() && failed > done / 100,
         "{sum:?}"
     );
     assert_eq!(machine.domain.geom.counters().requests, 0);
@@ -380,11 +381,11 @@ fn a_partition_of_a_disk_that_is_served_on_keeps_every_byte_under_load() {
     });
     exports.disk.set_latency(Duration::from_millis(3));
     let parts = (&exports.world, &exports.toolstack);
-    let pause = Duration::from_millis(200);
+    let pause = Duration::from_millis(300);
     let sum = load(parts, (MIDDLE, "xbd0s1"), (false, pause));
     let seconds = time().as_secs();
     assert!(
-        sum.done.get() > 30 * seconds && sum.barriers.get() > 10 * seconds,
+        sum.done.get() > 20 * seconds && sum.barriers.get() > 10 * seconds,
         "{sum:?}"
     );
     assert!(exports.disk.bytes(0, 512) == partition_table(64, (24 << 11) - 64));

@@ -324,3 +324,25 @@ fn a_disk_that_is_served_on_is_shared() {
         compare(name, most, |greed| beside_on_a_served_disk(speed, greed));
     }
 }
+
+#[test]
+fn b05_requests_that_are_refused_use_up_a_turn_as_others_do() {
+    let exports = Exports::new(5);
+    let parts = (&exports.world, &exports.toolstack);
+    let peer = connect(parts, (NEIGHBOUR, DRIVER, "ram0"), 3);
+    let ring = peer.ring();
+    for _ in 0..256 {
+        ring.put(&Ask::Raw(vec![77; 112]));
+    }
+    ring.publish();
+    ring.notify();
+    let blkback = exports.driver.blkback.as_ref().expect("it serves");
+    let refused = || blkback.exports()[0].statistics.refused;
+    let (mut before, mut most) = (0, 0);
+    while before < 256 {
+        exports.world.step().expect("there is more to do");
+        most = most.max(refused() - before);
+        before = refused();
+    }
+    assert!(most <= 64, "{most} in one turn");
+}

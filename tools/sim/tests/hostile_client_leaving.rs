@@ -215,6 +215,36 @@ fn c10_a_domain_that_dies_with_requests_under_way_leaves_nothing() {
 }
 
 #[test]
+fn c10_a_domain_that_is_destroyed_without_a_word_to_its_backends_is_let_go_of() {
+    for seed in 0..20 {
+        let scene = Neighbours::connected(seed);
+        let (exports, peer) = (&scene.exports, &scene.peer);
+        let pages = pages(peer, 32);
+        ask_much(peer, &pages);
+        exports.run_for(Duration::from_micros(100 * seed));
+        // As a toolstack does that knows nothing of its devices: what tells the backend is that
+        // xenstored removes the nodes of a domain that is gone.
+        exports.toolstack.destroy_domain(PEER);
+        exports.run_for(SECOND);
+        let mapped = exports.world.usage(PEER).mapped_by_peers;
+        assert_eq!(mapped, 0, "seed {seed}: {:?}", peer.backend_state());
+        scene.is_as_before();
+    }
+}
+
+#[test]
+fn x06_a_frontend_whose_nodes_go_with_its_domain_s_home_is_let_go_of() {
+    let scene = Neighbours::connected(6);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    // No watch of the backend's hears of that.
+    exports.toolstack.store().remove("/local/domain/2");
+    exports.run_for(31 * SECOND);
+    let mapped = exports.world.usage(PEER).mapped_by_peers;
+    assert_eq!(mapped, 0, "{:?}", peer.backend_state());
+    scene.is_as_before();
+}
+
+#[test]
 fn c12_connections_one_after_the_other_take_no_room() {
     let long = std::env::var_os("XENOLITH_LONG").is_some();
     let scene = Neighbours::new(12);

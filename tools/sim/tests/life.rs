@@ -5,7 +5,16 @@ use std::time::{Duration, Instant};
 use sim::life::{Options, run_seed};
 
 fn live(seed: u64) -> sim::life::Outcome {
-    let outcome = run_seed(seed, Options::default());
+    live_with(seed, 0)
+}
+
+/// The life of `seed` with so many domains that are served its disks.
+fn live_with(seed: u64, clients: u16) -> sim::life::Outcome {
+    let options = Options {
+        clients,
+        ..Options::default()
+    };
+    let outcome = run_seed(seed, options);
     if let Some(failure) = &outcome.failure {
         panic!("seed {seed}: {failure}\n{}", outcome.transcript.join("\n"));
     }
@@ -37,37 +46,39 @@ struct Sum {
     disks: u64,
     ended_well: u64,
     failed: u64,
+    served: u64,
 }
 
 /// Lives every `stride`-th seed from `first` on: `least` of them, then as many as fit before `end`.
-fn live_many(first: u64, stride: u64, least: u64, most: u64, end: Instant) -> Sum {
+fn live_many(
+    (first, stride): (u64, u64),
+    (least, most): (u64, u64),
+    clients: u16,
+    end: Instant,
+) -> Sum {
     let mut sum = Sum::default();
     for seed in (first..most).step_by(usize::try_from(stride).expect("a few")) {
         if seed >= least && Instant::now() > end {
             break;
         }
-        let outcome = live(seed);
+        let outcome = live_with(seed, clients);
         sum.seeds += 1;
         sum.disks += outcome.disks;
         sum.ended_well += outcome.requests.0;
         sum.failed += outcome.requests.1;
+        sum.served += outcome.served;
     }
     sum
 }
 
-/// As many seeds as fit in a while, or 100,000 with `XENOLITH_LONG`.
-#[test]
-fn no_seed_breaks_a_law() {
+/// Lives as many seeds as fit in a while, or all of `many` with `XENOLITH_LONG`.
+fn live_them(clients: u16, few: u64, many: u64) {
     let long = std::env::var_os("XENOLITH_LONG").is_some();
-    let (least, most) = if long {
-        (100_000, 100_000)
-    } else {
-        (200, 5_000)
-    };
+    let range = if long { (many, many) } else { (few, many) };
     let end = Instant::now() + Duration::from_secs(15);
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let workers: Vec<_> = (0..threads)
-        .map(|first| std::thread::spawn(move || live_many(first, threads, least, most, end)))
+        .map(|first| std::thread::spawn(move || live_many((first, threads), range, clients, end)))
         .collect();
     let mut sum = Sum::default();
     for worker in workers {
@@ -76,14 +87,32 @@ fn no_seed_breaks_a_law() {
         sum.disks += part.disks;
         sum.ended_well += part.ended_well;
         sum.failed += part.failed;
+        sum.served += part.served;
     }
     let Sum {
         seeds,
         disks,
         ended_well,
         failed,
+        served,
     } = sum;
     println!("{seeds} seeds: {disks} disks, {ended_well} requests ended well, {failed} failed");
     // That lives are lived, and not refused at the door.
+    assert!(
+        served >= seeds * u64::from(clients) / 4,
+        "{served} of clients"
+    );
     assert!(disks > seeds && ended_well > seeds && failed > seeds / 10);
+}
+
+/// As many seeds as fit in a while, or 100,000 with `XENOLITH_LONG`.
+#[test]
+fn no_seed_breaks_a_law() {
+    live_them(0, 200, 100_000);
+}
+
+/// The same with two domains that are served the disks, 5,000 with `XENOLITH_LONG`.
+#[test]
+fn no_seed_with_clients_breaks_a_law() {
+    live_them(2, 50, 5_000);
 }

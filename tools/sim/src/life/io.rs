@@ -12,7 +12,7 @@ use crate::{Blkback, Disk};
 const REGION: u64 = 32 << 10;
 
 /// A request's right to its region.
-struct Region {
+pub(super) struct Region {
     number: u64,
     busy: Rc<RefCell<Vec<u64>>>,
     diary: Rc<Diary>,
@@ -74,7 +74,8 @@ impl Life {
             write,
             disk: slot.disk.clone(),
             on_disk: provider.offset + offset,
-            trouble: slot.trouble.clone(),
+            trouble: vec![slot.trouble.clone()],
+            served: false,
             diary: self.diary.clone(),
             _region: region,
         };
@@ -83,7 +84,12 @@ impl Life {
     }
 
     /// A region of the disk that nobody uses, and a range in it, both as the device counts.
-    fn choose(&self, index: usize, base: u64, device: &Device) -> Option<(Region, u64, u64)> {
+    pub(super) fn choose(
+        &self,
+        index: usize,
+        base: u64,
+        device: &Device,
+    ) -> Option<(Region, u64, u64)> {
         let rng = &self.rng;
         let slot = &self.slots[index];
         let sector = u64::from(device.sector_size()).max(512);
@@ -115,26 +121,37 @@ impl Life {
     }
 }
 
-struct Job {
-    device: Device,
-    offset: u64,
-    bytes: Vec<u8>,
-    write: bool,
-    disk: Disk,
-    on_disk: u64,
-    trouble: Rc<Cell<bool>>,
-    diary: Rc<Diary>,
-    _region: Region,
+pub(super) struct Job {
+    pub(super) device: Device,
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) write: bool,
+    pub(super) disk: Disk,
+    pub(super) on_disk: u64,
+    /// What its failure may be blamed on.
+    pub(super) trouble: Vec<Rc<Cell<bool>>>,
+    /// Another domain asks, which is served the disk.
+    pub(super) served: bool,
+    pub(super) diary: Rc<Diary>,
+    pub(super) _region: Region,
 }
 
 impl Job {
-    async fn run(self) {
+    fn is_troubled(&self) -> bool {
+        self.trouble.iter().any(|trouble| trouble.get())
+    }
+
+    pub(super) async fn run(self) {
         let diary = self.diary.clone();
         match self.work().await {
-            Ok(()) => diary.ended_well.set(diary.ended_well.get() + 1),
+            Ok(()) => {
+                diary.ended_well.set(diary.ended_well.get() + 1);
+                let served = u64::from(self.served);
+                diary.served.set(diary.served.get() + served);
+            }
             Err(error) => {
                 diary.failed.set(diary.failed.get() + 1);
-                if !self.trouble.get() {
+                if !self.is_troubled() {
                     self.complain(&format!("failed without a cause: {error}"));
                 }
             }

@@ -279,6 +279,18 @@ impl Tree {
         Ok(changes)
     }
 
+    /// The nodes that a domain owns, without those below them.
+    pub(crate) fn paths_owned_by(&self, dom: DomId) -> Vec<String> {
+        let is_owned = |node: &Node| node.permissions.first().is_some_and(|one| one.dom == dom);
+        let mut owned: Vec<String> = Vec::new();
+        for (path, node) in &self.nodes {
+            if is_owned(node) && !owned.iter().any(|above| is_below(path, above)) {
+                owned.push(path.clone());
+            }
+        }
+        owned
+    }
+
     pub(crate) fn set_permissions(
         &mut self,
         dom: DomId,
