@@ -26,8 +26,8 @@ pub struct Segment {
 ///
 /// A page that stays mapped is copied to and from at once. What else is copied to and from pages of
 /// this domain is put off and made by Xen, with everything else that waits, when somebody settles;
-/// copies of the bytes themselves are made at once, through a page of this domain's. A page that the peer did not grant, or has taken back, is found out then:
-/// [`settle`](Memory::settle) tells.
+/// copies of the bytes themselves are made at once, through a page of this domain's. A page that
+/// the peer did not grant, or has taken back, is found out then: [`settle`](Memory::settle) tells.
 ///
 /// One that is used again for another request allocates only for more segments than it ever had.
 pub struct PeerMemory<H: Hypervisor> {

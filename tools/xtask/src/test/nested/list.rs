@@ -120,10 +120,10 @@ const SERVED: &[Test] = &[
         verify::sums_are_the_same_on_both_sides,
     ),
     quick("nested_export_fio", |nest| {
-        verify::fio_finds_what_it_wrote(nest, 4)
+        verify::fio_finds_what_it_wrote(nest, 2)
     }),
     long("nested_export_fio_600", |nest| {
-        verify::fio_finds_what_it_wrote(nest, 75)
+        verify::fio_finds_what_it_wrote(nest, 50)
     }),
     long("nested_export_cycles", |nest| {
         lifecycle::exports_come_and_go(nest, 12)
