@@ -14,6 +14,7 @@ mod storage;
 use std::process::ExitCode;
 
 pub(crate) use options::{Bench, HELP};
+pub(crate) use storage::smoke;
 
 /// Measures what is asked for.
 pub(crate) fn command(bench: &Bench) -> anyhow::Result<ExitCode> {

@@ -86,6 +86,14 @@ impl Bench {
 }
 
 impl Storage {
+    /// What `--quick` asks for.
+    pub(super) fn smoke() -> Self {
+        Self {
+            quick: true,
+            ..Self::default()
+        }
+    }
+
     /// How many rounds.
     pub(super) fn rounds(&self) -> u32 {
         self.rounds.unwrap_or(match (self.quick, self.nest.icount) {

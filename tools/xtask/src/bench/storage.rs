@@ -24,3 +24,4 @@ mod serve;
 mod server;
 
 pub(super) use plan::command;
+pub(crate) use plan::smoke;

@@ -41,6 +41,12 @@ pub(crate) fn command(options: &Storage) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Measures a little, in a nest that is there, and prints it.
+pub(crate) fn smoke(nest: &Nest) -> Result<()> {
+    measure(nest, &Storage::smoke())?.print();
+    Ok(())
+}
+
 /// The jobs of a part that are asked for.
 fn jobs(options: &Storage, part: &'static str) -> impl Iterator<Item = Job> {
     JOBS.into_iter()

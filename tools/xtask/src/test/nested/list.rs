@@ -7,6 +7,7 @@ use lab::{Nest, Options, Suite};
 
 use super::export::{self, client, filesystem, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
+use crate::bench;
 
 /// A test in a nest.
 pub(super) struct Test {
@@ -159,6 +160,7 @@ const SERVED: &[Test] = &[
     long("nested_export_linux_guest_3000", |nest| {
         client::a_linux_guests_files_are_there(nest, 3000)
     }),
+    quick("nested_bench_quick", bench::smoke),
     long("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(nest, 1000)
     }),
