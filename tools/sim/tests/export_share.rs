@@ -107,8 +107,8 @@ fn read_on(world: &World, peer: &Frontend) -> Rc<RefCell<Vec<Duration>>> {
     took
 }
 
-/// Keeps its ring full of requests of 1 MiB.
-fn ask_for_all(world: &World, peer: &Frontend, operation: u8) -> Rc<RefCell<u64>> {
+/// Keeps so many requests of 1 MiB in its ring.
+fn ask_for_all(world: &World, peer: &Frontend, operation: u8, depth: u32) -> Rc<RefCell<u64>> {
     let page: Granted<Dom> = peer.page(Access::ReadWrite, 0);
     let list = peer.list(&[whole(&page); 256]);
     let answered = Rc::new(RefCell::new(0));
@@ -116,7 +116,7 @@ fn ask_for_all(world: &World, peer: &Frontend, operation: u8) -> Rc<RefCell<u64>
     run(world, peer, move |_, ring| {
         let _kept = &page;
         *count.borrow_mut() += ring.take_all().len() as u64;
-        while ring.outstanding() < 256 {
+        while ring.outstanding() < depth {
             ring.put(&Ask::indirect(operation, 256, list.reference()));
         }
         ring.publish();
@@ -132,8 +132,8 @@ fn be_greedy(world: &World, peer: Frontend, greed: Greed) -> Rc<RefCell<u64>> {
             let _kept = &peer;
             None
         }),
-        Greed::Reads => return ask_for_all(world, &peer, READ),
-        Greed::Writes => return ask_for_all(world, &peer, WRITE),
+        Greed::Reads => return ask_for_all(world, &peer, READ, 256),
+        Greed::Writes => return ask_for_all(world, &peer, WRITE, 256),
         Greed::Events => world.add_oracle(move |_| {
             peer.ring().notify();
             None
@@ -332,19 +332,24 @@ fn a_disk_that_is_served_on_is_shared() {
 #[test]
 fn two_that_ask_for_much_have_all_of_the_disk() {
     let (_, nvme, _) = DISKS[0];
-    let exports = Exports::with(7, disk());
-    exports.disk.set_speed(nvme);
-    let parts = (&exports.world, &exports.toolstack);
-    let peers = [READER, NEIGHBOUR].map(|id| connect(parts, (id, DRIVER, "ram0"), 3));
-    let moved = peers.map(|peer| be_greedy(&exports.world, peer, Greed::Reads));
-    // Longer than it is remembered who asks for little.
-    exports.run_for(SECOND / 4);
-    let before = moved.each_ref().map(|count| *count.borrow());
-    exports.run_for(SECOND / 10);
-    let rates = [0, 1].map(|index| (*moved[index].borrow() - before[index]) * 10);
-    println!("{rates:?} MiB/s");
-    assert!(rates.iter().all(|rate| *rate > 1000), "{rates:?}");
-    assert!(rates.iter().sum::<u64>() > 2500, "{rates:?}");
+    // One thing after the other, too: the end of a large request is not a small one.
+    for depth in [256, 1] {
+        let exports = Exports::with(7, disk());
+        exports.disk.set_speed(nvme);
+        let parts = (&exports.world, &exports.toolstack);
+        let peers = [READER, NEIGHBOUR].map(|id| connect(parts, (id, DRIVER, "ram0"), 3));
+        let moved = peers
+            .each_ref()
+            .map(|peer| ask_for_all(parts.0, peer, READ, depth));
+        // Longer than it is remembered who asks for little.
+        exports.run_for(SECOND / 4);
+        let before = moved.each_ref().map(|count| *count.borrow());
+        exports.run_for(SECOND / 10);
+        let rates = [0, 1].map(|index| (*moved[index].borrow() - before[index]) * 10);
+        println!("{depth} at once: {rates:?} MiB/s");
+        assert!(rates.iter().all(|rate| *rate > 1000), "{rates:?}");
+        assert!(rates.iter().sum::<u64>() > 2500, "{rates:?}");
+    }
 }
 
 #[test]
