@@ -44,6 +44,8 @@ pub(crate) struct Link<H: Hypervisor> {
     queues: Vec<Queue<H>>,
     terms: Terms,
     statistics: Rc<RefCell<Statistics>>,
+    /// Bytes that GEOM may have of this connection now. One piece is always among them.
+    window: u64,
     /// Bytes that GEOM was asked for and has not completed.
     in_flight: u64,
     /// With whom it shares its disk and the CPU.
@@ -102,6 +104,7 @@ impl<H: Hypervisor> Link<H> {
             queues,
             terms,
             statistics: statistics.clone(),
+            window: WINDOW,
             in_flight: 0,
             disk: Sharer::join(disk),
             cpu: Sharer::join(cpu),
@@ -142,6 +145,11 @@ impl<H: Hypervisor> Link<H> {
     }
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
+        self.window = if self.disk.is_beside_modest(self.pv.exec.now()) {
+            LITTLE
+        } else {
+            WINDOW
+        };
         // Events first: what they are about is then found by the turn behind them.
         let mut events = self.take_events(context);
         loop {
@@ -154,7 +162,7 @@ impl<H: Hypervisor> Link<H> {
                 self.polling.found();
             }
             // With the window full nothing can be taken: the next completion looks again.
-            let full = self.in_flight >= self.window();
+            let full = self.in_flight >= self.window;
             if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
                 // The others first, and the events that came meanwhile.
                 self.pv.exec.wake_next_turn(context.waker());
@@ -177,15 +185,6 @@ impl<H: Hypervisor> Link<H> {
             QUANTUM_BESIDE
         } else {
             QUANTUM
-        }
-    }
-
-    /// Bytes that GEOM may have of this connection now. One piece is always among them.
-    fn window(&self) -> u64 {
-        if self.disk.is_beside_modest(self.pv.exec.now()) {
-            LITTLE
-        } else {
-            WINDOW
         }
     }
 
@@ -302,7 +301,7 @@ impl<H: Hypervisor> Link<H> {
     /// request that can be taken now.
     fn final_check(&mut self) -> Result<bool, PeerFault> {
         // With the window full there is none: the next completion looks again.
-        if self.in_flight >= self.window() {
+        if self.in_flight >= self.window {
             return Ok(false);
         }
         let mut any = false;
@@ -330,7 +329,7 @@ impl<H: Hypervisor> Link<H> {
     /// Asks GEOM for pieces of the requests that wait, queue by queue.
     fn ask(&mut self, share: &mut u64) -> bool {
         let mut any = false;
-        let window = self.window();
+        let window = self.window;
         let longest = window.min(PIECE);
         for number in self.order() {
             while *share != 0 && self.in_flight < window {
@@ -364,7 +363,7 @@ impl<H: Hypervisor> Link<H> {
         let mut any = false;
         let now = self.pv.exec.now();
         let mut statistics = self.statistics.borrow_mut();
-        let mut room = (*share).min(self.window().saturating_sub(self.in_flight));
+        let mut room = (*share).min(self.window.saturating_sub(self.in_flight));
         for number in self.order() {
             let Some(queue) = self.queues.get_mut(number) else {
                 continue;

@@ -95,10 +95,11 @@ impl Sharer {
     /// Whether another one has asked for little lately.
     pub(crate) fn is_beside_modest(&self, now: Instant) -> bool {
         let modest = self.all.modest.get();
-        modest
-            .iter()
-            .flatten()
-            .any(|(number, at)| *number != self.number && now.since(*at) < LATELY)
+        let other = |one: Option<(u64, Instant)>| {
+            one.is_some_and(|(number, at)| number != self.number && now.since(at) < LATELY)
+        };
+        let [last, before] = modest;
+        other(last) || other(before)
     }
 }
 

@@ -3,8 +3,8 @@
 //! A block backend's request is about pages of another domain. Here they are a [`geom::Memory`], so
 //! whoever serves the request moves bytes between them and its own pages as between any two
 //! memories; what really happens is `GNTTABOP_copy`, many copies with one hypercall, and no byte is
-//! touched inside this domain. Only a peer that uses the same pages again and again has them mapped,
-//! and bytes are copied once between those and this domain's pages.
+//! touched inside this domain. Only a peer that uses the same pages again and again has them
+//! mapped, and bytes are copied once between those and this domain's pages.
 //!
 //! - [`page`]: [`IoPage`], [`GrantedPage`]: one page of this domain's
 //! - [`peer`]: [`PeerMemory`]: what one request of another domain is about

@@ -26,8 +26,8 @@ pub struct Segment {
 ///
 /// A page that stays mapped is copied to and from at once. What else is copied to and from pages of
 /// this domain is put off and made by Xen, with everything else that waits, when somebody settles;
-/// copies of the bytes themselves are made at once, through a page of this domain's. A page that the peer did not grant, or has taken back, is found out then:
-/// [`settle`](Memory::settle) tells.
+/// copies of the bytes themselves are made at once, through a page of this domain's. A page that
+/// the peer did not grant, or has taken back, is found out then: [`settle`](Memory::settle) tells.
 ///
 /// One that is used again for another request allocates only for more segments than it ever had.
 pub struct PeerMemory<H: Hypervisor> {
@@ -92,21 +92,36 @@ impl<H: Hypervisor> PeerMemory<H> {
 
     /// Makes it the memory of another request. The last one's copies must be settled.
     pub fn reset(&self, segments: impl IntoIterator<Item = Segment>) {
-        let mut parts = self.parts.borrow_mut();
-        parts.list.clear();
+        let parts = &mut *self.parts.borrow_mut();
         parts.length = 0;
         parts.whole_pages = true;
+        let mut count = 0;
         for segment in segments {
             let start = parts.length;
             parts.whole_pages &= start.is_multiple_of(PAGE_SIZE);
-            let persistent = self.persistent.as_ref();
-            parts.list.push(Part {
-                start,
-                segment,
-                page: persistent.and_then(|pages| pages.page(segment.reference)),
-            });
             parts.length += usize::from(segment.length);
+            // A peer that uses its pages again often uses the same for the same.
+            let known = parts
+                .list
+                .get_mut(count)
+                .filter(|part| part.page.is_some() && part.segment.reference == segment.reference);
+            if let Some(part) = known {
+                (part.start, part.segment) = (start, segment);
+            } else {
+                let persistent = self.persistent.as_ref();
+                let page = persistent.and_then(|pages| pages.page(segment.reference));
+                parts.put(
+                    count,
+                    Part {
+                        start,
+                        segment,
+                        page,
+                    },
+                );
+            }
+            count += 1;
         }
+        parts.list.truncate(count);
         self.refused.set(false);
     }
 
@@ -199,6 +214,14 @@ fn narrow(within_page: usize) -> u16 {
 }
 
 impl<H: Hypervisor> Parts<H> {
+    /// Puts a part at `index`, in place of another or after the last.
+    fn put(&mut self, index: usize, part: Part<H>) {
+        match self.list.get_mut(index) {
+            Some(old) => *old = part,
+            None => self.list.push(part),
+        }
+    }
+
     /// The part that holds the byte at `at`.
     fn index(&self, at: usize) -> usize {
         if self.whole_pages {

@@ -152,6 +152,7 @@ impl<M: SharedMem> BackRing<M> {
     ///
     /// # Errors
     /// As [`take`](Self::take).
+    #[inline]
     pub fn has_request(&mut self) -> Result<bool, PeerFault> {
         if let Some(fault) = self.fault {
             return Err(fault);

@@ -9,8 +9,8 @@ use core::task::{Context, Poll, Waker};
 
 use spin::mutex::SpinMutex;
 
-/// A future that is polled when it was woken, not each time that its task is: for one that waits for
-/// something rare in a task with much else to do.
+/// A future that is polled when it was woken, not each time that its task is: for one that waits
+/// for something rare in a task with much else to do.
 pub struct Heeding<F> {
     future: F,
     call: Arc<Call>,

@@ -154,6 +154,10 @@ impl SharedMem for Span {
     }
 
     fn write(&self, offset: usize, from: &[u8]) {
+        if let [byte] = *from {
+            self.volatile(offset).write(byte);
+            return;
+        }
         if from.len() >= BULK {
             let destination = self.at::<u8>(offset, from.len());
             // SAFETY: the destination lies in the span, the source is the caller's.

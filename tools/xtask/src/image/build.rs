@@ -12,8 +12,8 @@ use crate::cargo;
 use crate::project;
 
 /// What the image is compiled with. Xen pushes frames right below the stack pointer, so nothing
-/// may be kept there; frame pointers make backtraces; every CPU that runs Xen today is a v2. Inlining
-/// at its usual threshold of 225 makes the image a fifth larger, and more than 1 MiB.
+/// may be kept there; frame pointers make backtraces; every CPU that runs Xen today is a v2.
+/// Inlining at its usual threshold of 225 makes the image a fifth larger, and more than 1 MiB.
 const FLAGS: &str = "-Cno-redzone=yes -Cforce-frame-pointers=yes -Ctarget-cpu=x86-64-v2 \
                      -Cllvm-args=-inline-threshold=100";
 

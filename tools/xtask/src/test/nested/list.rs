@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::export::{self, filesystem, lifecycle, refusals, verify};
+use super::export::{self, client, filesystem, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
 
 /// A test in a nest.
@@ -120,10 +120,10 @@ const SERVED: &[Test] = &[
         verify::sums_are_the_same_on_both_sides,
     ),
     quick("nested_export_fio", |nest| {
-        verify::fio_finds_what_it_wrote(nest, 4)
+        verify::fio_finds_what_it_wrote(nest, 2)
     }),
     long("nested_export_fio_600", |nest| {
-        verify::fio_finds_what_it_wrote(nest, 75)
+        verify::fio_finds_what_it_wrote(nest, 50)
     }),
     long("nested_export_cycles", |nest| {
         lifecycle::exports_come_and_go(nest, 12)
@@ -153,6 +153,12 @@ const SERVED: &[Test] = &[
         "nested_b12_b13_keys_and_states",
         export::hostile::b12_b13_keys_and_states,
     ),
+    quick("nested_export_linux_guest", |nest| {
+        client::a_linux_guests_files_are_there(nest, 100)
+    }),
+    long("nested_export_linux_guest_3000", |nest| {
+        client::a_linux_guests_files_are_there(nest, 3000)
+    }),
     long("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(nest, 1000)
     }),

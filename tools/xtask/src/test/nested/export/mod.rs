@@ -6,8 +6,10 @@
 //! - `refusals`: what cannot be exported, and how the administrator learns why
 //! - `hostile`: frontends that lie
 //! - `filesystem`: ext4 on an export, with trees of files
+//! - `client`: a Linux guest as the client
 
 mod attached;
+pub(super) mod client;
 pub(super) mod filesystem;
 pub(super) mod hostile;
 pub(super) mod lifecycle;
