@@ -339,7 +339,7 @@ impl<H: Hypervisor> Link<H> {
                 let Some((index, slot)) = queue.asking() else {
                     break;
                 };
-                let Some(order) = slot.next_order(longest) else {
+                let Some(order) = slot.next_order(longest, || self.device.media_size()) else {
                     queue.asked();
                     continue;
                 };

@@ -15,6 +15,11 @@ use crate::statistics::Statistics;
 /// keep the others' waiting for longer than such a piece takes.
 pub(crate) const PIECE: u64 = 128 << 10;
 
+/// The longest part of a discard that GEOM is asked for at once, in bytes; they end at multiples of
+/// it, so that no unit of the disk's is cut. A memory disk frees 4,096 pages then, in about the
+/// time of a [`PIECE`] or two.
+const DISCARD_PIECE: u64 = 16 << 20;
+
 /// A request from the ring, until it is answered.
 pub(crate) struct Slot<H: Hypervisor> {
     id: u64,
@@ -93,8 +98,13 @@ impl<H: Hypervisor> Slot<H> {
     }
 
     /// The next thing that GEOM is to be asked for, of at most `longest` bytes, which are whole
-    /// sectors; `None` when all was asked for. After an error nothing more is.
-    pub(crate) fn next_order(&mut self, longest: u64) -> Option<Order> {
+    /// sectors; `None` when all was asked for. After an error nothing more is. `media_size` is the
+    /// provider's.
+    pub(crate) fn next_order(
+        &mut self,
+        longest: u64,
+        media_size: impl FnOnce() -> u64,
+    ) -> Option<Order> {
         if self.error.is_some() {
             self.stage = Stage::Asked;
         }
@@ -108,13 +118,13 @@ impl<H: Hypervisor> Slot<H> {
                 self.stage = Stage::Asked;
                 flush()
             }
-            Stage::Pieces => self.next_piece(longest),
+            Stage::Pieces => self.next_piece(longest, media_size),
         };
         self.outstanding += 1;
         Some(order)
     }
 
-    fn next_piece(&mut self, longest: u64) -> Order {
+    fn next_piece(&mut self, longest: u64, media_size: impl FnOnce() -> u64) -> Order {
         let (command, start, ordered) = match self.wish {
             Wish::Read { offset } => (Command::Read, offset, false),
             Wish::Write {
@@ -125,8 +135,20 @@ impl<H: Hypervisor> Slot<H> {
                 length,
                 secure,
             } => {
-                self.stage = Stage::Asked;
-                return discard(offset, length, secure);
+                let from = offset.saturating_add(self.asked);
+                let left = length - self.asked;
+                // What reaches beyond the end is GEOM's to refuse, as a whole.
+                let part = match offset.checked_add(length) {
+                    Some(end) if end <= media_size() => {
+                        left.min(DISCARD_PIECE - from % DISCARD_PIECE)
+                    }
+                    _ => left,
+                };
+                self.asked += part;
+                if self.asked == length {
+                    self.stage = Stage::Asked;
+                }
+                return discard(from, part, secure);
             }
             Wish::Flush => return flush(),
         };

@@ -246,3 +246,15 @@ fn a_target_that_is_not_there_in_time_is_complained_of() {
     exports.disk.plug_in(&exports.driver);
     exports.until("xbd0", || client.geom.provider("xbd0").is_some());
 }
+
+#[test]
+fn a_size_that_changes_before_anybody_connects_is_told_who_does() {
+    let exports = Exports::new(4);
+    let peer = exports.peer(2, "ram0");
+    exports.until("the offer", || peer.backend_state() == Some(2));
+    exports.disk.resize(1 << 19);
+    exports.run_for(SECOND);
+    assert_eq!(peer.backend_state(), Some(2));
+    exports.connect(&peer);
+    assert_eq!(peer.backend("sectors").as_deref(), Some("1024"));
+}

@@ -98,6 +98,26 @@ fn b10_a_frontend_that_comes_back_waits_for_what_it_left_under_way() {
     scene.is_as_before();
 }
 
+#[test]
+fn b10_a_frontend_that_comes_back_waits_no_longer_than_the_toolstack_does() {
+    let scene = Neighbours::connected(10);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    exports.disk.set_held(true);
+    let pages = pages(peer, 2);
+    ask_much(peer, &pages);
+    exports.until("all are held", || exports.disk.waiting() == 2);
+    peer.set_state(6);
+    exports.until("the export is Closed", || peer.backend_state() == Some(6));
+    peer.set_state(1);
+    exports.run_for(8 * SECOND);
+    assert_eq!(peer.backend("hotplug-error"), None);
+    exports.run_for(2 * SECOND);
+    let text = peer.backend("hotplug-error").unwrap_or_default();
+    assert!(text.contains("held by blkback 2/51712"), "{text:?}");
+    exports.disk.set_held(false);
+    scene.is_as_before();
+}
+
 /// One way for a frontend to leave.
 fn leave(scene: &Neighbours, rng: &Rng) {
     let (exports, peer) = (&scene.exports, &scene.peer);

@@ -175,3 +175,32 @@ fn what_the_disk_cannot_do_is_answered_with_an_error_and_the_next_is_served() {
     }
     scene.is_as_before();
 }
+
+#[test]
+fn a_barrier_is_flushed_before_it_is_answered_and_a_flush_comes_before_what_it_writes() {
+    for (operation, first) in [(WRITE_BARRIER, (1, 0)), (FLUSH, (0, 1))] {
+        let scene = Neighbours::connected(2);
+        let (peer, disk) = (&scene.peer, &scene.exports.disk);
+        let page = peer.page(Access::ReadOnly, 0x5e);
+        disk.set_held(true);
+        let before = disk.used();
+        let done = || {
+            let used = disk.used();
+            (used.writes - before.writes, used.flushes - before.flushes)
+        };
+        let ring = peer.ring();
+        ring.submit(&Ask::new(operation, 9, 0, &[whole(&page)]));
+        for expected in [first, (1, 1)] {
+            scene
+                .exports
+                .until("the disk is asked", || disk.waiting() == 1);
+            assert_eq!(ring.answered(), 0);
+            disk.release(0);
+            assert_eq!(done(), expected, "operation {operation}");
+        }
+        scene.until_answered(1);
+        assert_eq!(ring.take().map(|answer| answer.status), Some(OKAY));
+        disk.set_held(false);
+        scene.is_as_before();
+    }
+}

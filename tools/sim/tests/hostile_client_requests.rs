@@ -78,6 +78,16 @@ fn b02_segments_outside_their_page_are_an_error() {
                 scene.is_refused(&ask, ERROR);
             }
         }
+        if sector_size == 4096 {
+            // Two halves make no sector, though their bytes would do.
+            let half = |first, last| Segment {
+                page: page.reference(),
+                first,
+                last,
+            };
+            let ask = Ask::new(WRITE, 2, 0, &[half(0, 3), half(4, 7)]);
+            scene.is_refused(&ask, ERROR);
+        }
         scene.is_as_before();
     }
 }

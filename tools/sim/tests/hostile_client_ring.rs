@@ -428,3 +428,23 @@ fn c13_connections_that_come_and_go_are_not_said_each_time() {
     }
     scene.is_as_before();
 }
+
+#[test]
+fn c01_a_frontend_that_has_lied_is_offered_nothing_until_its_device_is_made_anew() {
+    let scene = Neighbours::connected(1);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    let ring = peer.ring();
+    ring.claim(ring.produced().wrapping_add(100));
+    ring.notify();
+    exports.until("the export is Closed", || peer.backend_state() == Some(6));
+    for state in [6, 1] {
+        peer.set_state(state);
+        exports.run_for(3 * SECOND);
+        assert_eq!(peer.backend_state(), Some(6));
+    }
+    exports.detached(&exports.toolstack.detach(peer.vbd(), true));
+    exports.attach(peer.vbd(), "ram0");
+    scene.connect();
+    scene.peer_is_served();
+    scene.is_as_before();
+}
