@@ -180,10 +180,11 @@ fn a_driver_domain_that_ends_answers_what_a_closed_client_still_asks() {
         let closed = exports.close();
         exports.until("the backend closes", || peer.backend_state() == Some(5));
         peer.set_state(6);
-        exports.until("the driver domain has closed", || {
+        // Its interrupts are late.
+        while closed.borrow().is_none() {
+            exports.run_for(Duration::from_millis(20));
             linux.has_its_answers();
-            closed.borrow().is_some()
-        });
+        }
         assert!(linux.has_its_answers());
         assert!(exports.world.now().since(begun) < SECOND);
     }
