@@ -58,7 +58,7 @@ struct LastWords(Box<dyn Fn() -> bool>);
 
 // SAFETY: it is called by the one vCPU there is, which is the one that made it.
 unsafe impl Send for LastWords {}
-// SAFETY: as for `Send`, and only once.
+// SAFETY: as for `Send`, one call after the other.
 unsafe impl Sync for LastWords {}
 
 struct Console {

@@ -125,7 +125,7 @@ const SERVED: &[Test] = &[
     long("nested_export_fio_600", |nest| {
         verify::fio_finds_what_it_wrote(nest, 75)
     }),
-    long("nested_export_cycles_10", |nest| {
+    quick("nested_export_cycles", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
     }),
     long("nested_export_cycles_500", |nest| {
@@ -135,7 +135,10 @@ const SERVED: &[Test] = &[
         "nested_export_provider_leaves",
         ending::a_provider_leaves_and_returns,
     ),
-    long("nested_export_shutdown", ending::a_shutdown_closes_first),
+    quick(
+        "nested_export_ends_by_shutdown",
+        ending::a_shutdown_closes_first,
+    ),
     quick("nested_export_refusals", refusals::refusals_say_why),
     quick(
         "nested_export_late_provider",
@@ -153,7 +156,7 @@ const SERVED: &[Test] = &[
         "nested_b12_b13_keys_and_states",
         export::hostile::b12_b13_keys_and_states,
     ),
-    long("nested_export_ext4_small", |nest| {
+    quick("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(
             nest,
             &Tree {
@@ -173,7 +176,10 @@ const SERVED: &[Test] = &[
             },
         )
     }),
-    long("nested_export_crash", ending::a_crash_answers_its_clients),
+    quick(
+        "nested_export_ends_by_crash",
+        ending::a_crash_answers_its_clients,
+    ),
 ];
 
 const XEN_4_17: &[Test] = &[

@@ -113,7 +113,7 @@ pub(super) fn nothing_hangs(nest: &Nest) -> Result<()> {
 }
 
 /// Cycles from one number to before another: every other one has two readers, every other two are
-/// forced, every fifth is a domain's that is destroyed.
+/// forced, every tenth is a domain's that is destroyed.
 const CYCLES: &str = r#"
 disk=format=raw,vdev=xvdf,access=w,backend=storage,target=md0.nop
 console=/var/log/xen/console/guest-client.log
@@ -152,7 +152,7 @@ by_client() {
 
 for number in $(seq "$1" $(($2 - 1))); do
     echo "$number at $(cut -d' ' -f1 /proc/uptime)"
-    if [ $((number % 5)) = 4 ]; then
+    if [ $((number % 10)) = 9 ]; then
         by_client
     elif [ $((number % 4)) -gt 1 ]; then
         by_dom0 $((number % 2 * 2)) --force
