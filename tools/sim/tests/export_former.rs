@@ -1,7 +1,8 @@
 //! Frontends that leave as Linux's does: it says that it is Closed, or finds its directory removed,
 //! with requests in the ring and more queued behind it, which it puts into the ring at the next
 //! event; and it waits for the answers to them all before it closes its port. In domain 0 it does
-//! so in the thread that sees to every xenbus device, so an answer that never comes wedges the host.
+//! so in the thread that sees to every xenbus device, so one answer that never comes wedges the
+//! host.
 
 use std::cell::Cell;
 use std::time::Duration;
