@@ -62,15 +62,10 @@ pub(crate) fn kvm() -> bool {
 pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
-    // Without SHA: QEMU's translation lets those instructions by when CR0.TS is set (they have no
-    // class of exceptions in its table), which is how Xen notices that a domain wants its own
-    // vector registers; it would use, and spoil, those of the domain that ran before.
     match (options.icount, kvm) {
-        (true, _) => {
-            add("-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-x2apic,-sha-ni")
-        }
+        (true, _) => add("-accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-x2apic"),
         (false, true) => add("-accel kvm -cpu host"),
-        (false, false) => add("-accel tcg,thread=multi -cpu max,-sha-ni"),
+        (false, false) => add("-accel tcg,thread=multi -cpu max"),
     }
     add(if options.icount { "-smp 1" } else { "-smp 2" });
     add(&format!(

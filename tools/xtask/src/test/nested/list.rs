@@ -125,7 +125,7 @@ const SERVED: &[Test] = &[
     long("nested_export_fio_600", |nest| {
         verify::fio_finds_what_it_wrote(nest, 75)
     }),
-    quick("nested_export_cycles", |nest| {
+    long("nested_export_cycles_10", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
     }),
     long("nested_export_cycles_500", |nest| {
