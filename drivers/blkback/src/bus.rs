@@ -45,6 +45,8 @@ struct Inner<H: Hypervisor> {
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
     /// The domain wants to end: what comes now is not served.
     closing: Cell<bool>,
+    /// How many connections have ended whose frontends are not quiet yet.
+    loud: Rc<Cell<usize>>,
 }
 
 /// An export as the shell shows it.
@@ -75,6 +77,7 @@ impl<H: Hypervisor> Blkback<H> {
             sharing: Rc::default(),
             exports: RefCell::default(),
             closing: Cell::new(false),
+            loud: Rc::default(),
         }));
         let bus = this.clone();
         pv.exec.spawn("blkback", async move {
@@ -119,20 +122,25 @@ impl<H: Hypervisor> Blkback<H> {
         let open = |signals: &Rc<Signals>| {
             !signals.closed.get() && signals.state.get() != XenbusState::Closed
         };
-        while exports.iter().any(open) {
+        // One that says that it is Closed may still have requests queued, if it is Linux.
+        while exports.iter().any(open) || self.0.loud.get() > 0 {
             self.0.pv.exec.sleep(LOOK).await;
         }
     }
 
     /// The domain dies by a panic or an exception, wherever that was: answers with an error
-    /// whatever frontends asked for, as far as that can still be done. Waits for nothing. To be
-    /// called last.
-    pub fn last_words(&self) {
-        if let Ok(exports) = self.0.exports.try_borrow() {
-            for signals in exports.values() {
-                signals.last_words();
-            }
+    /// whatever frontends asked for, as far as that can still be done; says whether there was
+    /// anything. Waits for nothing. Nothing else may be called afterwards but this again: a client
+    /// that is answered may ask for more.
+    pub fn last_words(&self) -> bool {
+        let Ok(exports) = self.0.exports.try_borrow() else {
+            return false;
+        };
+        let mut any = false;
+        for signals in exports.values() {
+            any |= signals.last_words();
         }
+        any
     }
 
     async fn run(&self) -> Result<(), StoreError> {
@@ -186,6 +194,7 @@ impl<H: Hypervisor> Blkback<H> {
             copies: self.0.copies.clone(),
             sharing: self.0.sharing.clone(),
             signals: signals.clone(),
+            loud: self.0.loud.clone(),
             name: format!("blkback {domain}/{device}"),
         };
         let this = self.clone();

@@ -7,7 +7,7 @@ mod opening;
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
@@ -26,6 +26,7 @@ use xenbus::state::{BackStep, XenbusState, next_back_step};
 use xenbus::{Backend, Store};
 
 use crate::failure::Failure;
+use crate::former::Former;
 use crate::keys::Wanted;
 use crate::link::Link;
 use crate::offer::{features, properties};
@@ -44,6 +45,8 @@ pub(crate) struct Export<H: Hypervisor> {
     pub(crate) copies: Copies<H>,
     pub(crate) sharing: Rc<Sharing>,
     pub(crate) signals: Rc<Signals>,
+    /// How many connections have ended whose frontends are not quiet yet.
+    pub(crate) loud: Rc<Cell<usize>>,
     /// `blkback 0/51824`: who the log is about.
     pub(crate) name: String,
 }
@@ -54,6 +57,9 @@ struct Course<H: Hypervisor> {
     /// From InitWait on: what is exported, and what its requests are held to.
     opened: Option<(Rc<Device>, Terms)>,
     link: Option<Rc<RefCell<Link<H>>>>,
+    /// The connection before, which the frontend may not have let go of. One at most: it goes when
+    /// the next one comes.
+    former: Option<Former<H>>,
     /// The provider is gone; nothing more is to be heard of it.
     lost: bool,
     /// When the frontend must have closed.
@@ -83,6 +89,7 @@ impl<H: Hypervisor> Export<H> {
                     backend,
                     opened: None,
                     link: None,
+                    former: None,
                     lost: false,
                     deadline: None,
                     failed: false,
@@ -105,9 +112,9 @@ impl<H: Hypervisor> Export<H> {
     async fn follow(&self, mut course: Course<H>) {
         while !self.signals.removed.get() {
             match self.step(&mut course).await {
-                Ok(BackStep::Finish) => return,
+                Ok(BackStep::Finish) => break,
                 Ok(_) => {}
-                Err(failure) if failure.is_removal() => return,
+                Err(failure) if failure.is_removal() => break,
                 // Nothing can be heard or said any more. What is connected is served on.
                 Err(failure) if failure.is_loss() => {
                     exec::error!(self.pv.log, &self.name, "{failure}; served on as it is");
@@ -115,6 +122,10 @@ impl<H: Hypervisor> Export<H> {
                 }
                 Err(failure) => self.fail(&mut course, &failure).await,
             }
+        }
+        // The toolstack has forgotten the device, but its frontend may not have heard of that.
+        if self.drain(&mut course).await.is_ok() {
+            self.retire(&mut course);
         }
     }
 
@@ -135,12 +146,12 @@ impl<H: Hypervisor> Export<H> {
             BackStep::Connect if course.failed => self.wait(course).await?,
             BackStep::Offer | BackStep::Reopen => self.offer(course).await?,
             BackStep::Connect => self.connect(course).await?,
-            BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course).await?,
+            BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course, false).await?,
             BackStep::Wait | BackStep::Serve if self.must_close(looked.own) => {
                 self.close(course, "this domain ends").await?;
             }
             BackStep::Wait | BackStep::Serve => self.wait(course).await?,
-            BackStep::Disconnect => self.disconnect(course).await?,
+            BackStep::Disconnect => self.disconnect(course, looked.frontend.is_some()).await?,
             BackStep::Finish => course.backend.remove().await?,
         }
         Ok(step)
@@ -279,6 +290,9 @@ impl<H: Hypervisor> Export<H> {
         let Some((device, terms)) = &course.opened else {
             return self.offer(course).await;
         };
+        if let Some(former) = course.former.take() {
+            former.end();
+        }
         let backend = &course.backend;
         let wanted = Wanted::read(backend).await.map_err(Failure::Keys)?;
         let link = Link::connect(
@@ -310,20 +324,35 @@ impl<H: Hypervisor> Export<H> {
         Ok(())
     }
 
-    /// Lets go of the frontend: answers what it asked for, unmaps its rings, gives GEOM its
-    /// provider back.
-    async fn disconnect(&self, course: &mut Course<H>) -> Result<(), Failure> {
+    /// Lets go of the frontend: answers what it asked for, gives GEOM its provider back. Whether
+    /// the frontend itself `said` that it is done.
+    async fn disconnect(&self, course: &mut Course<H>, said: bool) -> Result<(), Failure> {
         let Course { backend, link, .. } = course;
-        let said = backend.set_state(XenbusState::Closing);
-        self.beside(link, said).await??;
+        let closing = backend.set_state(XenbusState::Closing);
+        self.beside(link, closing).await??;
         self.drain(course).await?;
-        course.link = None;
-        course.opened = None;
-        course.lost = false;
-        course.deadline = None;
+        if said && link_is_idle(course) {
+            // Most frontends free their rings when they see Closed.
+            course.link = None;
+        }
+        self.retire(course);
         course.backend.set_state(XenbusState::Closed).await?;
         self.signals.state.set(XenbusState::Closed);
         Ok(())
+    }
+
+    /// Ends the connection, if there is one: what the frontend still asks for is answered with
+    /// errors, until it has closed its ports.
+    fn retire(&self, course: &mut Course<H>) {
+        if let Some(link) = course.link.take() {
+            let queues = link.borrow_mut().retire();
+            let former = Former::see_off(&self.pv, queues, &self.loud);
+            self.signals.set_last_refusals(&former);
+            course.former = Some(former);
+        }
+        course.opened = None;
+        course.lost = false;
+        course.deadline = None;
     }
 
     /// Waits for GEOM to complete what it has, at most for [`DRAIN`].
@@ -349,9 +378,11 @@ impl<H: Hypervisor> Export<H> {
     /// Ends the export for good, until the toolstack makes it anew.
     async fn fail(&self, course: &mut Course<H>, failure: &Failure) {
         course.failed = true;
-        course.link = None;
-        course.opened = None;
-        course.deadline = None;
+        if matches!(failure, Failure::Misbehaviour(_)) {
+            // Its rings make no sense any more.
+            course.link = None;
+        }
+        self.retire(course);
         course
             .backend
             .refuse(&self.name, &failure.to_string())
@@ -376,6 +407,11 @@ impl<H: Hypervisor> Export<H> {
             exec::error!(self.pv.log, &self.name, "{failure}");
         }
     }
+}
+
+fn link_is_idle<H: Hypervisor>(course: &Course<H>) -> bool {
+    let link = course.link.as_ref();
+    link.is_some_and(|link| link.borrow().is_idle())
 }
 
 async fn device_changed(device: Option<&Device>) {

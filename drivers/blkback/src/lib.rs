@@ -10,6 +10,7 @@
 //! - `offer`: what a frontend is told
 //! - `keys`: what a frontend published, read
 //! - `link`: a connection: rings, ports and the provider; who is served when
+//! - `former`: a connection that has ended, until the frontend has seen that too
 //! - `polling`: how long to look for the next request before sleeping; pure
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
@@ -26,6 +27,7 @@ extern crate alloc;
 pub mod bus;
 mod export;
 mod failure;
+mod former;
 mod keys;
 mod link;
 mod offer;

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use exec::Sleep;
 use geom::{Completions, Device, Geom};
-use hv::{Access, DomId, Hypervisor};
+use hv::{Access, DomId, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PersistentGrants};
 use pv::Pv;
 use ring::{BackRing, Pages, PeerFault};
@@ -34,6 +35,8 @@ const LEAST: u64 = 4 << 10;
 
 /// Pages of one frontend's that stay mapped at most, as many as Linux keeps.
 const MAX_PERSISTENT: usize = 1056;
+/// A frontend that has asked for nothing for so long has nothing on its way.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A connection to a frontend.
 pub(crate) struct Link<H: Hypervisor> {
@@ -57,6 +60,8 @@ pub(crate) struct Link<H: Hypervisor> {
     polling: Polling,
     /// The run loop's turn that was served last, and what it left of its share, in bytes.
     share: (u64, u64),
+    /// When a request was taken from a ring; when there was none yet, when they were mapped.
+    taken: Instant,
     /// There was work since the last event.
     worked: bool,
     /// While it lasts, events without work are not listened to.
@@ -112,6 +117,7 @@ impl<H: Hypervisor> Link<H> {
             first: 0,
             polling: Polling::default(),
             share: (0, QUANTUM),
+            taken: pv.exec.now(),
             worked: false,
             quiet: None,
         })
@@ -120,6 +126,11 @@ impl<H: Hypervisor> Link<H> {
     /// Requests taken from the rings and not answered.
     pub(crate) fn outstanding(&self) -> usize {
         self.queues.iter().map(Queue::outstanding).sum()
+    }
+
+    /// Whether nothing was asked for in the last second, and nothing is to be answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.outstanding() == 0 && self.pv.exec.now().since(self.taken) >= IDLE
     }
 
     /// Serves the rings. Ready only when the frontend broke the protocol.
@@ -136,12 +147,22 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Answers every request with an error: those that were taken, and those that wait in the
-    /// rings.
-    pub(crate) fn fail_all(&mut self) {
+    /// rings. Says whether there were any.
+    pub(crate) fn fail_all(&mut self) -> bool {
+        let mut any = false;
         for queue in &mut self.queues {
-            queue.fail_all();
+            any |= queue.fail_all();
         }
         self.publish();
+        any
+    }
+
+    /// Ends the connection: answers every request with an error, and hands over what the frontend
+    /// may still be looking at.
+    pub(crate) fn retire(&mut self) -> Vec<Queue<H>> {
+        self.queues.iter_mut().for_each(Queue::retire);
+        self.publish();
+        core::mem::take(&mut self.queues)
     }
 
     fn serve(&mut self, context: &mut Context<'_>) -> Result<(), PeerFault> {
@@ -383,6 +404,9 @@ impl<H: Hypervisor> Link<H> {
                 any = true;
                 room = room.saturating_sub(cost);
             }
+        }
+        if any {
+            self.taken = now;
         }
         self.first = self.first.wrapping_add(1);
         Ok(any)

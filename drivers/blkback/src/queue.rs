@@ -233,27 +233,51 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
-    /// Answers every request with an error, also those that were not taken yet. Nothing must be
-    /// done with the queue afterwards but to publish.
-    pub(crate) fn fail_all(&mut self) {
+    /// Answers every request with an error, also those that were not taken yet; says whether there
+    /// were any. Allocates and frees nothing. Afterwards nothing must be done with the queue but
+    /// this, [`refuse_new`](Self::refuse_new) and to publish: what GEOM still completes must not be
+    /// told to it.
+    pub(crate) fn fail_all(&mut self) -> bool {
+        let mut any = false;
         for index in 0..self.slots.len() {
             if !self.free.contains(&index)
                 && let Some(slot) = self.slots.get(index)
             {
+                any = true;
                 self.answer(refused(slot.echo(), Refusal::Error));
+                // It has room for every slot.
+                self.free.push(index);
             }
         }
+        self.asking.clear();
+        self.refuse_new() | any
+    }
+
+    /// Ends all work: answers every request with an error, and lets go of its pages.
+    pub(crate) fn retire(&mut self) {
+        self.abandon();
+        self.fail_all();
+        self.slots.clear();
+        self.free.clear();
+    }
+
+    /// Answers the requests in the ring with an error, a ring full of them at most; says whether
+    /// there were any.
+    pub(crate) fn refuse_new(&mut self) -> bool {
+        let mut any = false;
         let mut entry = [0; REQUEST_SIZE];
         let size = self.layout.request_size();
         // A ring has no more than so many.
         for _ in 0..self.capacity {
             let taken = entry.get_mut(..size).map(|bytes| self.ring.take(bytes));
             if !matches!(taken, Some(Ok(Some(())))) {
-                return;
+                break;
             }
+            any = true;
             self.layout.widen(&mut entry);
             self.answer(refused(echo(&Request::decode(&entry)), Refusal::Error));
         }
+        any
     }
 
     /// Has the pages of every request forgotten: what GEOM still does for one goes nowhere.

@@ -9,6 +9,7 @@ use exec::Notify;
 use hv::{DomId, Hypervisor};
 use xenbus::state::XenbusState;
 
+use crate::former::Former;
 use crate::link::Link;
 use crate::statistics::Statistics;
 
@@ -29,8 +30,8 @@ pub(crate) struct Signals {
     pub(crate) read_only: Cell<bool>,
     pub(crate) state: Cell<XenbusState>,
     pub(crate) statistics: Rc<RefCell<Statistics>>,
-    /// Answers whatever the frontend asked for with an error, if somebody is connected.
-    last_words: RefCell<Option<Box<dyn Fn()>>>,
+    /// Answers whatever the frontend asked for with an error; says whether there was anything.
+    last_words: RefCell<Option<Box<dyn Fn() -> bool>>>,
 }
 
 impl Signals {
@@ -60,22 +61,25 @@ impl Signals {
     pub(crate) fn set_last_words<H: Hypervisor>(&self, link: &Rc<RefCell<Link<H>>>) {
         let link = Rc::downgrade(link);
         self.last_words.replace(Some(Box::new(move || {
-            if let Some(link) = link.upgrade()
-                // What dies may be just this connection's work.
-                && let Ok(mut link) = link.try_borrow_mut()
-            {
-                link.fail_all();
-            }
+            let Some(link) = link.upgrade() else {
+                return false;
+            };
+            // What dies may be just this connection's work.
+            link.try_borrow_mut().is_ok_and(|mut link| link.fail_all())
         })));
     }
 
-    /// The domain dies: answers what can be answered.
-    pub(crate) fn last_words(&self) {
-        if let Ok(words) = self.last_words.try_borrow()
-            && let Some(words) = &*words
-        {
-            words();
-        }
+    /// The same of one that has ended.
+    pub(crate) fn set_last_refusals<H: Hypervisor>(&self, former: &Former<H>) {
+        let former = former.clone();
+        let last_words = move || former.refuse(false);
+        self.last_words.replace(Some(Box::new(last_words)));
+    }
+
+    /// The domain dies: answers what can be answered; says whether there was anything.
+    pub(crate) fn last_words(&self) -> bool {
+        let words = self.last_words.try_borrow();
+        words.is_ok_and(|words| words.as_ref().is_some_and(|words| words()))
     }
 
     /// The domain wants to end.

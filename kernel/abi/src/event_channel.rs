@@ -6,6 +6,9 @@ pub use xen_sys::evtchn_bind_virq as BindVirq;
 pub use xen_sys::evtchn_close as Close;
 pub use xen_sys::evtchn_reset as Reset;
 pub use xen_sys::evtchn_send as Send;
+pub use xen_sys::evtchn_status as Status;
+/// What else [`Status`] says, by the kind of port.
+pub use xen_sys::evtchn_status__bindgen_ty_1 as StatusDetail;
 
 /// Bind to a port that a remote domain opened ([`BindInterdomain`]).
 pub const BIND_INTERDOMAIN: u64 = xen_sys::EVTCHNOP_bind_interdomain as u64;
@@ -19,6 +22,11 @@ pub const SEND: u64 = xen_sys::EVTCHNOP_send as u64;
 pub const ALLOC_UNBOUND: u64 = xen_sys::EVTCHNOP_alloc_unbound as u64;
 /// Close every port of a domain ([`Reset`]).
 pub const RESET: u64 = xen_sys::EVTCHNOP_reset as u64;
+
+/// Ask what a port is ([`Status`]).
+pub const STATUS: u64 = xen_sys::EVTCHNOP_status as u64;
+/// [`Status`]: the port is bound to another one.
+pub const STATUS_INTERDOMAIN: u32 = xen_sys::EVTCHNSTAT_interdomain;
 
 /// Ports that the 2-level ABI has (`EVTCHN_2L_NR_CHANNELS`); port 0 is never valid.
 pub const PORTS: u32 = 4096;

@@ -183,6 +183,12 @@ pub trait Hypervisor: Clone + 'static {
     /// `EINVAL` when the port is not bound to another one.
     fn evtchn_send(&self, port: Port) -> Result<(), Errno>;
 
+    /// Whether `port` is bound to one of another domain's that is still open (`EVTCHNOP_status`).
+    ///
+    /// # Errors
+    /// `EINVAL` when there cannot be such a port.
+    fn evtchn_is_interdomain(&self, port: Port) -> Result<bool, Errno>;
+
     /// The grant table's size (`GNTTABOP_query_size`).
     ///
     /// # Errors

@@ -41,6 +41,8 @@ use crate::{backtrace, clock};
 const PATIENCE_NANOSECONDS: u64 = 1_000_000_000;
 /// The same in turns of waiting, should the clock not go on.
 const PATIENCE_TURNS: u32 = 2_000_000;
+/// How long nobody must have had anything to be told, for the last words to be over.
+const QUIET_NANOSECONDS: u64 = 100_000_000;
 /// The vector whose address Xen leaves in the shared info page.
 const PAGE_FAULT: u64 = 14;
 
@@ -52,11 +54,11 @@ static SPEAKING: AtomicBool = AtomicBool::new(false);
 type TraceSource = dyn Fn(&mut dyn Write) + Send + Sync;
 
 /// What is done after the epitaph.
-struct LastWords(Box<dyn Fn()>);
+struct LastWords(Box<dyn Fn() -> bool>);
 
 // SAFETY: it is called by the one vCPU there is, which is the one that made it.
 unsafe impl Send for LastWords {}
-// SAFETY: as for `Send`, and only once.
+// SAFETY: as for `Send`, one call after the other.
 unsafe impl Sync for LastWords {}
 
 struct Console {
@@ -76,9 +78,11 @@ pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
 }
 
 /// Says what is to be done after the epitaph and before the end: peers that wait for something can
-/// be told that it will not come. `words` finds the domain in any state, and must not wait. A panic
-/// in it ends the domain at once. Only the first call counts.
-pub fn set_last_words(words: impl Fn() + 'static) {
+/// be told that it will not come. `words` finds the domain in any state, must not wait, and returns
+/// whether there was anybody to tell. It is called again, since who is told may ask for something
+/// else, until there was nobody for 100 ms, or for a second. A panic in it ends the domain at once.
+/// Only the first call of this counts.
+pub fn set_last_words(words: impl Fn() -> bool + 'static) {
     LAST_WORDS.call_once(|| LastWords(Box::new(words)));
 }
 
@@ -143,9 +147,26 @@ fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
         out.drain();
     }
     if let Some(words) = LAST_WORDS.get() {
-        (words.0)();
+        say(words);
     }
     sched::shutdown(REASON_CRASH)
+}
+
+/// Says the last words until nobody listens any more.
+fn say(words: &LastWords) {
+    let start = clock::now();
+    let mut told = start;
+    for _ in 0..PATIENCE_TURNS {
+        if (words.0)() {
+            told = clock::now();
+        }
+        let now = clock::now();
+        let passed = |since: Instant, limit: u64| now.since(since).as_nanos() >= u128::from(limit);
+        if passed(told, QUIET_NANOSECONDS) || passed(start, PATIENCE_NANOSECONDS) {
+            return;
+        }
+        sched::yield_cpu();
+    }
 }
 
 fn write_epitaph(

@@ -183,6 +183,10 @@ impl Hypervisor for Xen {
         event::send(port)
     }
 
+    fn evtchn_is_interdomain(&self, port: Port) -> Result<bool, Errno> {
+        event::is_interdomain(port)
+    }
+
     fn grant_limits(&self) -> Result<GrantLimits, Errno> {
         let size = grant::query_size()?;
         verdict(size.status).map_err(|_| Errno::EINVAL)?;

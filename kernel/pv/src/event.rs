@@ -265,6 +265,12 @@ impl<H: Hypervisor> Channel<H> {
         let _peer_gone = self.events.inner.hv.evtchn_send(self.port);
     }
 
+    /// Whether the other end is there and open. Xen tells nobody when that changes.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.events.inner.hv.evtchn_is_interdomain(self.port) == Ok(true)
+    }
+
     /// Waits for an event that came since the last wait ended. Events may be lost neither before
     /// nor during a wait; several of them may count as one, and one may come without a cause.
     pub async fn wait(&self) {

@@ -85,9 +85,11 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     words.extend(["-device".into(), "virtio-blk-pci,drive=root".into()]);
 
     let memory = options.dom0_memory;
+    // eager-fpu: QEMU's xsave and xrstor do not look at CR0.TS, by which Xen would put off the change
+    // of the FPU's registers to their first use: Linux then saves another domain's as a program's.
     let xen = format!(
         "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M dom0_max_vcpus=1 \
-         loglvl=all guest_loglvl=all noreboot {}",
+         spec-ctrl=eager-fpu loglvl=all guest_loglvl=all noreboot {}",
         options.xen_arguments
     );
     // rodata=off: looking through all page tables once more takes two seconds here.

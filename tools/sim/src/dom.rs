@@ -106,6 +106,10 @@ impl Hypervisor for Dom {
         self.xen.evtchn_send(self.id, port)
     }
 
+    fn evtchn_is_interdomain(&self, port: Port) -> Result<bool, Errno> {
+        self.xen.evtchn_is_interdomain(self.id, port)
+    }
+
     fn grant_limits(&self) -> Result<GrantLimits, Errno> {
         if let Some(error) = self.xen.fault(self.id, Call::GrantLimits) {
             return Err(error);

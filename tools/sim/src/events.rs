@@ -214,6 +214,17 @@ impl Xen {
         }
     }
 
+    /// `EVTCHNOP_status`, as far as it tells whether the port has another end.
+    ///
+    /// # Errors
+    /// `EINVAL` when there cannot be such a port.
+    pub fn evtchn_is_interdomain(&self, dom: DomId, port: Port) -> Result<bool, Errno> {
+        match self.channel(dom, port) {
+            Channel::Reserved => Err(Errno::EINVAL),
+            channel => Ok(matches!(channel, Channel::Bound { .. })),
+        }
+    }
+
     /// Makes a port pending, as an event does. A test may call it for a spurious event.
     pub fn raise(&self, dom: DomId, port: Port) {
         let info = self.with(dom, |domain| domain.shared_info.clone());

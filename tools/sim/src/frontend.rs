@@ -94,10 +94,11 @@ impl Frontend {
         self.rings.replace((0..count).map(ring).collect());
     }
 
-    /// Forgets its rings.
+    /// Forgets its rings and closes their ports, also if somebody still has one.
     pub fn drop_rings(&self) {
-        let rings = self.rings.take();
-        drop(rings);
+        for ring in self.rings.take() {
+            ring.close_port();
+        }
     }
 
     /// The first ring.

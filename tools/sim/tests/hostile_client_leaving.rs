@@ -71,7 +71,9 @@ fn b10_what_is_under_way_for_too_long_touches_neither_page_nor_disk() {
     assert_eq!(peer.backend_state(), Some(5));
     exports.run_for(Duration::from_millis(200));
     assert_eq!(peer.backend_state(), Some(6));
-    assert_eq!(exports.world.usage(PEER).mapped_by_peers, 0);
+    let answers = peer.ring().take_all();
+    assert_eq!(answers.len(), 20);
+    assert!(answers.iter().all(|answer| answer.status == ERROR));
     // The pages are still granted, and somebody else's by now.
     exports.disk.set_held(false);
     exports.run_for(SECOND);
@@ -317,6 +319,8 @@ fn s58_when_the_disk_is_gone_every_request_is_answered_and_the_ring_is_let_go() 
     assert_eq!(exports.world.usage(PEER).mapped_by_peers, 1);
     peer.set_state(6);
     exports.until("the export is Closed", || peer.backend_state() == Some(6));
+    ring.close_port();
+    exports.run_for(SECOND / 4);
     assert_eq!(exports.world.usage(PEER).mapped_by_peers, 0);
     // The frontend may come back, and so may the disk.
     peer.set_state(1);
@@ -337,6 +341,8 @@ fn s58_a_frontend_that_does_not_close_is_let_go_of() {
     assert_eq!(peer.backend_state(), Some(5));
     exports.run_for(Duration::from_millis(200));
     assert_eq!(peer.backend_state(), Some(6));
+    peer.ring().close_port();
+    exports.run_for(SECOND / 4);
     assert_eq!(exports.world.usage(PEER).mapped_by_peers, 0);
     exports.disk.plug_in(&exports.driver);
     scene.is_as_before();

@@ -380,13 +380,14 @@ fn c08_a_port_closed_under_the_backend_costs_only_the_events() {
 }
 
 #[test]
-fn c09_when_the_backend_is_closed_nothing_is_mapped() {
+fn c09_when_the_backend_of_an_idle_frontend_is_closed_nothing_is_mapped() {
     for order in 0..5 {
         let scene = Neighbours::new(9);
         let (exports, peer) = (&scene.exports, &scene.peer);
         exports.connect_with(peer, 1, order);
         scene.peer_is_served();
         assert!(exports.world.usage(DomId(2)).mapped_by_peers >= 1 << order);
+        exports.run_for(SECOND);
         peer.set_state(5);
         exports.until("the export is Closed", || {
             let closed = peer.backend_state() == Some(6);

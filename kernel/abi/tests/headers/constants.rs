@@ -102,6 +102,8 @@ fn others() -> Vec<Pair> {
         EVTCHNOP_send = event_channel::SEND,
         EVTCHNOP_alloc_unbound = event_channel::ALLOC_UNBOUND,
         EVTCHNOP_reset = event_channel::RESET,
+        EVTCHNOP_status = event_channel::STATUS,
+        EVTCHNSTAT_interdomain = event_channel::STATUS_INTERDOMAIN,
         EVTCHN_2L_NR_CHANNELS = event_channel::PORTS,
         XENFEAT_writable_page_tables = features::WRITABLE_PAGE_TABLES,
         XENFEAT_writable_descriptor_tables = features::WRITABLE_DESCRIPTOR_TABLES,

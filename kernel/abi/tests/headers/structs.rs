@@ -83,6 +83,12 @@ fn hypercall_arguments(pairs: &mut Vec<Pair>) {
     );
     layout!(pairs, "struct evtchn_close", event_channel::Close, [port]);
     layout!(pairs, "struct evtchn_send", event_channel::Send, [port]);
+    layout!(
+        pairs,
+        "struct evtchn_status",
+        event_channel::Status,
+        [dom, port, status, vcpu, u]
+    );
     layout!(pairs, "struct evtchn_reset", event_channel::Reset, [dom]);
     layout!(pairs, "struct sched_shutdown", sched::Shutdown, [reason]);
     layout!(

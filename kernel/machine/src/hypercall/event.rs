@@ -4,7 +4,7 @@
 use hv::{DomId, Errno, Port};
 use xen_abi::event_channel::{
     ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_VIRQ, BindInterdomain, BindVirq, CLOSE,
-    Close, SEND, Send,
+    Close, SEND, STATUS, STATUS_INTERDOMAIN, Send, Status, StatusDetail,
 };
 use xen_abi::xen::{DOMID_SELF, EVENT_CHANNEL_OP};
 
@@ -60,4 +60,18 @@ pub(crate) fn send(port: Port) -> Result<(), Errno> {
     // SAFETY: Xen reads `argument` only.
     unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
     Ok(())
+}
+
+pub(crate) fn is_interdomain(port: Port) -> Result<bool, Errno> {
+    let mut argument = Status {
+        dom: DOMID_SELF,
+        port: port.0,
+        status: 0,
+        vcpu: 0,
+        u: StatusDetail { pirq: 0 },
+    };
+    let arguments = [STATUS, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(argument.status == STATUS_INTERDOMAIN)
 }

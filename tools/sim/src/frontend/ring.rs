@@ -22,6 +22,7 @@ pub struct PeerRing {
     produced: Cell<u32>,
     /// One past the last answer taken.
     consumed: Cell<u32>,
+    closed: Cell<bool>,
 }
 
 impl PeerRing {
@@ -53,6 +54,7 @@ impl PeerRing {
             entries,
             produced: Cell::new(0),
             consumed: Cell::new(0),
+            closed: Cell::new(false),
         }
     }
 
@@ -183,8 +185,11 @@ impl PeerRing {
         self.xen.take_event(self.dom, self.port)
     }
 
-    /// Closes the port before its time.
+    /// Closes the port before its time, if it is open.
     pub fn close_port(&self) {
+        if self.closed.replace(true) {
+            return;
+        }
         let _closed = self.xen.evtchn_close(self.dom, self.port);
     }
 }

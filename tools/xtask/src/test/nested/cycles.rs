@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lab::guest::{Guest, PROMPT};
 use lab::{Disk, Nest};
 
-use super::domain::{SECOND, config, number, sum, wait_until};
+use super::domain::{SECOND, config, frames, number, sum, wait_until};
 use super::partition::gpt;
 
 const SEED: u64 = 0x5eed;
@@ -150,10 +150,9 @@ fn settled(nest: &Nest, guest: &mut Guest<'_>) -> Result<(Holdings, u64)> {
     let memory = guest.command("mem")?;
     let id = guest.id()?;
     let quota = nest.check(&format!("xenstore-control quota {id}"))?;
-    let free = memory.split(", ").nth(1).context("mem")?;
     let used = memory.split("KiB, ").nth(2).context("mem")?;
     let holdings = Holdings {
-        frames: number(&memory, "memory:")? - number(free, "")? - number(&memory, "heap:")?,
+        frames: frames(&memory)?,
         granted: number(&grants, "granted:")?,
         parked: number(&grants, "parked:")?,
         ports,

@@ -84,6 +84,12 @@ pub(super) fn number(said: &str, word: &str) -> Result<u64> {
         .with_context(|| format!("no number behind {word:?} in: {said}"))
 }
 
+/// Frames that are neither free nor heap by what the shell's `mem` said, in KiB.
+pub(super) fn frames(mem: &str) -> Result<u64> {
+    let free = mem.split(", ").nth(1).context("mem")?;
+    Ok(number(mem, "memory:")? - number(free, "")? - number(mem, "heap:")?)
+}
+
 /// Waits until `found` finds something in the output of the shell's `command`, asking it again and
 /// again.
 pub(super) fn wait_until<T>(

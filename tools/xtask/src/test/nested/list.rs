@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
-use super::export::{self, client, filesystem, lifecycle, refusals, verify};
+use super::export::filesystem::{self, Tree};
+use super::export::{self, client, ending, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
 use crate::bench;
 
@@ -126,17 +127,20 @@ const SERVED: &[Test] = &[
     long("nested_export_fio_600", |nest| {
         verify::fio_finds_what_it_wrote(nest, 50)
     }),
-    long("nested_export_cycles", |nest| {
-        lifecycle::exports_come_and_go(nest, 12)
+    long("nested_export_cycles_10", |nest| {
+        lifecycle::exports_come_and_go(nest, 10)
     }),
     long("nested_export_cycles_500", |nest| {
         lifecycle::exports_come_and_go(nest, 500)
     }),
     quick(
         "nested_export_provider_leaves",
-        lifecycle::a_provider_leaves_and_returns,
+        ending::a_provider_leaves_and_returns,
     ),
-    long("nested_export_shutdown", lifecycle::a_shutdown_closes_first),
+    quick(
+        "nested_export_ends_by_shutdown",
+        ending::a_shutdown_closes_first,
+    ),
     quick("nested_export_refusals", refusals::refusals_say_why),
     quick(
         "nested_export_late_provider",
@@ -161,12 +165,29 @@ const SERVED: &[Test] = &[
         client::a_linux_guests_files_are_there(nest, 3000)
     }),
     quick("nested_bench_quick", bench::smoke),
-    long("nested_export_ext4", |nest| {
-        filesystem::a_tree_survives(nest, 1000)
+    quick("nested_export_ext4", |nest| {
+        filesystem::a_tree_survives(
+            nest,
+            &Tree {
+                files: 300,
+                mebibytes: 8,
+                disk: 24,
+            },
+        )
     }),
-    long(
-        "nested_export_crash",
-        lifecycle::a_crash_answers_its_clients,
+    long("nested_export_ext4_full", |nest| {
+        filesystem::a_tree_survives(
+            nest,
+            &Tree {
+                files: 20_000,
+                mebibytes: 500,
+                disk: 760,
+            },
+        )
+    }),
+    quick(
+        "nested_export_ends_by_crash",
+        ending::a_crash_answers_its_clients,
     ),
 ];
 

@@ -16,12 +16,22 @@ const USABLE: Duration = Duration::from_secs(20);
 /// Starts the driver domain `storage` with a memory disk `ram` of 24 MiB, and these disks in xl's
 /// words.
 pub(super) fn start<'nest>(nest: &'nest Nest, disks: &[String]) -> Result<Guest<'nest>> {
+    start_with(nest, 64, RAM, disks)
+}
+
+/// The same with so many MiB of memory, and another memory disk.
+pub(super) fn start_with<'nest>(
+    nest: &'nest Nest,
+    memory: u32,
+    ram: &str,
+    disks: &[String],
+) -> Result<Guest<'nest>> {
     // dom0 is the client of these disks.
     nest.check("modprobe xen-blkfront")?;
     let disks: Vec<String> = disks.iter().map(|disk| format!("\"{disk}\"")).collect();
     let config = format!(
-        "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 64\ndriver_domain = 1\n\
-         cmdline = \"md={RAM}\"\ndisk = [{}]\n",
+        "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = {memory}\ndriver_domain = 1\n\
+         cmdline = \"md={ram}\"\ndisk = [{}]\n",
         disks.join(", ")
     );
     start_config(nest, "storage", &config)
@@ -60,6 +70,11 @@ impl<'nest> Attached<'nest> {
     /// Its path in dom0.
     pub(super) fn path(&self) -> String {
         format!("/dev/{}", self.vdev)
+    }
+
+    /// Its directory in dom0's sysfs.
+    pub(super) fn sysfs(&self) -> String {
+        format!("/sys/block/{}", self.vdev)
     }
 
     /// Its size, as dom0 has it; 0 if dom0 has no such device.

@@ -1,19 +1,23 @@
-//! Exports that come and go, providers that go, a domain that ends or dies.
+//! Exports that come and go with requests in flight, and clients that die.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use lab::Nest;
-use lab::guest::{Guest, PROMPT, Reason};
+use anyhow::{Context, Result, bail, ensure};
+use lab::guest::Guest;
+use lab::{Nest, Output};
 
-use super::attached::{Attached, start};
-use crate::test::nested::domain::{number, wait_until};
-use crate::test::nested::partition::gpt;
+use super::attached::start;
+use crate::test::nested::domain::{config, frames, number, wait_until};
 
-/// How long the domain may take to give everything back.
-const SETTLED: Duration = Duration::from_secs(20);
-/// How long a client may take to hear that its disk is gone.
-const HEARD: Duration = Duration::from_secs(30);
+/// How long the domain may take to give everything back: a frontend may take a minute to let go of
+/// its rings.
+const SETTLED: Duration = Duration::from_secs(70);
+/// How many cycles dom0 is given at once, and what they may take.
+const BATCH: u32 = 10;
+const BATCH_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often a client reads its disk: more often than it gets to before it is destroyed.
+const SUMS: usize = 20;
 
 /// What the domain holds for its exports.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,128 +40,124 @@ pub(super) fn holdings(guest: &mut Guest<'_>) -> Result<Holdings> {
     })
 }
 
-/// Attached and detached over and over, idle and in use, plain and forced: nothing is left of it
-/// in the domain, in xenstore or in libxl's lists.
+/// Waits until nobody uses an export, and no frontend is still to let go of its rings.
+/// Returns what is held then, with the frames in use in KiB.
+fn settled(guest: &mut Guest<'_>) -> Result<(Holdings, u64)> {
+    wait_until(guest, "exports", SETTLED, |said| {
+        said.contains("no exports").then_some(())
+    })?;
+    wait_until(guest, "tasks", SETTLED, |said| {
+        (!said.contains("export")).then_some(())
+    })?;
+    Ok((holdings(guest)?, frames(&guest.command("mem")?)?))
+}
+
+/// What dom0 has of devices and domains: nodes in xenstore, disks in xl's list, domains.
+fn in_dom0(nest: &Nest) -> Result<String> {
+    // xl and xenstored take their time for a domain that is gone.
+    nest.check("sleep 1; xenstore-ls | wc -l; xl block-list 0 | wc -l; xl list | wc -l")
+}
+
+/// Attached and detached over and over, idle and in use, plain and forced, and by the death of the
+/// client's domain: nothing is left of it in the domain, in xenstore or in libxl's lists, and
+/// nothing hangs in dom0.
 pub(in crate::test::nested) fn exports_come_and_go(nest: &Nest, cycles: u32) -> Result<()> {
     let mut guest = start(nest, &[])?;
-    cycle(nest, 0)?;
-    wait_until(&mut guest, "exports", SETTLED, no_exports)?;
-    let before = holdings(&mut guest)?;
-    for number in 0..cycles {
-        cycle(nest, number)?;
+    // Requests that take their time are in flight at any moment.
+    guest.command("gnop create -q 100 -x 100 -d 10 md0")?;
+    let client = format!(
+        "name = \"client\"\n{}cmdline = 'run=\"{}\"'\n",
+        config(&["format=raw,vdev=xvda,access=r,backend=storage,target=md0.nop".into()]),
+        vec!["sum xbd0"; SUMS].join("; ")
+    );
+    nest.put("/run/lab/client.cfg", client.as_bytes())?;
+    nest.put("/run/lab/cycles", CYCLES.as_bytes())?;
+    // One of each kind makes what is made once.
+    batch(nest, 5, BATCH)?;
+    let before = (settled(&mut guest)?, in_dom0(nest)?);
+    let mut done = 0;
+    while done < cycles {
+        let count = BATCH.min(cycles - done);
+        batch(nest, done, done + count).with_context(|| format!("cycles from {done}"))?;
+        done += count;
     }
-    wait_until(&mut guest, "exports", SETTLED, no_exports)?;
-    let after = holdings(&mut guest)?;
+    let after = (settled(&mut guest)?, in_dom0(nest)?);
     ensure!(before == after, "before: {before:?}\nafter: {after:?}");
+    nothing_hangs(nest)?;
     guest.destroy()
 }
 
-fn no_exports(said: &str) -> Option<()> {
-    said.contains("no exports").then_some(())
+fn batch(nest: &Nest, from: u32, to: u32) -> Result<()> {
+    let line = format!("sh -ex /run/lab/cycles {from} {to} 2>/run/lab/cycles.log");
+    let mut cycles = nest.spawn(&line)?;
+    let said = cycles.wait_for(BATCH_LIMIT)?;
+    if said.as_ref().is_some_and(Output::success) {
+        return Ok(());
+    }
+    let ending = said.map_or("it hangs".to_owned(), |said| said.to_string());
+    let scene = nest.run(
+        "tail -n 20 /run/lab/cycles.log; ps -eo stat,wchan,args | grep -v ' \\['; \
+         tail -n 5 /var/log/xen/console/guest-*.log; \
+         echo w > /proc/sysrq-trigger; dmesg | tail -40",
+    )?;
+    bail!("{ending}\n{scene}")
 }
 
-fn cycle(nest: &Nest, number: u32) -> Result<()> {
-    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
-    let reading = if number.is_multiple_of(2) {
-        // It ends with the device, whatever it reads until then.
-        let line = format!("cat {0} {0} {0} > /dev/null; true", attached.path());
-        Some(nest.spawn(&line)?)
-    } else {
-        None
-    };
-    attached.detach(number % 4 > 1)?;
-    if let Some(reading) = reading {
-        reading.wait()?;
-    }
+/// No thread in dom0 waits for something that does not come: its xenbus thread would be the first.
+pub(super) fn nothing_hangs(nest: &Nest) -> Result<()> {
+    let line = "for n in $(seq 50); do ps -eo stat=,comm= | grep '^D' || exit 0; sleep 0.1; done; \
+                echo w > /proc/sysrq-trigger; dmesg | tail -60; exit 1";
+    let said = nest.run(line)?;
+    ensure!(said.success(), "something hangs in dom0: {said}");
     Ok(())
 }
 
-/// A disk that an export is of is pulled out from under it: the client hears of it, the export
-/// closes, the disk is gone once; when it is back it can be exported again.
-pub(in crate::test::nested) fn a_provider_leaves_and_returns(nest: &Nest) -> Result<()> {
-    let disk = gpt(nest, "leaves", 512)?;
-    let mut guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
-    let id = guest.id()?;
-    let attached = Attached::new(nest, "xbd0p2", "xvdf", "w")?;
-    let expected = attached.sha256()?;
-    nest.check(&format!("xl block-detach {id} xvda"))?;
-    guest.wait_for("geom: xbd0 gone", HEARD)?;
-    // Linux makes a disk that has gone one without a byte, or fails its reads.
-    let read = format!(
-        "dd if={} bs=4k count=1 iflag=direct 2>/dev/null | wc -c",
-        attached.path()
-    );
-    let said = nest.run_for(&read, HEARD)?;
-    ensure!(
-        said.stdout.trim() == "0",
-        "a disk that is gone was read: {said}"
-    );
-    attached.detach(false)?;
-    nest.check(&format!(
-        "xl block-attach {id} '{}'",
-        disk.xl_quick("xvda", "w")
-    ))?;
-    let again = Attached::new(nest, "xbd0p2", "xvdf", "w")?;
-    ensure!(again.sha256()? == expected, "the sum after the return");
-    again.detach(false)?;
-    let disks = guest.command("disk list")?;
-    let (created, gone) = (number(&disks, "created:")?, number(&disks, "gone:")?);
-    // The memory disk and the second life of the other.
-    ensure!((created, gone) == (3, 1), "{disks}");
-    guest.destroy()?;
-    disk.remove(nest)
+/// Cycles from one number to before another: every other one has two readers, every other two are
+/// forced, every tenth is a domain's that is destroyed.
+const CYCLES: &str = r#"
+disk=format=raw,vdev=xvdf,access=w,backend=storage,target=md0.nop
+console=/var/log/xen/console/guest-client.log
+
+await() {
+    last=$(($(date +%s) + 30))
+    until eval "$1"; do
+        [ "$(date +%s)" -lt $last ] || { echo "in vain: $1" >&2; exit 1; }
+        sleep 0.05
+    done
+}
+size() { cat /sys/block/xvdf/size 2>/dev/null || echo 0; }
+in_flight() { read -r reads writes < /sys/block/xvdf/inflight && [ $((reads + writes)) -gt 0 ]; }
+# It ends with the disk.
+reader() {
+    while [ "$(size)" -gt 0 ]; do
+        dd if=/dev/xvdf of=/dev/null bs=256k iflag=direct
+    done >/dev/null 2>&1
+}
+by_dom0() {
+    xl block-attach 0 "$disk"
+    await '[ "$(size)" -gt 0 ]'
+    for i in $(seq "$1"); do reader & done
+    [ "$1" = 0 ] || await in_flight
+    xl block-detach $2 0 xvdf
+    wait
+}
+by_client() {
+    rm -f $console
+    xl create -q /run/lab/client.cfg
+    await 'grep -q "xenolith: ready" $console'
+    sleep 0.2
+    [ "$(grep -c "  xbd0" $console)" -lt 20 ]
+    xl destroy client
 }
 
-/// `xl shutdown` while a client reads and writes: every request is answered, the export is closed,
-/// the domain ends by itself, and dom0 is as good as before.
-pub(in crate::test::nested) fn a_shutdown_closes_first(nest: &Nest) -> Result<()> {
-    let mut guest = start(nest, &[])?;
-    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
-    let reading = nest.spawn(&format!(
-        "while dd if={} of=/dev/null bs=64k iflag=direct status=none; do :; done 2>/dev/null; true",
-        attached.path()
-    ))?;
-    nest.check("sleep 1; xl shutdown storage")?;
-    let reason = guest.wait_shutdown(HEARD)?;
-    ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
-    reading.wait()?;
-    nest.run("xl block-detach 0 xvdf")?;
-    dom0_is_well(nest)
-}
-
-/// A crash while a client reads and writes: what it asked for is answered with errors, so that
-/// nothing in dom0 waits for ever.
-pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Result<()> {
-    let mut guest = start(nest, &[])?;
-    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
-    let reading = nest.spawn(&format!(
-        "fio --name=load --filename={} --direct=1 --ioengine=libaio --thread --rw=randread \
-         --bs=4k --iodepth=32 --time_based --runtime=60 --minimal; true",
-        attached.path()
-    ))?;
-    nest.check("sleep 2")?;
-    guest.send("crash\n")?;
-    let reason = guest.wait_shutdown(HEARD)?;
-    ensure!(reason == Reason::Crash, "it ended by {reason:?}");
-    ensure!(
-        guest.console()?.contains("a crash was asked for"),
-        "no epitaph"
-    );
-    reading.wait()?;
-    nest.run("xl block-detach --force 0 xvdf")?;
-    dom0_is_well(nest)
-}
-
-/// dom0 can still make a domain with a disk: what hangs in its xenbus shows there.
-fn dom0_is_well(nest: &Nest) -> Result<()> {
-    nest.run("xl destroy storage")?;
-    let disk = lab::Disk::new(nest, "well", 1 << 20, 512)?;
-    let mut guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
-    guest.command("geom tree")?;
-    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
-    attached.sha256()?;
-    attached.detach(false)?;
-    guest.wait_for(PROMPT, HEARD).ok();
-    guest.destroy()?;
-    disk.remove(nest)
-}
+for number in $(seq "$1" $(($2 - 1))); do
+    echo "$number at $(cut -d' ' -f1 /proc/uptime)"
+    if [ $((number % 10)) = 9 ]; then
+        by_client
+    elif [ $((number % 4)) -gt 1 ]; then
+        by_dom0 $((number % 2 * 2)) --force
+    else
+        by_dom0 $((number % 2 * 2)) ""
+    fi
+done
+"#;

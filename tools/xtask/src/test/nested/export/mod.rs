@@ -2,7 +2,8 @@
 //!
 //! - `attached`: a provider as a block device of dom0
 //! - `verify`: what is written through an export comes back, and lies where it should
-//! - `lifecycle`: exports that come and go, providers that go, a domain that ends or dies
+//! - `lifecycle`: exports that come and go, clients that die
+//! - `ending`: providers that go, a driver domain that ends or dies
 //! - `refusals`: what cannot be exported, and how the administrator learns why
 //! - `hostile`: frontends that lie
 //! - `filesystem`: ext4 on an export, with trees of files
@@ -10,6 +11,7 @@
 
 mod attached;
 pub(super) mod client;
+pub(super) mod ending;
 pub(super) mod filesystem;
 pub(super) mod hostile;
 pub(super) mod lifecycle;
