@@ -85,8 +85,9 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     words.extend(["-device".into(), "virtio-blk-pci,drive=root".into()]);
 
     let memory = options.dom0_memory;
-    // eager-fpu: QEMU's xsave and xrstor do not look at CR0.TS, by which Xen would put off the change
-    // of the FPU's registers to their first use: Linux then saves another domain's as a program's.
+    // eager-fpu: QEMU's xsave and xrstor do not look at CR0.TS, by which Xen would put off the
+    // change of the FPU's registers to their first use: Linux would save another domain's for a
+    // program's.
     let xen = format!(
         "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M dom0_max_vcpus=1 \
          spec-ctrl=eager-fpu loglvl=all guest_loglvl=all noreboot {}",
@@ -144,7 +145,7 @@ mod tests {
             let words = words(&options, kvm);
             assert!(has(&words, ["-accel", "tcg,thread=single"]));
             assert!(has(&words, ["-icount", "shift=0,sleep=off"]));
-            assert!(has(&words, ["-cpu", "max,-x2apic"]));
+            assert!(has(&words, ["-cpu", "max,-x2apic,-erms,-fsrm"]));
             assert!(has(&words, ["-smp", "1"]));
         }
     }
