@@ -127,7 +127,7 @@ const SERVED: &[Test] = &[
     long("nested_export_fio_600", |nest| {
         verify::fio_finds_what_it_wrote(nest, 50)
     }),
-    long("nested_export_cycles_10", |nest| {
+    quick("nested_export_cycles_10", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
     }),
     long("nested_export_cycles_500", |nest| {
