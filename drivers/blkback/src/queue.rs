@@ -259,6 +259,10 @@ impl<H: Hypervisor> Queue<H> {
         self.fail_all();
         self.slots.clear();
         self.free.clear();
+        // The frontend ends these grants before it closes its port.
+        if let Some(persistent) = &self.peer.persistent {
+            persistent.end();
+        }
     }
 
     /// Answers the requests in the ring with an error, a ring full of them at most; says whether

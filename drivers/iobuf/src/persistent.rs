@@ -7,7 +7,7 @@ use core::cell::{Cell, RefCell};
 use hv::{Access, DomId, GrantRef, Hypervisor};
 
 /// The pages of one peer that stay mapped here, since it uses them again and again
-/// (`feature-persistent` in blkif.h). They are unmapped when this is dropped.
+/// (`feature-persistent` in blkif.h). They are unmapped when this [ends](Self::end) or is dropped.
 ///
 /// A page is mapped when a request first names it, up to a number of pages; what is beyond is
 /// copied by Xen, and so is everything after the first page that Xen does not map: the peer did not
@@ -37,6 +37,13 @@ impl<H: Hypervisor> PersistentGrants<H> {
     #[must_use]
     pub fn mapped(&self) -> usize {
         self.pages.borrow().len()
+    }
+
+    /// Unmaps all pages, and maps none from now on. A memory that is about some of them keeps those
+    /// until it is about something else.
+    pub fn end(&self) {
+        self.refused.set(true);
+        self.pages.borrow_mut().clear();
     }
 
     /// The page of this reference, mapped now if it is new; `None` if Xen has to copy.

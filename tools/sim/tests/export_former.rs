@@ -209,3 +209,24 @@ fn a_driver_domain_that_ends_does_not_wait_for_a_client_that_never_ceases() {
     let took = exports.world.now().since(begun);
     assert!(took < 8 * SECOND, "{took:?}");
 }
+
+#[test]
+fn b09_pages_that_stay_mapped_are_let_go_before_the_rings() {
+    let scene = Neighbours::new(9);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    peer.write("feature-persistent", "1");
+    scene.connect();
+    let page = peer.page(Access::ReadWrite, 0);
+    let answer = scene.ask(&Ask::new(READ, 1, 8, &[whole(&page)]));
+    assert_eq!(answer.status, OKAY);
+    assert!(page.is_mapped());
+    let detach = exports.toolstack.detach(peer.vbd(), true);
+    exports.detached(&detach);
+    exports.run_for(5 * SECOND);
+    assert!(!page.is_mapped());
+    assert_eq!(exports.world.usage(PEER).mapped_by_peers, 1, "the ring");
+    let answer = scene.ask(&Ask::new(READ, 2, 8, &[whole(&page)]));
+    assert_eq!(answer.status, ERROR);
+    assert!(!page.is_mapped());
+    scene.is_as_before();
+}
