@@ -261,6 +261,11 @@ fn x06_a_frontend_whose_nodes_go_with_its_domain_s_home_is_let_go_of() {
     // No watch of the backend's hears of that.
     exports.toolstack.store().remove("/local/domain/2");
     exports.run_for(31 * SECOND);
+    let page = peer.page(Access::ReadWrite, 0);
+    let answer = scene.ask(&Ask::new(READ, 1, 8, &[whole(&page)]));
+    assert_eq!(answer.status, ERROR, "it is heard all the same");
+    // Its port stays open, and nobody says that it will be closed.
+    exports.run_for(60 * SECOND);
     let mapped = exports.world.usage(PEER).mapped_by_peers;
     assert_eq!(mapped, 0, "{:?}", peer.backend_state());
     scene.is_as_before();
