@@ -35,7 +35,7 @@ fn run(xen: &Xen) -> ! {
         match domain.turn() {
             Next::Turn => {}
             Next::Sleep(until) => {
-                if let Some(at) = alarm.next(domain.pv.exec.now(), until) {
+                if let Some(at) = alarm.next(xen.now(), until) {
                     xen.set_timer(Some(at));
                 }
                 xen.block();

@@ -331,9 +331,12 @@ impl<H: Hypervisor> Export<H> {
         let closing = backend.set_state(XenbusState::Closing);
         self.beside(link, closing).await??;
         self.drain(course).await?;
-        if said && link_is_idle(course) {
+        if said
+            && link_is_idle(course)
+            && let Some(link) = course.link.take()
+        {
             // Most frontends free their rings when they see Closed.
-            course.link = None;
+            drop(link.borrow_mut().retire());
         }
         self.retire(course);
         course.backend.set_state(XenbusState::Closed).await?;

@@ -62,8 +62,10 @@ impl<H: Hypervisor> Former<H> {
         former
     }
 
-    /// Unmaps the rings now, after a last look at them.
+    /// Unmaps the rings now, after a last look at those that the frontend has not let go of.
     pub(crate) fn end(&self) {
+        let connected = |queue: &mut Queue<H>| queue.channel.is_connected();
+        self.0.queues.borrow_mut().retain_mut(connected);
         self.refuse(false);
         self.0.queues.borrow_mut().clear();
         self.0.ended.notify();
@@ -95,10 +97,13 @@ impl<H: Hypervisor> Former<H> {
         let begun = pv.exec.now();
         let (mut heard, mut pause, mut loud) = (begun, FIRST, Some(loud));
         loop {
+            let now = pv.exec.now();
+            if now.since(begun) >= PATIENCE || self.is_let_go() {
+                return self.end();
+            }
             // Linux has stopped its queues by now, and starts them again at an event: what waits in
             // them is then put into the ring.
             let found = self.refuse(loud.is_some());
-            let now = pv.exec.now();
             if found {
                 (heard, pause) = (now, FIRST);
             } else {
@@ -106,9 +111,6 @@ impl<H: Hypervisor> Former<H> {
             }
             if now.since(heard) >= QUIET || now.since(begun) >= LOUD {
                 loud = None;
-            }
-            if self.is_let_go() || now.since(begun) >= PATIENCE {
-                return self.end();
             }
             // Ended by another: there is nothing left to be let go of.
             let _ended = pv.exec.timeout(pause, self.0.ended.notified()).await;

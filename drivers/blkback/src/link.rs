@@ -177,7 +177,7 @@ impl<H: Hypervisor> Link<H> {
             let mut share = self.share();
             let worked = self.turn(&mut share)?;
             self.share = (self.pv.exec.turns(), share);
-            self.note_appetite(worked);
+            self.note_appetite(worked)?;
             self.count_events(events, worked);
             if worked != Worked::Nothing {
                 self.polling.found();
@@ -210,14 +210,17 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Tells the others if this connection asks for little.
-    fn note_appetite(&mut self, worked: Worked) {
+    fn note_appetite(&mut self, worked: Worked) -> Result<(), PeerFault> {
         let now = self.pv.exec.now();
-        if worked == Worked::More || self.in_flight > LITTLE {
+        // One that its own window holds back asks for much, however little it has out.
+        let is_held_back = self.in_flight >= self.window && self.has_more()?;
+        if worked == Worked::More || self.in_flight > LITTLE || is_held_back {
             self.appetite.wants_much(now);
         } else if worked == Worked::Some && !self.appetite.is_large(now) {
             self.disk.is_modest(now);
             self.cpu.is_modest(now);
         }
+        Ok(())
     }
 
     /// Takes the events that came, and listens for the next. Returns how many there were.
@@ -365,6 +368,9 @@ impl<H: Hypervisor> Link<H> {
                     continue;
                 };
                 any = true;
+                if slot.is_asked() {
+                    queue.asked();
+                }
                 let cost = order.length.clamp(LEAST, PIECE);
                 self.in_flight += cost;
                 *share = share.saturating_sub(cost);

@@ -259,10 +259,6 @@ impl<H: Hypervisor> Queue<H> {
         self.fail_all();
         self.slots.clear();
         self.free.clear();
-        // The frontend ends these grants before it closes its port.
-        if let Some(persistent) = &self.peer.persistent {
-            persistent.end();
-        }
     }
 
     /// Answers the requests in the ring with an error, a ring full of them at most; says whether
@@ -289,6 +285,11 @@ impl<H: Hypervisor> Queue<H> {
         self.peer.copies.flush();
         for slot in &self.slots {
             slot.memory().reset([]);
+        }
+        // GEOM may keep what it was asked for, and the frontend ends these grants before it closes
+        // its port.
+        if let Some(persistent) = &self.peer.persistent {
+            persistent.end();
         }
     }
 

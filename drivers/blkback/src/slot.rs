@@ -124,6 +124,11 @@ impl<H: Hypervisor> Slot<H> {
         Some(order)
     }
 
+    /// Whether GEOM was asked for all of it.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.stage == Stage::Asked
+    }
+
     fn next_piece(&mut self, longest: u64, media_size: impl FnOnce() -> u64) -> Order {
         let (command, start, ordered) = match self.wish {
             Wish::Read { offset } => (Command::Read, offset, false),

@@ -143,6 +143,8 @@ impl<H: Hypervisor> PeerMemory<H> {
             if let Some(page) = &part.page {
                 let theirs = (Shared::Mapping(&**page), their_offset);
                 let ours = (Shared::Page(piece.page), our_offset);
+                // What was put off comes first: it may be about the same bytes of ours.
+                self.copies.flush();
                 match way {
                     Way::ToPeer => self.copies.hv().copy(ours, theirs, length),
                     Way::FromPeer => self.copies.hv().copy(theirs, ours, length),

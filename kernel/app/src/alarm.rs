@@ -21,7 +21,7 @@ pub struct Alarm {
 impl Alarm {
     /// What Xen is to be asked for by a domain that sleeps until `until`; `None` if it need not be
     /// asked: it wakes the domain early enough, or the domain waits for no time at all. `now` is
-    /// when the turn began: what Xen came to since then is pending.
+    /// read when the domain is about to sleep: what Xen came to before may have been taken.
     pub fn next(&mut self, now: Instant, until: Option<Instant>) -> Option<Instant> {
         let until = until?;
         let is_set = self

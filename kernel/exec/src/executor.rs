@@ -158,7 +158,7 @@ impl Executor {
             task.queued.store(false, Ordering::Release);
             self.poll(&task);
         }
-        !self.inner.ready.tasks.lock().is_empty()
+        !self.inner.ready.tasks.lock().is_empty() || !self.inner.postponed.borrow().is_empty()
     }
 
     fn poll(&self, task: &Arc<Task>) {

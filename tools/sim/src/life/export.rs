@@ -176,8 +176,11 @@ impl Life {
 
     /// Has all of them taken away by force, but those whose turn it is already.
     pub(super) fn detach_all_exports(&mut self) {
-        for index in 0..self.clients.len() {
+        // From the last one on: in place of one that is gone comes the last, which is tidy then.
+        for index in (0..self.clients.len()).rev() {
             self.tidy_export(index);
+        }
+        for index in 0..self.clients.len() {
             self.detach_export(index, true);
         }
     }
