@@ -82,8 +82,9 @@ fn b10_what_is_under_way_for_too_long_touches_neither_page_nor_disk() {
     scene.is_as_before();
 }
 
-#[test]
-fn b10_a_frontend_that_comes_back_waits_for_what_it_left_under_way() {
+/// A frontend that has said Closed with two requests under way, which the disk holds, and comes
+/// back. Its pages are still granted.
+fn back_with_two_requests_held() -> (Neighbours, Vec<pv::Granted<Dom>>) {
     let scene = Neighbours::connected(10);
     let (exports, peer) = (&scene.exports, &scene.peer);
     exports.disk.set_held(true);
@@ -93,6 +94,13 @@ fn b10_a_frontend_that_comes_back_waits_for_what_it_left_under_way() {
     peer.set_state(6);
     exports.until("the export is Closed", || peer.backend_state() == Some(6));
     peer.set_state(1);
+    (scene, pages)
+}
+
+#[test]
+fn b10_a_frontend_that_comes_back_waits_for_what_it_left_under_way() {
+    let (scene, _pages) = back_with_two_requests_held();
+    let exports = &scene.exports;
     exports.run_for(3 * SECOND);
     exports.disk.set_held(false);
     scene.connect();
@@ -102,15 +110,8 @@ fn b10_a_frontend_that_comes_back_waits_for_what_it_left_under_way() {
 
 #[test]
 fn b10_a_frontend_that_comes_back_waits_no_longer_than_the_toolstack_does() {
-    let scene = Neighbours::connected(10);
+    let (scene, _pages) = back_with_two_requests_held();
     let (exports, peer) = (&scene.exports, &scene.peer);
-    exports.disk.set_held(true);
-    let pages = pages(peer, 2);
-    ask_much(peer, &pages);
-    exports.until("all are held", || exports.disk.waiting() == 2);
-    peer.set_state(6);
-    exports.until("the export is Closed", || peer.backend_state() == Some(6));
-    peer.set_state(1);
     exports.run_for(8 * SECOND);
     assert_eq!(peer.backend("hotplug-error"), None);
     exports.run_for(2 * SECOND);

@@ -7,7 +7,7 @@ use geom::Access;
 use hv::DomId;
 
 use super::Life;
-use super::io::Job;
+use super::io::{Job, noise};
 use crate::storage::{GUEST, XVDA};
 use crate::{Blkback, Detach, DomainConfig, Guest, Vbd};
 
@@ -139,11 +139,10 @@ impl Life {
         let text = format!("{} {verb} {length} bytes at {offset}", client.id);
         self.note(format!("{text} of {}", slot.name));
         let seed = self.rng.next();
-        let bytes = (0..length).map(|i| (seed >> (i % 57)).to_le_bytes()[0]);
         let job = Job {
             device,
             offset,
-            bytes: bytes.collect(),
+            bytes: noise(seed, length),
             write,
             disk: slot.disk.clone(),
             on_disk: offset,

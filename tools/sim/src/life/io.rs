@@ -27,6 +27,12 @@ impl Drop for Region {
     }
 }
 
+/// Bytes to be written, different for each seed.
+pub(super) fn noise(seed: u64, length: u64) -> Vec<u8> {
+    let bytes = (0..length).map(|i| (seed >> (i % 57)).to_le_bytes()[0]);
+    bytes.collect()
+}
+
 impl Life {
     /// Starts a write, a flush and a read of the same bytes, or a read alone, on a disk or on a
     /// partition of it.
@@ -66,11 +72,10 @@ impl Life {
         self.note(format!(
             "somebody {verb} {length} bytes at {offset} of {name}"
         ));
-        let bytes = (0..length).map(|i| (seed >> (i % 57)).to_le_bytes()[0]);
         let job = Job {
             device,
             offset,
-            bytes: bytes.collect(),
+            bytes: noise(seed, length),
             write,
             disk: slot.disk.clone(),
             on_disk: provider.offset + offset,
