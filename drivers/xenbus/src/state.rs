@@ -118,6 +118,9 @@ pub enum BackStep {
     /// Nothing but serving the ring; the properties that may change in use, as the capacity, are
     /// published by going to Connected once more.
     Serve,
+    /// Go to Closing, and serve the ring on: a frontend that says Closing may be in use for as long
+    /// as it likes, and says Closed when it is not (Linux's before 5.14 does).
+    Close,
     /// Go to Closing, answer what is on the ring, unmap it, then go to Closed. There may be no
     /// ring: a frontend may close before it has ever connected.
     Disconnect,
@@ -155,17 +158,21 @@ pub fn next_back_step(own: XenbusState, frontend: Option<XenbusState>, online: b
         },
         XenbusState::Connected | XenbusState::Reconfiguring | XenbusState::Reconfigured => {
             match frontend {
-                None | Some(XenbusState::Closing | XenbusState::Closed) => BackStep::Disconnect,
+                None | Some(XenbusState::Closed) => BackStep::Disconnect,
+                Some(XenbusState::Closing) => BackStep::Close,
                 // It has started anew: Closing and Closed came and went between two looks.
                 Some(XenbusState::Initialising | XenbusState::InitWait) => BackStep::Disconnect,
                 Some(_) => BackStep::Serve,
             }
         }
         XenbusState::Closing => match frontend {
-            // It may have writes outstanding, and more to come until it has read our Closing
-            // (scenario 45). Forced, the toolstack removes its nodes.
+            // It may have writes outstanding, and more to come (scenario 45), whether it has read
+            // our Closing or not. Forced, the toolstack removes its nodes.
             Some(
-                XenbusState::Connected | XenbusState::Reconfiguring | XenbusState::Reconfigured,
+                XenbusState::Connected
+                | XenbusState::Closing
+                | XenbusState::Reconfiguring
+                | XenbusState::Reconfigured,
             ) => BackStep::Wait,
             // It is done, or was never live.
             _ => BackStep::Disconnect,
@@ -173,7 +180,11 @@ pub fn next_back_step(own: XenbusState, frontend: Option<XenbusState>, online: b
         XenbusState::Closed => match frontend {
             None => BackStep::Finish,
             Some(_) if !online => BackStep::Finish,
-            Some(XenbusState::Initialising | XenbusState::InitWait) => BackStep::Reopen,
+            // The last of these was in a hurry: it was Closed and has published anew before this
+            // end was Closed.
+            Some(XenbusState::Initialising | XenbusState::InitWait | XenbusState::Initialised) => {
+                BackStep::Reopen
+            }
             // One that is still up has not read our Closed; to connect to it at once could go on
             // for ever.
             Some(_) => BackStep::Wait,

@@ -78,6 +78,7 @@ async fn serve(store: Store, routes: BackendRoutes, domain: DomId, device: u32) 
             BackStep::Wait | BackStep::Serve => Ok(()),
             BackStep::Offer | BackStep::Reopen => backend.set_state(XenbusState::InitWait).await,
             BackStep::Connect => backend.set_state(XenbusState::Connected).await,
+            BackStep::Close => backend.set_state(XenbusState::Closing).await,
             BackStep::Disconnect => match backend.set_state(XenbusState::Closing).await {
                 Ok(()) => backend.set_state(XenbusState::Closed).await,
                 error => error,

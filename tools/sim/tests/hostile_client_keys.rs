@@ -229,10 +229,9 @@ fn b14_the_layout_is_that_of_the_connection() {
         exports.until("the answer", || ring.answered() == 1);
         let answer = ring.take().expect("an answer");
         assert_eq!((answer.id, answer.status), (77, OKAY), "{round}");
-        peer.set_state(5);
+        peer.set_state(6);
         exports.until("the export is Closed", || peer.backend_state() == Some(6));
         peer.drop_rings();
-        peer.set_state(6);
         peer.set_state(1);
     }
     scene.is_as_before();

@@ -49,6 +49,8 @@ fn b10_what_is_under_way_when_the_frontend_leaves_is_answered_first() {
         assert_eq!(peer.backend_state(), Some(5));
         assert_eq!(exports.world.usage(PEER).mapped_by_peers, 1);
         exports.disk.set_held(false);
+        scene.until_answered(20);
+        peer.set_state(6);
         exports.until("the export is Closed", || peer.backend_state() == Some(6));
         let answers = ring.take_all();
         assert_eq!(answers.len(), 20);
@@ -66,7 +68,7 @@ fn b10_what_is_under_way_for_too_long_touches_neither_page_nor_disk() {
     let pages = pages(peer, 20);
     ask_much(peer, &pages);
     exports.until("all are held", || exports.disk.waiting() == 20);
-    peer.set_state(5);
+    peer.set_state(6);
     exports.run_for(Duration::from_millis(4900));
     assert_eq!(peer.backend_state(), Some(5));
     exports.run_for(Duration::from_millis(200));
@@ -286,13 +288,12 @@ fn c12_connections_one_after_the_other_take_no_room() {
             exports.until("the answer", || ring.answered() == 1);
             assert_eq!(ring.take().map(|answer| answer.status), Some(OKAY));
         }
-        peer.set_state(5);
+        peer.set_state(6);
         exports.until("the export is Closed", || peer.backend_state() == Some(6));
         // What another number of rings left is none of the next connection's.
         for key in ["ring-page-order", "multi-queue-num-queues", "ring-ref"] {
             peer.remove(key);
         }
-        peer.set_state(6);
         peer.set_state(1);
         exports.run_for(SECOND / 100);
         if round % 6 == 0 {

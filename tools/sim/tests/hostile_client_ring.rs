@@ -389,6 +389,8 @@ fn c09_when_the_backend_of_an_idle_frontend_is_closed_nothing_is_mapped() {
         assert!(exports.world.usage(DomId(2)).mapped_by_peers >= 1 << order);
         exports.run_for(SECOND);
         peer.set_state(5);
+        exports.until("the export closes", || peer.backend_state() == Some(5));
+        peer.set_state(6);
         exports.until("the export is Closed", || {
             let closed = peer.backend_state() == Some(6);
             // Looked at in the very step that shows it.
@@ -423,8 +425,9 @@ fn c13_connections_that_come_and_go_are_not_said_each_time() {
     for _ in 0..100 {
         exports.connect(peer);
         peer.set_state(5);
-        exports.until("the export is Closed", || peer.backend_state() == Some(6));
+        exports.until("the export closes", || peer.backend_state() == Some(5));
         peer.set_state(6);
+        exports.until("the export is Closed", || peer.backend_state() == Some(6));
         peer.set_state(1);
     }
     scene.is_as_before();
