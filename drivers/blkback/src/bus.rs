@@ -17,6 +17,7 @@ use xenbus::state::XenbusState;
 use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 
 use crate::export::Export;
+use crate::former::Formers;
 use crate::share::Sharing;
 use crate::signals::Signals;
 use crate::statistics::Statistics;
@@ -45,8 +46,8 @@ struct Inner<H: Hypervisor> {
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
     /// The domain wants to end: what comes now is not served.
     closing: Cell<bool>,
-    /// How many connections have ended whose frontends are not quiet yet.
-    loud: Rc<Cell<usize>>,
+    /// Connections that have ended.
+    formers: Formers<H>,
 }
 
 /// An export as the shell shows it.
@@ -77,7 +78,7 @@ impl<H: Hypervisor> Blkback<H> {
             sharing: Rc::default(),
             exports: RefCell::default(),
             closing: Cell::new(false),
-            loud: Rc::default(),
+            formers: Formers::default(),
         }));
         let bus = this.clone();
         pv.exec.spawn("blkback", async move {
@@ -123,7 +124,7 @@ impl<H: Hypervisor> Blkback<H> {
             !signals.closed.get() && signals.state.get() != XenbusState::Closed
         };
         // One that says that it is Closed may still have requests queued, if it is Linux.
-        while exports.iter().any(open) || self.0.loud.get() > 0 {
+        while exports.iter().any(open) || self.0.formers.any_is_loud() {
             self.0.pv.exec.sleep(LOOK).await;
         }
     }
@@ -136,7 +137,7 @@ impl<H: Hypervisor> Blkback<H> {
         let Ok(exports) = self.0.exports.try_borrow() else {
             return false;
         };
-        let mut any = false;
+        let mut any = self.0.formers.last_words();
         for signals in exports.values() {
             any |= signals.last_words();
         }
@@ -194,7 +195,7 @@ impl<H: Hypervisor> Blkback<H> {
             copies: self.0.copies.clone(),
             sharing: self.0.sharing.clone(),
             signals: signals.clone(),
-            loud: self.0.loud.clone(),
+            formers: self.0.formers.clone(),
             name: format!("blkback {domain}/{device}"),
         };
         let this = self.clone();

@@ -7,7 +7,7 @@ mod opening;
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::fmt;
 use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
@@ -17,7 +17,7 @@ use core::time::Duration;
 use exec::{Heeding, Level};
 use futures_util::{FutureExt, select_biased};
 use geom::{Device, Geom};
-use hv::{Hypervisor, Instant};
+use hv::{DomId, Hypervisor, Instant};
 use iobuf::Copies;
 use pv::Pv;
 use xenbus::key::report;
@@ -26,7 +26,7 @@ use xenbus::state::{BackStep, XenbusState, next_back_step};
 use xenbus::{Backend, Store};
 
 use crate::failure::Failure;
-use crate::former::Former;
+use crate::former::Formers;
 use crate::keys::Wanted;
 use crate::link::Link;
 use crate::offer::{features, properties};
@@ -45,8 +45,8 @@ pub(crate) struct Export<H: Hypervisor> {
     pub(crate) copies: Copies<H>,
     pub(crate) sharing: Rc<Sharing>,
     pub(crate) signals: Rc<Signals>,
-    /// How many connections have ended whose frontends are not quiet yet.
-    pub(crate) loud: Rc<Cell<usize>>,
+    /// Connections that have ended.
+    pub(crate) formers: Formers<H>,
     /// `blkback 0/51824`: who the log is about.
     pub(crate) name: String,
 }
@@ -57,9 +57,6 @@ struct Course<H: Hypervisor> {
     /// From InitWait on: what is exported, and what its requests are held to.
     opened: Option<(Rc<Device>, Terms)>,
     link: Option<Rc<RefCell<Link<H>>>>,
-    /// The connection before, which the frontend may not have let go of. One at most: it goes when
-    /// the next one comes.
-    former: Option<Former<H>>,
     /// The provider is gone; nothing more is to be heard of it.
     lost: bool,
     /// When the frontend must have closed.
@@ -89,7 +86,6 @@ impl<H: Hypervisor> Export<H> {
                     backend,
                     opened: None,
                     link: None,
-                    former: None,
                     lost: false,
                     deadline: None,
                     failed: false,
@@ -147,8 +143,16 @@ impl<H: Hypervisor> Export<H> {
             BackStep::Offer | BackStep::Reopen => self.offer(course).await?,
             BackStep::Connect => self.connect(course).await?,
             BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course, false).await?,
-            BackStep::Wait | BackStep::Serve if self.must_close(looked.own) => {
+            BackStep::Wait | BackStep::Serve
+                if self.signals.closing.get()
+                    && looked.own != XenbusState::Closed
+                    && course.deadline.is_none() =>
+            {
                 self.close(course, "this domain ends").await?;
+            }
+            BackStep::Close => {
+                let closing = backend.set_state(XenbusState::Closing);
+                self.beside(link, closing).await??;
             }
             BackStep::Wait | BackStep::Serve => self.wait(course).await?,
             BackStep::Disconnect => self.disconnect(course, looked.frontend.is_some()).await?,
@@ -157,9 +161,8 @@ impl<H: Hypervisor> Export<H> {
         Ok(step)
     }
 
-    fn must_close(&self, own: XenbusState) -> bool {
-        let open = !matches!(own, XenbusState::Closing | XenbusState::Closed);
-        self.signals.closing.get() && open
+    fn key(&self) -> (DomId, u32) {
+        (self.signals.frontend, self.signals.device)
     }
 
     /// Serves the rings while something else is awaited.
@@ -290,9 +293,7 @@ impl<H: Hypervisor> Export<H> {
         let Some((device, terms)) = &course.opened else {
             return self.offer(course).await;
         };
-        if let Some(former) = course.former.take() {
-            former.end();
-        }
+        self.formers.end(self.key());
         let backend = &course.backend;
         let wanted = Wanted::read(backend).await.map_err(Failure::Keys)?;
         let link = Link::connect(
@@ -349,9 +350,7 @@ impl<H: Hypervisor> Export<H> {
     fn retire(&self, course: &mut Course<H>) {
         if let Some(link) = course.link.take() {
             let queues = link.borrow_mut().retire();
-            let former = Former::see_off(&self.pv, queues, &self.loud);
-            self.signals.set_last_refusals(&former);
-            course.former = Some(former);
+            self.formers.see_off(&self.pv, self.key(), queues);
         }
         course.opened = None;
         course.lost = false;

@@ -10,13 +10,14 @@
 //! A frontend that was idle and says that it is done is spared this: there are some that lose the
 //! pages of a ring that is still mapped when they free it.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::Notify;
-use hv::Hypervisor;
+use hv::{DomId, Hypervisor};
 use pv::Pv;
 
 use crate::queue::Queue;
@@ -32,51 +33,94 @@ const QUIET: Duration = Duration::from_millis(250);
 /// When it is taken to be quiet in any case.
 const LOUD: Duration = Duration::from_secs(2);
 
-/// The rings of a connection that has ended. A handle; clones speak for the same ones.
-pub(crate) struct Former<H: Hypervisor>(Rc<Inner<H>>);
+/// Whose connection it was: the frontend's domain and its device's number.
+type Key = (DomId, u32);
 
-struct Inner<H: Hypervisor> {
+/// All connections that have ended, until their frontends have let go of them: one of each device
+/// at most. A handle; clones speak for the same ones.
+pub(crate) struct Formers<H: Hypervisor>(Rc<RefCell<BTreeMap<Key, Rc<Former<H>>>>>);
+
+/// The rings of one.
+struct Former<H: Hypervisor> {
     queues: RefCell<Vec<Queue<H>>>,
+    /// The frontend is not quiet yet.
+    loud: Cell<bool>,
     ended: Notify,
 }
 
-impl<H: Hypervisor> Clone for Former<H> {
+impl<H: Hypervisor> Clone for Formers<H> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<H: Hypervisor> Former<H> {
+impl<H: Hypervisor> Default for Formers<H> {
+    fn default() -> Self {
+        Self(Rc::default())
+    }
+}
+
+impl<H: Hypervisor> Formers<H> {
     /// Answers in `queues`, which are [retired](Queue::retire), until the frontend has closed its
-    /// ports, for a minute at most. Until the frontend is quiet, it counts as one of `loud`.
-    pub(crate) fn see_off(pv: &Pv<H>, queues: Vec<Queue<H>>, loud: &Rc<Cell<usize>>) -> Self {
-        let former = Self(Rc::new(Inner {
+    /// ports, for a minute at most.
+    pub(crate) fn see_off(&self, pv: &Pv<H>, key: Key, queues: Vec<Queue<H>>) {
+        self.end(key);
+        let former = Rc::new(Former {
             queues: RefCell::new(queues),
+            loud: Cell::new(true),
             ended: Notify::new(),
-        }));
-        let (this, pv_of_task) = (former.clone(), pv.clone());
-        let loud = Loud::new(loud);
-        pv.exec.spawn("export's end", async move {
-            this.answer_until_let_go(&pv_of_task, loud).await;
         });
-        former
+        self.0.borrow_mut().insert(key, former.clone());
+        let (all, pv_of_task) = (self.clone(), pv.clone());
+        pv.exec.spawn("export's end", async move {
+            former.answer_until_let_go(&pv_of_task).await;
+            let mut all = all.0.borrow_mut();
+            if all.get(&key).is_some_and(|one| Rc::ptr_eq(one, &former)) {
+                all.remove(&key);
+            }
+        });
     }
 
+    /// The device is connected anew: its frontend is done with the connection before, and may use
+    /// the same pages and ports for this one. Unmaps that one's rings.
+    pub(crate) fn end(&self, key: Key) {
+        let former = self.0.borrow_mut().remove(&key);
+        if let Some(former) = former {
+            former.end();
+        }
+    }
+
+    /// Whether there is a frontend that is not quiet yet.
+    pub(crate) fn any_is_loud(&self) -> bool {
+        self.0.borrow().values().any(|former| former.loud.get())
+    }
+
+    /// The domain dies: answers what can be answered; says whether there was anything.
+    pub(crate) fn last_words(&self) -> bool {
+        let Ok(all) = self.0.try_borrow() else {
+            return false;
+        };
+        all.values().fold(false, |any, one| one.refuse(false) | any)
+    }
+}
+
+impl<H: Hypervisor> Former<H> {
     /// Unmaps the rings now, after a last look at those that the frontend has not let go of.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         let connected = |queue: &mut Queue<H>| queue.channel.is_connected();
-        self.0.queues.borrow_mut().retain_mut(connected);
+        self.queues.borrow_mut().retain_mut(connected);
         self.refuse(false);
-        self.0.queues.borrow_mut().clear();
-        self.0.ended.notify();
+        self.queues.borrow_mut().clear();
+        self.loud.set(false);
+        self.ended.notify();
     }
 
     /// Answers whatever is in the rings with an error; says whether there was anything. With
     /// `nudge`, a frontend is sent an event for nothing, too.
-    pub(crate) fn refuse(&self, nudge: bool) -> bool {
+    fn refuse(&self, nudge: bool) -> bool {
         let mut found = false;
         // Whoever holds them is at work on them: there is only the end of the domain beside.
-        if let Ok(mut queues) = self.0.queues.try_borrow_mut() {
+        if let Ok(mut queues) = self.queues.try_borrow_mut() {
             for queue in queues.iter_mut() {
                 let any = queue.refuse_new();
                 if queue.publish() || nudge && !any {
@@ -89,13 +133,13 @@ impl<H: Hypervisor> Former<H> {
     }
 
     fn is_let_go(&self) -> bool {
-        let queues = self.0.queues.borrow();
+        let queues = self.queues.borrow();
         queues.iter().all(|queue| !queue.channel.is_connected())
     }
 
-    async fn answer_until_let_go(&self, pv: &Pv<H>, loud: Loud) {
+    async fn answer_until_let_go(&self, pv: &Pv<H>) {
         let begun = pv.exec.now();
-        let (mut heard, mut pause, mut loud) = (begun, FIRST, Some(loud));
+        let (mut heard, mut pause) = (begun, FIRST);
         loop {
             let now = pv.exec.now();
             if now.since(begun) >= PATIENCE || self.is_let_go() {
@@ -103,33 +147,17 @@ impl<H: Hypervisor> Former<H> {
             }
             // Linux has stopped its queues by now, and starts them again at an event: what waits in
             // them is then put into the ring.
-            let found = self.refuse(loud.is_some());
+            let found = self.refuse(self.loud.get());
             if found {
                 (heard, pause) = (now, FIRST);
             } else {
                 pause = (pause * 2).min(LONGEST);
             }
             if now.since(heard) >= QUIET || now.since(begun) >= LOUD {
-                loud = None;
+                self.loud.set(false);
             }
             // Ended by another: there is nothing left to be let go of.
-            let _ended = pv.exec.timeout(pause, self.0.ended.notified()).await;
+            let _ended = pv.exec.timeout(pause, self.ended.notified()).await;
         }
-    }
-}
-
-/// One of those that are not quiet yet, as long as it lives.
-struct Loud(Rc<Cell<usize>>);
-
-impl Loud {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Loud {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }

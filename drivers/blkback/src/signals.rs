@@ -9,7 +9,6 @@ use exec::Notify;
 use hv::{DomId, Hypervisor};
 use xenbus::state::XenbusState;
 
-use crate::former::Former;
 use crate::link::Link;
 use crate::statistics::Statistics;
 
@@ -67,13 +66,6 @@ impl Signals {
             // What dies may be just this connection's work.
             link.try_borrow_mut().is_ok_and(|mut link| link.fail_all())
         })));
-    }
-
-    /// The same of one that has ended.
-    pub(crate) fn set_last_refusals<H: Hypervisor>(&self, former: &Former<H>) {
-        let former = former.clone();
-        let last_words = move || former.refuse(false);
-        self.last_words.replace(Some(Box::new(last_words)));
     }
 
     /// The domain dies: answers what can be answered; says whether there was anything.

@@ -170,6 +170,38 @@ fn c12_connections_that_are_not_let_go_of_do_not_add_up() {
 }
 
 #[test]
+fn a_device_that_is_made_anew_is_connected_with_the_port_and_the_ring_of_before() {
+    let scene = Neighbours::connected(10);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    exports.detached(&exports.toolstack.detach(peer.vbd(), true));
+    exports.run_for(SECOND);
+    assert_eq!(exports.world.usage(PEER).mapped_by_peers, 1, "the ring");
+    exports.attach(peer.vbd(), "ram0");
+    exports.until("the offer", || peer.backend_state() == Some(2));
+    peer.publish(&[]);
+    exports.until("it is connected", || peer.backend_state() == Some(4));
+    assert_eq!(exports.world.usage(PEER).mapped_by_peers, 1);
+    scene.is_as_before();
+}
+
+#[test]
+fn a_driver_domain_that_crashes_answers_a_client_that_was_just_detached() {
+    let scene = Neighbours::connected(11);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    let linux = Linux::new(peer, 3);
+    linux.gets_its_answers(exports);
+    exports.detached(&exports.toolstack.detach(peer.vbd(), true));
+    let blkback = exports.driver.blkback.clone().expect("it has a backend");
+    assert_eq!(blkback.exports().len(), 1, "the good client's");
+    linux.queued.set(3);
+    linux.fill();
+    // From here on nothing of the driver domain runs but this.
+    assert!(blkback.last_words());
+    assert_eq!(peer.ring().take_all().len(), 3);
+    assert!(!blkback.last_words());
+}
+
+#[test]
 fn a_driver_domain_that_ends_answers_what_a_closed_client_still_asks() {
     for queued in [0, 100] {
         let exports = Exports::new(5);

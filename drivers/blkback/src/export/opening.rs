@@ -8,7 +8,7 @@ use geom::{Access, Device};
 use hv::Hypervisor;
 
 use xenbus::Backend;
-use xenbus::state::XenbusState;
+use xenbus::state::{BackStep, next_back_step};
 
 use super::{Course, Export};
 use crate::failure::Failure;
@@ -76,10 +76,20 @@ impl<H: Hypervisor> Export<H> {
                 return Err(Failure::NoProvider(String::from(name)));
             }
             let changed = self.pv.exec.timeout(LOOK, backend.changed()).await;
-            let ends = changed.is_ok() && backend.look().await?.own == XenbusState::Closing;
+            let ends = changed.is_ok() && !is_wanted(backend).await?;
             if ends || self.signals.removed.get() || self.signals.closing.get() {
                 return Ok(None);
             }
         }
     }
+}
+
+/// Whether it is still to be offered, as far as the two ends go.
+async fn is_wanted(backend: &Backend) -> Result<bool, Failure> {
+    let looked = backend.look().await?;
+    let step = next_back_step(looked.own, looked.frontend, looked.online);
+    Ok(matches!(
+        step,
+        BackStep::Offer | BackStep::Reopen | BackStep::Connect
+    ))
 }

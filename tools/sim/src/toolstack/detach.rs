@@ -82,8 +82,11 @@ impl Task {
         if self.force {
             edits.push((&front, None));
         }
-        if self.backend_state().is_some_and(|state| state != "6") {
+        let now = self.backend_state();
+        if now.is_some() {
             edits.push((&online, Some(b"0")));
+        }
+        if now.is_some_and(|state| state != "6") {
             edits.push((&state, Some(b"5")));
         }
         self.store.together(&edits);
