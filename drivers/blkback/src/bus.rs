@@ -21,6 +21,7 @@ use crate::former::Formers;
 use crate::share::Sharing;
 use crate::signals::Signals;
 use crate::statistics::Statistics;
+use crate::target::Declarations;
 
 /// The pause before a store that did not let the exports be watched is asked again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -43,6 +44,7 @@ struct Inner<H: Hypervisor> {
     geom: Geom,
     copies: Copies<H>,
     sharing: Rc<Sharing>,
+    declarations: Rc<Declarations>,
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
     /// The domain wants to end: what comes now is not served.
     closing: Cell<bool>,
@@ -68,14 +70,16 @@ pub struct ExportUse {
 }
 
 impl<H: Hypervisor> Blkback<H> {
-    /// Starts serving every export there is and every one that comes. To be called once per domain.
-    pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom) -> Self {
+    /// Starts serving every export there is and every one that comes, of what `declarations` allow.
+    /// To be called once per domain.
+    pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom, declarations: Declarations) -> Self {
         let this = Self(Rc::new(Inner {
             pv: pv.clone(),
             store: store.clone(),
             geom: geom.clone(),
             copies: Copies::new(pv.hv.clone()),
             sharing: Rc::default(),
+            declarations: Rc::new(declarations),
             exports: RefCell::default(),
             closing: Cell::new(false),
             formers: Formers::default(),
@@ -194,6 +198,7 @@ impl<H: Hypervisor> Blkback<H> {
             geom: self.0.geom.clone(),
             copies: self.0.copies.clone(),
             sharing: self.0.sharing.clone(),
+            declarations: self.0.declarations.clone(),
             signals: signals.clone(),
             formers: self.0.formers.clone(),
             name: format!("blkback {domain}/{device}"),

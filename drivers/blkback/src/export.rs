@@ -33,6 +33,7 @@ use crate::offer::{features, properties};
 use crate::request::Terms;
 use crate::share::Sharing;
 use crate::signals::Signals;
+use crate::target::Declarations;
 
 /// How long a frontend may take to close when it is asked to, and how long requests that GEOM has
 /// are awaited when it does. libxl gives up at 10 s.
@@ -44,6 +45,8 @@ pub(crate) struct Export<H: Hypervisor> {
     pub(crate) geom: Geom,
     pub(crate) copies: Copies<H>,
     pub(crate) sharing: Rc<Sharing>,
+    /// What may be exported.
+    pub(crate) declarations: Rc<Declarations>,
     pub(crate) signals: Rc<Signals>,
     /// Connections that have ended.
     pub(crate) formers: Formers<H>,

@@ -1,9 +1,11 @@
 //! What an export is of: the text of the backend's node `params`, pure.
 //!
 //! `xl block-attach` passes `target=` through unseen where the backend is a driver domain, so this
-//! is where an administrator's words arrive: a provider's name, and options behind commas.
+//! is where an administrator's words arrive: a provider's name, and options behind commas. Where
+//! exports are [declared](Declarations), it is the name of one of these.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The longest name of a provider that is looked for, in bytes.
@@ -29,6 +31,8 @@ pub enum TargetError {
     Name(String),
     /// An option that does not exist.
     Option(String),
+    /// Exports are declared, and it is none of them.
+    Undeclared(String),
 }
 
 impl fmt::Display for TargetError {
@@ -38,6 +42,12 @@ impl fmt::Display for TargetError {
             Self::Name(name) => write!(f, "target={name:?} is no provider's name"),
             Self::Option(option) => {
                 write!(f, "target= has the unknown option {option:?}; there is: ro")
+            }
+            Self::Undeclared(name) => {
+                write!(
+                    f,
+                    "target={name:?} is none of the exports that are declared here"
+                )
             }
         }
     }
@@ -73,6 +83,47 @@ impl Target {
             }
         }
         Ok(target)
+    }
+}
+
+/// What may be exported: everything, or only what the domain's administrator has declared, by the
+/// names given there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declarations(Vec<(String, Target)>);
+
+impl Declarations {
+    /// Declares an export: `NAME:PROVIDER[,ro]`. The name is letters, digits, `-`, `_` and `.`. A
+    /// name that is declared already has the new meaning from now on. `None` if it is not of this
+    /// form; nothing is declared then.
+    #[must_use]
+    pub fn declare(&mut self, text: &str) -> Option<()> {
+        let (name, target) = text.split_once(':')?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
+            return None;
+        }
+        let target = Target::parse(target).ok()?;
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((String::from(name), target));
+        Some(())
+    }
+
+    /// What a toolstack's target is here. Read-only is what either of the two says is.
+    ///
+    /// # Errors
+    /// [`TargetError::Undeclared`] if there are declarations and none has this name.
+    pub fn resolve(&self, asked: Target) -> Result<Target, TargetError> {
+        if self.0.is_empty() {
+            return Ok(asked);
+        }
+        let declared = self.0.iter().find(|(name, _)| *name == asked.provider);
+        match declared {
+            Some((_, target)) => Ok(Target {
+                provider: target.provider.clone(),
+                read_only: target.read_only || asked.read_only,
+            }),
+            None => Err(TargetError::Undeclared(start(&asked.provider))),
+        }
     }
 }
 
@@ -116,5 +167,41 @@ mod tests {
             Target::parse("m\u{7}d0"),
             Err(TargetError::Name(_))
         ));
+    }
+
+    fn resolved(declarations: &Declarations, text: &str) -> Result<Target, TargetError> {
+        Target::parse(text).and_then(|asked| declarations.resolve(asked))
+    }
+
+    #[test]
+    fn with_declarations_there_is_nothing_else() {
+        let mut declarations = Declarations::default();
+        assert_eq!(resolved(&declarations, "xbd0"), Ok(target("xbd0", false)));
+        for text in ["root:xbd0p2", "swap:md0,ro", "root:/dev/xbd1p1"] {
+            assert_eq!(declarations.declare(text), Some(()), "{text}");
+        }
+        assert_eq!(resolved(&declarations, "root"), Ok(target("xbd1p1", false)));
+        assert_eq!(
+            resolved(&declarations, "root,ro"),
+            Ok(target("xbd1p1", true))
+        );
+        assert_eq!(resolved(&declarations, "swap"), Ok(target("md0", true)));
+        let other = String::from("xbd1p1");
+        assert_eq!(
+            resolved(&declarations, "xbd1p1"),
+            Err(TargetError::Undeclared(other))
+        );
+    }
+
+    #[test]
+    fn what_is_no_declaration_declares_nothing() {
+        let mut declarations = Declarations::default();
+        let long = "x".repeat(LONGEST_NAME + 1) + ":md0";
+        for text in [
+            "", "md0", ":md0", "a:", "a b:md0", "a:md0,rw", "a:,ro", &long,
+        ] {
+            assert_eq!(declarations.declare(text), None, "{text}");
+        }
+        assert_eq!(declarations, Declarations::default());
     }
 }

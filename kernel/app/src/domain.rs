@@ -81,7 +81,7 @@ impl<H: Hypervisor> Domain<H> {
         }
         let geom = Geom::new(params);
         let blkfront = Blkfront::start(&pv, &store, &geom);
-        let blkback = Blkback::start(&pv, &store, &geom);
+        let blkback = Blkback::start(&pv, &store, &geom, settings.exports);
         geom.set_page_source(Rc::new(Pages {
             hv: pv.hv.clone(),
             copies: blkback.copies(),

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use blkback::target::Declarations;
 use exec::Level;
 use geom::class::md::MdParams;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub taste_timeout: Option<Duration>,
     /// Memory disks to make, in their order.
     pub mds: Vec<MdParams>,
+    /// What may be exported.
+    pub exports: Declarations,
 }
 
 impl Default for Settings {
@@ -39,6 +42,7 @@ impl Default for Settings {
             watchdog: None,
             taste_timeout: None,
             mds: Vec::new(),
+            exports: Declarations::default(),
         }
     }
 }
@@ -156,6 +160,10 @@ pub(crate) fn md(settings: &mut Settings, value: &str) -> Option<()> {
         ..MdParams::new(size)
     });
     Some(())
+}
+
+pub(crate) fn export(settings: &mut Settings, value: &str) -> Option<()> {
+    settings.exports.declare(value)
 }
 
 /// Whole seconds, at least one.

@@ -337,6 +337,12 @@ pub static TABLE: &[Entry] = &[
         "a memory disk; may be given several times",
         settings::md,
     ),
+    repeated_key(
+        "export",
+        "NAME:PROVIDER[,ro]",
+        "exports a provider by this name, and nothing else; may be repeated",
+        settings::export,
+    ),
 ];
 
 /// The commands, without the keys.

@@ -48,7 +48,7 @@ impl Bench {
             pv: guest.pv.clone(),
             store: guest.store.clone(),
             geom: geom.clone(),
-            blkback: Blkback::start(&guest.pv, &guest.store, &geom),
+            blkback: Blkback::start(&guest.pv, &guest.store, &geom, Default::default()),
         });
         let ended = Rc::new(Cell::new(None));
         let end = ended.clone();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use blkback::Blkback;
+use blkback::target::Declarations;
 use blkfront::Blkfront;
 use exec::Line;
 use geom::Geom;
@@ -110,8 +111,14 @@ impl Guest {
         config: DomainConfig,
     ) -> Self {
         let mut guest = Self::with_disks(world, toolstack, id, config);
-        guest.blkback = Some(Blkback::start(&guest.pv, &guest.store, &guest.geom));
+        guest.serve(Declarations::default());
         guest
+    }
+
+    /// Starts the block backend for what is declared. To be called once per guest.
+    pub fn serve(&mut self, declarations: Declarations) {
+        let blkback = Blkback::start(&self.pv, &self.store, &self.geom, declarations);
+        self.blkback = Some(blkback);
     }
 
     /// How many lines of the guest's log, as far as it keeps them, contain this text.

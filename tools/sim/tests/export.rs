@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use blkback::target::Declarations;
 use geom::{Access, Errno};
+use hv::DomId;
 use sim::scene::pattern;
-use sim::{Exports, Guest, RamConfig};
+use sim::{DomainConfig, Exports, Guest, RamConfig, RamDisk, Vbd};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -245,6 +247,40 @@ fn a_target_that_is_not_there_in_time_is_complained_of() {
     exports.run_for(5 * SECOND);
     exports.disk.plug_in(&exports.driver);
     exports.until("xbd0", || client.geom.provider("xbd0").is_some());
+}
+
+#[test]
+fn where_exports_are_declared_there_are_no_others() {
+    let exports = Exports::new(10);
+    let (world, toolstack) = (&exports.world, &exports.toolstack);
+    let mut server = Guest::with_disks(world, toolstack, DomId(20), DomainConfig::default());
+    let disk = RamDisk::create(&server, 0, RamConfig::default());
+    let _other = RamDisk::create(&server, 1, RamConfig::default());
+    let mut declarations = Declarations::default();
+    declarations.declare("root:ram0,ro").expect("a declaration");
+    server.serve(declarations);
+    disk.put(0, &pattern(9, 4096));
+    let client = exports.guest(1);
+    let vbd = Vbd {
+        backend: DomId(20),
+        ..Exports::xvda(1)
+    };
+    for target in ["ram0", "ram1", "md0"] {
+        exports.attach(&vbd, target);
+        let path = format!("{}/hotplug-error", vbd.backend_path());
+        exports.until("the complaint", || toolstack.store().exists(&path));
+        let text = toolstack.store().read(&path).expect("a complaint");
+        assert!(
+            text.contains(&format!("{target:?} is none of the exports")),
+            "{text}"
+        );
+        exports.detach(&vbd);
+    }
+    exports.attach(&vbd, "root");
+    exports.until("xbd0", || client.geom.provider("xbd0").is_some());
+    assert_eq!(exports.read(&client, 0, 4096), Ok(pattern(9, 4096)));
+    let refused = client.geom.open("xbd0", Access::READ_WRITE);
+    assert!(refused.is_err(), "it is read-only");
 }
 
 #[test]

@@ -29,7 +29,9 @@ impl<H: Hypervisor> Export<H> {
     ) -> Result<Option<(Rc<Device>, Terms)>, Failure> {
         let backend = &course.backend;
         let params = backend.read_text("params").await.map_err(Failure::Key)?;
-        let target = Target::parse(&params).map_err(Failure::Target)?;
+        let asked = Target::parse(&params);
+        let target = asked.and_then(|asked| self.declarations.resolve(asked));
+        let target = target.map_err(Failure::Target)?;
         let mode = backend.read_text("mode").await.map_err(Failure::Key)?;
         let discards = backend.read_or("discard-enable", 1u8).await;
         let read_only = target.read_only || !mode.starts_with('w');

@@ -50,6 +50,17 @@ fn memory_disks_are_given_as_often_as_there_are_some() {
 }
 
 #[test]
+fn exports_are_declared_as_often_as_there_are_some() {
+    let (settings, oddities) = Settings::parse("export=root:xbd0p1,ro export=data:md0");
+    assert_eq!(oddities, []);
+    let mut expected = Declarations::default();
+    for text in ["root:xbd0p1,ro", "data:md0"] {
+        expected.declare(text).unwrap();
+    }
+    assert_eq!(settings.exports, expected);
+}
+
+#[test]
 fn bad_values_leave_the_key_alone_and_are_told() {
     for (line, expected) in [
         (
@@ -57,6 +68,7 @@ fn bad_values_leave_the_key_alone_and_are_told() {
             "loglevel=loud: takes error|warn|info|debug",
         ),
         ("loglevel=", "loglevel=: takes error|warn|info|debug"),
+        ("export=md0", "export=md0: takes NAME:PROVIDER[,ro]"),
         ("watchdog=0", "watchdog=0: takes SECONDS"),
         ("watchdog=-1", "watchdog=-1: takes SECONDS"),
         ("watchdog=+1", "watchdog=+1: takes SECONDS"),

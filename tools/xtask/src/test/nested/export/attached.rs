@@ -8,8 +8,8 @@ use lab::guest::Guest;
 
 use crate::test::nested::domain::start_config;
 
-/// The memory disk of [`start`].
-const RAM: &str = "ram:24M";
+/// The command line of [`start`].
+const RAM: &str = "md=ram:24M";
 /// How long a disk may take from `xl block-attach` until dom0 has its size.
 const USABLE: Duration = Duration::from_secs(20);
 
@@ -19,11 +19,11 @@ pub(super) fn start<'nest>(nest: &'nest Nest, disks: &[String]) -> Result<Guest<
     start_with(nest, 64, RAM, disks)
 }
 
-/// The same with so many MiB of memory, and another memory disk.
+/// The same with so many MiB of memory, and another command line.
 pub(super) fn start_with<'nest>(
     nest: &'nest Nest,
     memory: u32,
-    ram: &str,
+    command_line: &str,
     disks: &[String],
 ) -> Result<Guest<'nest>> {
     // dom0 is the client of these disks.
@@ -31,7 +31,7 @@ pub(super) fn start_with<'nest>(
     let disks: Vec<String> = disks.iter().map(|disk| format!("\"{disk}\"")).collect();
     let config = format!(
         "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = {memory}\ndriver_domain = 1\n\
-         cmdline = \"md={ram}\"\ndisk = [{}]\n",
+         cmdline = \"{command_line}\"\ndisk = [{}]\n",
         disks.join(", ")
     );
     start_config(nest, "storage", &config)

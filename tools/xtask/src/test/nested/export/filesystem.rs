@@ -31,7 +31,7 @@ pub(in crate::test::nested) fn a_tree_survives(nest: &Nest, tree: &Tree) -> Resu
         disk,
     } = *tree;
     nest.put("/run/lab/tree", TREE.as_bytes())?;
-    let mut guest = start_with(nest, disk + 40, &format!("ram:{disk}M"), &[])?;
+    let mut guest = start_with(nest, disk + 40, &format!("md=ram:{disk}M"), &[])?;
     let attached = Attached::new(nest, "md0", "xvdf", "w")?;
     let path = attached.path();
     let inodes = files + files / 10 + 100;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use lab::Nest;
 
-use super::attached::{Attached, block_attach, number, start};
+use super::attached::{Attached, block_attach, number, start, start_with};
 
 /// What libxl waits for InitWait, and a little more.
 const LIBXL: Duration = Duration::from_secs(20);
@@ -31,11 +31,12 @@ pub(in crate::test::nested) fn refusals_say_why(nest: &Nest) -> Result<()> {
     guest.destroy()
 }
 
-/// A provider that comes while it is waited for is served.
+/// A provider that comes while it is waited for is served; by the name that is declared for it, and
+/// by no other.
 pub(in crate::test::nested) fn a_provider_is_waited_for(nest: &Nest) -> Result<()> {
     let disk = lab::Disk::new(nest, "late", 1 << 20, 512)?;
-    let guest = start(nest, &[])?;
-    let attaching = nest.spawn(&block_attach("xbd0", "xvdf", "w"))?;
+    let guest = start_with(nest, 64, "export=late:xbd0", &[])?;
+    let attaching = nest.spawn(&block_attach("late", "xvdf", "w"))?;
     nest.check("sleep 2")?;
     let id = guest.id()?;
     nest.check(&format!(
@@ -47,6 +48,11 @@ pub(in crate::test::nested) fn a_provider_is_waited_for(nest: &Nest) -> Result<(
     let attached = Attached::existing(nest, "xvdf")?;
     attached.sha256()?;
     attached.detach(false)?;
+    let said = nest.run_for(&block_attach("xbd0", "xvdf", "w"), LIBXL)?;
+    ensure!(!said.success(), "xbd0 was attached");
+    let error = hotplug_error(nest, "xvdf")?;
+    ensure!(error.contains("none of the exports"), "{error:?}");
+    nest.check("xl block-detach 0 xvdf")?;
     guest.destroy()?;
     disk.remove(nest)
 }
