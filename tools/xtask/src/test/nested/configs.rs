@@ -181,7 +181,7 @@ fn ten_disks(nest: &Nest, config: &str) -> Result<()> {
 fn ten_disks_as_they_are(nest: &Nest, config: &str) -> Result<()> {
     nest.check(
         "for n in 0 1 2 3 4 5 6 7 8 9; do f=/var/tmp/xenolith-disk$n.img; \
-         truncate -s $((n + 1))M $f; echo disk $n | dd of=$f conv=notrunc status=none; done",
+         truncate -s $((n + 1))00K $f; echo disk $n | dd of=$f conv=notrunc status=none; done",
     )?;
     let mut guest = start_config(nest, "disks", config)?;
     has(

@@ -128,7 +128,7 @@ pub(super) fn f08_f09_absurd_sizes(nest: &Nest) -> Result<()> {
         scene.end_peer(peer).context(key)?;
     }
     let mut empty = scene.attach("--key sectors=0")?;
-    scene.wait_for("dmesg", "xbd1: no medium")?;
+    scene.wait_for_log("xbd1: no medium")?;
     scene.good_disk_goes_on()?;
     empty.obey("detach")?;
     scene.end_peer(empty)?;
@@ -149,7 +149,7 @@ pub(super) fn f14_f25_odd_states_and_places(nest: &Nest) -> Result<()> {
 
     let connected = scene.attach("--states 4")?;
     scene.wait_for_state(XVDB, 6).context("Connected at once")?;
-    scene.wait_for("dmesg", "xbd1: the backend is not new")?;
+    scene.wait_for_log("xbd1: the backend is not new")?;
     scene.good_disk_goes_on()?;
     connected.end()?;
 
@@ -176,7 +176,7 @@ pub(super) fn f14_f25_odd_states_and_places(nest: &Nest) -> Result<()> {
     // Meanwhile a frontend has lost patience with the silent one.
     let left = (silent_since + Duration::from_secs(20)).duration_since(Instant::now());
     scene.guest.watch(left)?;
-    scene.wait_for("dmesg", "the backend does not connect: it is Initialising")?;
+    scene.wait_for_log("the backend does not connect: it is Initialising")?;
     scene.end_peer(silent)?;
     scene.end()
 }

@@ -16,14 +16,11 @@ pub(super) fn every_provider_has_dom0s_sum(nest: &Nest) -> Result<()> {
         mbr(nest, "mbr-small", 512)?,
         mbr(nest, "mbr-large", 4096)?,
     ];
-    // One of them set up by Xen's own script.
-    let on = |index: usize, vdev: &str| disks[index].xl_quick(vdev, "w");
-    let first = disks[0].xl("xvda", "w");
-    let mut guest = start(
-        nest,
-        "sums",
-        &[first, on(1, "xvdb"), on(2, "xvdc"), on(3, "xvdd")],
-    )?;
+    // Xen's own script sets up those of `xl-configs`.
+    let on = |(disk, vdev): (&Disk, &str)| disk.xl_quick(vdev, "w");
+    let vdevs = ["xvda", "xvdb", "xvdc", "xvdd"];
+    let all: Vec<String> = disks.iter().zip(vdevs).map(on).collect();
+    let mut guest = start(nest, "sums", &all)?;
     for (unit, disk) in disks.iter().enumerate() {
         let letter = if unit < 2 { 'p' } else { 's' };
         let parts = parts(nest, disk)?;

@@ -1,7 +1,8 @@
 //! A domain with a good disk, `xbd0`, on dom0's own backend, and one, `xbd1`, whose backend is
 //! ours.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::guest::Guest;
@@ -16,7 +17,7 @@ pub(super) const XVDB: u32 = 51728;
 /// `xvdc`.
 pub(super) const XVDC: u32 = 51744;
 /// The size of our backend's disk.
-pub(super) const SIZE: u64 = MIB;
+pub(super) const SIZE: u64 = MIB / 4;
 
 /// The file in dom0 with the bytes of our backend's disk.
 const FILE: &str = "/run/lab/hostile.img";
@@ -35,7 +36,7 @@ pub(super) struct Scene<'nest> {
 
 impl<'nest> Scene<'nest> {
     pub(super) fn new(nest: &'nest Nest, name: &str) -> Result<Self> {
-        let good = Disk::new(nest, &format!("{name}-good"), MIB, 512)?;
+        let good = Disk::new(nest, &format!("{name}-good"), SIZE, 512)?;
         randomize(nest, &good)?;
         nest.check(&format!("head -c {SIZE} /dev/urandom >{FILE}"))?;
         let guest = start(nest, name, &[good.xl_quick("xvda", "w")])?;
@@ -86,6 +87,16 @@ impl<'nest> Scene<'nest> {
         .with_context(|| format!("{text:?}"))
     }
 
+    /// Waits until `text` is in the log, which the console shows.
+    pub(super) fn wait_for_log(&mut self, text: &str) -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        while !self.guest.console()?.contains(text) {
+            ensure!(Instant::now() < deadline, "no {text:?} in the log");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Waits until the device's own state is this.
     pub(super) fn wait_for_state(&self, vdev: u32, state: u32) -> Result<()> {
         let node = format!("/local/domain/{}/device/vbd/{vdev}/state", self.id);
@@ -132,7 +143,7 @@ impl<'nest> Scene<'nest> {
             said.contains(why),
             "not {why:?} but this is in xenstore: {said}"
         );
-        self.wait_for("dmesg", why)?;
+        self.wait_for_log(why)?;
         let disks = self.guest.command("disk list")?;
         ensure!(!disks.contains("xbd1"), "{disks}");
         self.good_disk_goes_on()
