@@ -381,6 +381,40 @@ fn two_that_ask_for_much_have_all_of_the_disk() {
 }
 
 #[test]
+fn two_that_were_held_to_little_have_all_again_when_the_third_has_gone() {
+    let (_, nvme, _) = DISKS[0];
+    let exports = Exports::with(9, disk());
+    exports.disk.set_speed(nvme);
+    let parts = (&exports.world, &exports.toolstack);
+    let [one, other, third] =
+        [READER, NEIGHBOUR, 42].map(|id| connect(parts, (id, DRIVER, "ram0"), 3));
+    let moved = [&one, &other].map(|peer| ask_for_all(parts.0, peer, READ, 256));
+    let rate = |time: Duration| {
+        let sum = || moved.iter().map(|count| *count.borrow()).sum::<u64>();
+        let before = sum();
+        exports.run_for(time);
+        (sum() - before) * 1000 / u64::try_from(time.as_millis()).expect("short")
+    };
+    let (page, until) = (
+        third.page(Access::ReadWrite, 0),
+        exports.world.now().after(SECOND / 10),
+    );
+    run(parts.0, &third, move |xen, ring| {
+        drop(ring.take_all());
+        if xen.now() < until {
+            ring.submit(&Ask::new(READ, 1, 8, &[whole(&page)]));
+        }
+    });
+    exports.run_for(SECOND / 20);
+    let beside = rate(SECOND / 20);
+    // Longer than it is remembered that the third asked for little.
+    exports.run_for(SECOND / 4);
+    let after = rate(SECOND / 10);
+    println!("beside a third {beside}, afterwards {after} MiB/s");
+    assert!(beside < 1500 && after > 2500, "{beside}, {after} MiB/s");
+}
+
+#[test]
 fn one_that_reads_now_and_then_costs_another_little_of_the_disk() {
     let (_, nvme, _) = DISKS[0];
     let rate = |burst| {
