@@ -209,16 +209,16 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Tells the others if this connection asks for little.
+    /// Tells the others if this connection asks for little, and again and again.
     fn note_appetite(&mut self, worked: Worked) -> Result<(), PeerFault> {
         let now = self.pv.exec.now();
         // One that its own window holds back asks for much, however little it has out.
         let is_held_back = self.in_flight >= self.window && self.has_more()?;
         if worked == Worked::More || self.in_flight > LITTLE || is_held_back {
             self.appetite.wants_much(now);
-        } else if worked == Worked::Some && !self.appetite.is_large(now) {
-            self.disk.is_modest(now);
-            self.cpu.is_modest(now);
+        } else if worked == Worked::Some && self.appetite.is_modest(now) {
+            self.disk.is_modest(now, self.in_flight > 0);
+            self.cpu.is_modest(now, self.in_flight > 0);
         }
         Ok(())
     }
@@ -343,6 +343,7 @@ impl<H: Hypervisor> Link<H> {
             any = true;
             let Tag { queue, slot, cost } = Tag::unpack(tag);
             self.in_flight -= cost;
+            self.appetite.is_answered(now);
             if let Some(queue) = self.queues.get_mut(queue) {
                 queue.completed(slot, result, &mut statistics, now);
             }
@@ -413,6 +414,7 @@ impl<H: Hypervisor> Link<H> {
         }
         if any {
             self.taken = now;
+            self.appetite.asks(now);
         }
         self.first = self.first.wrapping_add(1);
         Ok(any)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sim::exports::DRIVER;
+use sim::xenstored::Permission;
 use sim::{Exports, Frontend};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,5 +62,65 @@ fn x06_as_many_exports_as_the_quotas_allow_are_served_and_the_next_is_told_why_n
     is_served(&exports, &next);
     for peer in &served {
         is_served(&exports, peer);
+    }
+}
+
+/// Where the driver domain has nodes that only use up its quota.
+const FILL: &str = "/local/domain/9/data/fill";
+
+/// Leaves the driver domain so many of its 1,000 nodes.
+fn leave_nodes(exports: &Exports, left: usize) {
+    let store = exports.toolstack.store();
+    store.remove(FILL);
+    let own = Permission {
+        dom: DRIVER,
+        letter: 'n',
+    };
+    let used = store.usage(DRIVER).nodes;
+    store.write(FILL, "");
+    store.set_permissions(FILL, &[own]);
+    for index in used + 1..1000 - left {
+        store.write(&format!("{FILL}/{index}"), "");
+    }
+    assert_eq!(store.usage(DRIVER).nodes, 1000 - left);
+}
+
+#[test]
+fn x06_however_many_nodes_are_left_the_last_export_is_refused_in_words() {
+    let exports = Exports::new(7);
+    let first = exports.peer(100, "ram0,ro");
+    exports.connect(&first);
+    let mut id = 100;
+    let mut gone = Vec::new();
+    // The toolstack makes about fifteen nodes for each. From one to the next as many more.
+    for left in 60..80 {
+        leave_nodes(&exports, left);
+        let mut peers: Vec<Frontend> = Vec::new();
+        loop {
+            id += 1;
+            let peer = exports.peer(id, "ram0,ro");
+            exports.run_for(SECOND / 2);
+            let offered = peer.backend_state() == Some(2);
+            let complaint = peer.backend("hotplug-error");
+            assert_ne!(offered, complaint.is_some(), "{left} left: {complaint:?}");
+            if offered {
+                exports.connect(&peer);
+            }
+            peers.push(peer);
+            if let Some(text) = complaint {
+                assert!(text.contains("too many exports"), "{left} left: {text}");
+                break;
+            }
+        }
+        assert!(peers.len() > 1, "{left} left: one has room");
+        for peer in [&first].into_iter().chain(&peers[..peers.len() - 1]) {
+            is_served(&exports, peer);
+        }
+        for peer in &peers {
+            exports.detached(&exports.toolstack.detach(peer.vbd(), true));
+        }
+        // Each goes a moment later, and its ring later still.
+        exports.run_for(SECOND);
+        gone.append(&mut peers);
     }
 }

@@ -43,18 +43,24 @@ enum Greed {
 
 const GREEDS: [Greed; 4] = [Greed::Reads, Greed::Writes, Greed::Events, Greed::Watches];
 
-/// Runs `turn` when there is an event on the ring's port.
+/// Runs `turn` when there is an event on the ring's port, and when it says.
 struct OnEvent<F>(Rc<PeerRing>, F);
 
-impl<F: FnMut(&Xen, &PeerRing)> Actor for OnEvent<F> {
+impl<F: FnMut(&Xen, &PeerRing) -> Next> Actor for OnEvent<F> {
     fn turn(&mut self, xen: &Xen) -> Next {
         let _woken = self.0.take_event();
-        (self.1)(xen, &self.0);
-        Next::Wait
+        (self.1)(xen, &self.0)
     }
 }
 
-fn run(world: &World, peer: &Frontend, turn: impl FnMut(&Xen, &PeerRing) + 'static) {
+fn run(world: &World, peer: &Frontend, mut turn: impl FnMut(&Xen, &PeerRing) + 'static) {
+    spawn(world, peer, move |xen, ring| {
+        turn(xen, ring);
+        Next::Wait
+    });
+}
+
+fn spawn(world: &World, peer: &Frontend, turn: impl FnMut(&Xen, &PeerRing) -> Next + 'static) {
     let ring = peer.ring();
     let (dom, port) = (peer.pv().hv.id(), ring.port());
     let actor = world.spawn("peer", Rc::new(RefCell::new(OnEvent(ring, turn))));
@@ -122,6 +128,28 @@ fn ask_for_all(world: &World, peer: &Frontend, operation: u8, depth: u32) -> Rc<
         ring.publish();
         ring.notify();
     });
+    answered
+}
+
+/// Reads 4 KiB, and again when it is answered, `burst` times; and all of this every 100
+/// milliseconds.
+fn read_now_and_then(world: &World, peer: &Frontend, burst: u32) -> Rc<RefCell<u64>> {
+    let page = peer.page(Access::ReadWrite, 0);
+    let answered = Rc::new(RefCell::new(0));
+    let count = answered.clone();
+    let (mut left, mut due) = (0, Instant(0));
+    let turn = move |xen: &Xen, ring: &PeerRing| {
+        *count.borrow_mut() += ring.take_all().len() as u64;
+        if xen.now() >= due {
+            (left, due) = (burst, xen.now().after(SECOND / 10));
+        }
+        if left > 0 && ring.outstanding() == 0 {
+            left -= 1;
+            ring.submit(&Ask::new(READ, 1, 8, &[whole(&page)]));
+        }
+        Next::At(due)
+    };
+    spawn(world, peer, turn);
     answered
 }
 
@@ -350,6 +378,62 @@ fn two_that_ask_for_much_have_all_of_the_disk() {
         assert!(rates.iter().all(|rate| *rate > 1000), "{rates:?}");
         assert!(rates.iter().sum::<u64>() > 2500, "{rates:?}");
     }
+}
+
+#[test]
+fn two_that_were_held_to_little_have_all_again_when_the_third_has_gone() {
+    let (_, nvme, _) = DISKS[0];
+    let exports = Exports::with(9, disk());
+    exports.disk.set_speed(nvme);
+    let parts = (&exports.world, &exports.toolstack);
+    let [one, other, third] =
+        [READER, NEIGHBOUR, 42].map(|id| connect(parts, (id, DRIVER, "ram0"), 3));
+    let moved = [&one, &other].map(|peer| ask_for_all(parts.0, peer, READ, 256));
+    let rate = |time: Duration| {
+        let sum = || moved.iter().map(|count| *count.borrow()).sum::<u64>();
+        let before = sum();
+        exports.run_for(time);
+        (sum() - before) * 1000 / u64::try_from(time.as_millis()).expect("short")
+    };
+    let (page, until) = (
+        third.page(Access::ReadWrite, 0),
+        exports.world.now().after(SECOND / 10),
+    );
+    run(parts.0, &third, move |xen, ring| {
+        drop(ring.take_all());
+        if xen.now() < until {
+            ring.submit(&Ask::new(READ, 1, 8, &[whole(&page)]));
+        }
+    });
+    exports.run_for(SECOND / 20);
+    let beside = rate(SECOND / 20);
+    // Longer than it is remembered that the third asked for little.
+    exports.run_for(SECOND / 4);
+    let after = rate(SECOND / 10);
+    println!("beside a third {beside}, afterwards {after} MiB/s");
+    assert!(beside < 1500 && after > 2500, "{beside}, {after} MiB/s");
+}
+
+#[test]
+fn one_that_reads_now_and_then_costs_another_little_of_the_disk() {
+    let (_, nvme, _) = DISKS[0];
+    let rate = |burst| {
+        let exports = Exports::with(8, disk());
+        exports.disk.set_speed(nvme);
+        let parts = (&exports.world, &exports.toolstack);
+        let [reader, other] = [READER, NEIGHBOUR].map(|id| connect(parts, (id, DRIVER, "ram0"), 3));
+        let moved = ask_for_all(parts.0, &other, READ, 256);
+        let reads = read_now_and_then(parts.0, &reader, burst);
+        exports.run_for(SECOND / 20);
+        let (before, read) = (*moved.borrow(), *reads.borrow());
+        exports.run_for(SECOND / 2);
+        assert_eq!(*reads.borrow() - read, u64::from(burst) * 5);
+        (*moved.borrow() - before) * 2
+    };
+    let [alone, one, few] = [0, 1, 5].map(rate);
+    println!("beside 0, 1, 5 reads every 100 ms: {alone}, {one}, {few} MiB/s");
+    assert!(one * 100 >= alone * 99, "{one} of {alone} MiB/s");
+    assert!(few * 100 >= alone * 85, "{few} of {alone} MiB/s");
 }
 
 #[test]

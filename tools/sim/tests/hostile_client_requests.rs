@@ -1,6 +1,8 @@
 //! A frontend whose requests cannot be meant, against the shipped backend: B01 to B04,
 //! B07 to B09.
 
+use std::time::Duration;
+
 use hv::{Access, DomId, GrantRef, Hypervisor, SharedMem};
 use pv::Granted;
 use sim::blkback::request::{
@@ -393,4 +395,29 @@ fn b09_a_page_taken_back_while_it_is_mapped_is_the_frontends_loss_alone() {
     scene.is_as_before();
     scene.peer.pv().grants.sweep();
     assert_eq!(scene.peer.pv().grants.usage().parked, 0);
+}
+
+#[test]
+fn b09_pages_of_a_ring_that_makes_no_sense_are_let_go_before_the_disk_is_done() {
+    let scene = persistent(9);
+    let disk = &scene.exports.disk;
+    let page = scene.peer.page(Access::ReadWrite, 0x33);
+    let ring = scene.peer.ring();
+    disk.set_held(true);
+    ring.submit(&Ask::new(READ, 1, 0, &[whole(&page)]));
+    scene
+        .exports
+        .until("the disk is asked", || disk.waiting() == 1);
+    assert!(page.is_mapped());
+    ring.claim(ring.produced().wrapping_add(1 << 20));
+    ring.notify();
+    scene.exports.until("the backend closes", || {
+        scene.peer.backend_state() == Some(6)
+    });
+    assert_eq!(disk.waiting(), 1);
+    assert!(!page.is_mapped());
+    disk.set_held(false);
+    scene.exports.run_for(Duration::from_secs(1));
+    assert_eq!(bytes(&page), [0x33; 4096]);
+    scene.is_as_before();
 }

@@ -139,6 +139,35 @@ fn pages_that_stay_mapped_are_copied_to_and_from_at_once() {
 }
 
 #[test]
+fn what_was_put_off_is_copied_before_what_is_copied_at_once() {
+    let pair = Pair::new();
+    let [mapped, other] = [0; 2].map(|_| pair.granted(Access::ReadWrite));
+    let persistent = Rc::new(PersistentGrants::new(pair.back.clone(), FRONT, 1));
+    let memory = PeerMemory::new(&pair.copies, FRONT, Some(&persistent));
+    memory.reset([segment(&mapped, 0, 4096), segment(&other, 0, 4096)]);
+    assert_eq!(persistent.mapped(), 1);
+    let page = pair.page();
+
+    // From both to the same bytes of ours: the one at once comes last.
+    mapped.write(0, b"first");
+    other.write(0, b"other");
+    memory.copy_to(4096, &page, 0, 5);
+    memory.copy_to(0, &page, 0, 5);
+    assert_eq!(memory.settle(), Ok(()));
+    let mut word = [0; 5];
+    page.copy_out(0, &mut word);
+    assert_eq!(&word, b"first");
+
+    // From the same bytes of ours, which the one at once overwrites.
+    page.copy_in(0, b"paper");
+    memory.copy_from(4096, &page, 0, 5);
+    memory.copy_to(0, &page, 0, 5);
+    assert_eq!(memory.settle(), Ok(()));
+    assert_eq!(bytes(&other, 0, 5), b"paper");
+    assert_eq!(pair.copies.usage().refused, 0);
+}
+
+#[test]
 fn a_memory_that_is_no_page_is_reached_through_one() {
     let pair = Pair::new();
     let theirs: Vec<_> = (0..2).map(|_| pair.granted(Access::ReadWrite)).collect();

@@ -188,3 +188,22 @@ fn a_task_that_waits_for_the_next_turn_is_not_polled_twice_in_one() {
     assert!(!exec.turn(at(0)));
     assert_eq!(*polls.borrow(), 3);
 }
+
+#[test]
+fn a_task_that_waits_for_the_next_turn_is_heard_when_the_last_poll_of_one_leaves_nothing_else() {
+    let exec = Executor::new();
+    let inner = exec.clone();
+    exec.spawn("looks", async move {
+        core::future::poll_fn(|context| {
+            inner.wake_next_turn(context.waker());
+            Poll::<()>::Pending
+        })
+        .await;
+    });
+    for _ in 1..POLLS_A_TURN {
+        exec.spawn("once", async {});
+    }
+    assert!(exec.turn(at(0)), "there is more to do");
+    assert_eq!(exec.polls(), POLLS_A_TURN as u64);
+    assert_eq!(exec.tasks().len(), 1, "nobody else is left");
+}
