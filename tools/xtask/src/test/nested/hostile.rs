@@ -64,19 +64,22 @@ pub(super) fn honest_backends_of_every_kind(nest: &Nest) -> Result<()> {
 }
 
 /// F01, F03, C01: an answer to nothing, or to something else, ends the device. F04: one with an odd
-/// status does not.
-pub(super) fn f01_f03_f04_c01_false_answers(nest: &Nest) -> Result<()> {
+/// status does not. At most `count` cases of each kind.
+pub(super) fn f01_f03_f04_c01_false_answers(nest: &Nest, count: usize) -> Result<()> {
     let mut scene = Scene::new(nest, "answers")?;
     let unknown = "which is not outstanding";
     for (order, why) in [
         ("lie id 5", unknown),
-        ("lie id 18446744073709551615", unknown),
         (
             "lie operation 1",
             "it answered operation 1 to a request for operation 0",
         ),
         ("jump 1000", "rsp_prod is"),
-    ] {
+        ("lie id 18446744073709551615", unknown),
+    ]
+    .into_iter()
+    .take(count)
+    {
         let mut peer = scene.attach_ready("")?;
         peer.obey(order)?;
         if order.starts_with("lie") {
@@ -86,14 +89,14 @@ pub(super) fn f01_f03_f04_c01_false_answers(nest: &Nest) -> Result<()> {
         scene.has_failed_alone(why).context(order)?;
         scene.end_peer(peer).context(order)?;
     }
-    f04_odd_status(&mut scene)?;
+    f04_odd_status(&mut scene, count)?;
     scene.end()
 }
 
 /// F04: a status that is none is an error of that request, and of no other.
-fn f04_odd_status(scene: &mut Scene<'_>) -> Result<()> {
+fn f04_odd_status(scene: &mut Scene<'_>, count: usize) -> Result<()> {
     let mut peer = scene.attach_ready("")?;
-    for status in [1, 0x7fff, -3, -32768] {
+    for status in [-3, 1, 0x7fff, -32768].into_iter().take(count) {
         peer.obey(&format!("lie status {status}"))?;
         let said = scene.guest.command("sum xbd1")?;
         ensure!(said.contains("sum: xbd1: EIO"), "{status}: {said}");
@@ -106,23 +109,26 @@ fn f04_odd_status(scene: &mut Scene<'_>) -> Result<()> {
     scene.end_peer(peer)
 }
 
-/// F08, F09: a disk that cannot be.
-pub(super) fn f08_f09_absurd_sizes(nest: &Nest) -> Result<()> {
+/// F08, F09: a disk that cannot be, in at most `count` ways.
+pub(super) fn f08_f09_absurd_sizes(nest: &Nest, count: usize) -> Result<()> {
     let mut scene = Scene::new(nest, "sizes")?;
     for (key, why) in [
         (
             "sectors=18446744073709551615",
             "sectors are more than any disk has",
         ),
+        ("sector-size=511", "a sector size of 511 is not"),
+        ("sectors=1001 --sector-size 4096", "are no multiple of 4096"),
         ("sectors=-1", "\"-1\" is"),
         ("sector-size=0", "a sector size of 0 is not"),
-        ("sector-size=511", "a sector size of 511 is not"),
         (
             "sector-size=2147483648",
             "a sector size of 2147483648 is not",
         ),
-        ("sectors=1001 --sector-size 4096", "are no multiple of 4096"),
-    ] {
+    ]
+    .into_iter()
+    .take(count)
+    {
         let peer = scene.attach(&format!("--key {key}"))?;
         scene.has_failed_alone(why).context(key)?;
         scene.end_peer(peer).context(key)?;
@@ -141,8 +147,9 @@ pub(super) fn f08_f09_absurd_sizes(nest: &Nest) -> Result<()> {
     scene.end()
 }
 
-/// F14: states in no order that makes sense, or none. F25: nodes that vanish, or lead elsewhere.
-pub(super) fn f14_f25_odd_states_and_places(nest: &Nest) -> Result<()> {
+/// F14: states in no order that makes sense, or none. F25: nodes that vanish, or lead elsewhere, to
+/// at most `count` places.
+pub(super) fn f14_f25_odd_states_and_places(nest: &Nest, count: usize) -> Result<()> {
     let mut scene = Scene::new(nest, "states")?;
     let silent_since = Instant::now();
     let silent = scene.attach_as(XVDC, "--states 1")?;
@@ -171,7 +178,7 @@ pub(super) fn f14_f25_odd_states_and_places(nest: &Nest) -> Result<()> {
     closing.end()?;
 
     f25_vanishes(&mut scene)?;
-    f25_elsewhere(&mut scene)?;
+    f25_elsewhere(&mut scene, count)?;
 
     // Meanwhile a frontend has lost patience with the silent one.
     let left = (silent_since + Duration::from_secs(20)).duration_since(Instant::now());
@@ -196,13 +203,16 @@ fn f25_vanishes(scene: &mut Scene<'_>) -> Result<()> {
 }
 
 /// The frontend's node does not lead to its backend.
-fn f25_elsewhere(scene: &mut Scene<'_>) -> Result<()> {
+fn f25_elsewhere(scene: &mut Scene<'_>, count: usize) -> Result<()> {
     for link in [
         "/local/domain/1/backend/qdisk/0/51728",
-        "/local/domain/0/backend/qdisk/0/51728",
         "/local/domain/0/backend/../../../tool",
+        "/local/domain/0/backend/qdisk/0/51728",
         "..",
-    ] {
+    ]
+    .into_iter()
+    .take(count)
+    {
         let peer = scene.attach(&format!("--link {link}"))?;
         scene
             .has_failed_alone("is not this device's backend")

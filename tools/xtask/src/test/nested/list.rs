@@ -33,6 +33,9 @@ pub(super) struct Group {
     pub tests: &'static [Test],
 }
 
+/// As many cases as there are, where the quick lane has fewer.
+const ALL: usize = usize::MAX;
+
 /// Every nested test.
 pub(super) const GROUPS: &[Group] = &[
     Group {
@@ -71,8 +74,8 @@ const XEN_4_20: &[Test] = &[
     quick("nested_lab_is_xen_4_20", |nest| footing::is_xen(nest, 20)),
     quick("nested_lab_commands", footing::commands),
     quick("nested_lab_files", footing::files),
-    quick("nested_lab_disks", footing::disks),
-    quick("nested_lab_domains", footing::domains),
+    long("nested_lab_disks", footing::disks),
+    long("nested_lab_domains", footing::domains),
     quick("nested_boots_and_powers_off", boot::boots_and_powers_off),
     quick("nested_sums", sums::every_provider_has_dom0s_sum),
     quick("nested_fill", fill::fills_are_what_and_where_they_should),
@@ -101,28 +104,37 @@ const XEN_4_20: &[Test] = &[
         "nested_fill_honest_backends",
         hostile::honest_backends_of_every_kind,
     ),
-    quick(
-        "nested_f01_f03_f04_c01_false_answers",
-        hostile::f01_f03_f04_c01_false_answers,
-    ),
-    quick("nested_f08_f09_absurd_sizes", hostile::f08_f09_absurd_sizes),
-    quick(
-        "nested_f14_f25_odd_states_and_places",
-        hostile::f14_f25_odd_states_and_places,
-    ),
+    quick("nested_f01_f03_f04_c01_false_answers", |nest| {
+        hostile::f01_f03_f04_c01_false_answers(nest, 3)
+    }),
+    long("nested_f01_f03_f04_c01_all", |nest| {
+        hostile::f01_f03_f04_c01_false_answers(nest, ALL)
+    }),
+    quick("nested_f08_f09_absurd_sizes", |nest| {
+        hostile::f08_f09_absurd_sizes(nest, 3)
+    }),
+    long("nested_f08_f09_all", |nest| {
+        hostile::f08_f09_absurd_sizes(nest, ALL)
+    }),
+    quick("nested_f14_f25_odd_states_and_places", |nest| {
+        hostile::f14_f25_odd_states_and_places(nest, 1)
+    }),
+    long("nested_f14_f25_all", |nest| {
+        hostile::f14_f25_odd_states_and_places(nest, ALL)
+    }),
     quick(
         "nested_c05_c09_f17_storms_and_pages_kept",
         hostile::c05_c09_f17_storms_and_pages_kept,
     ),
-    quick(
+    long(
         "nested_frontend_of_every_shape",
         loopback::shapes_of_every_kind,
     ),
-    quick(
+    long(
         "nested_frontend_does_what_it_is_told",
         loopback::orders_are_obeyed,
     ),
-    quick("nested_frontend_leaves_nothing", loopback::nothing_is_left),
+    long("nested_frontend_leaves_nothing", loopback::nothing_is_left),
 ];
 
 /// The driver domain: the same Xen as above, in a nest beside it.
@@ -132,7 +144,7 @@ const SERVED: &[Test] = &[
         verify::sums_are_the_same_on_both_sides,
     ),
     quick("nested_export_fio", |nest| {
-        verify::fio_finds_what_it_wrote(nest, 2)
+        verify::fio_finds_what_it_wrote(nest, 1)
     }),
     quick("nested_export_cycles_10", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
@@ -154,16 +166,17 @@ const SERVED: &[Test] = &[
         "nested_b01_b06_requests_that_cannot_be_meant",
         export::hostile::b01_b06_requests_that_cannot_be_meant,
     ),
-    quick(
-        "nested_c01_c08_b10_rings_and_pages_that_go",
-        export::hostile::c01_c08_b10_rings_and_pages_that_go,
-    ),
-    quick(
-        "nested_b12_b13_keys_and_states",
-        export::hostile::b12_b13_keys_and_states,
-    ),
-    quick("nested_export_linux_guest", |nest| {
-        client::a_linux_guests_files_are_there(nest, 100)
+    quick("nested_c01_c08_b10_rings_and_pages_that_go", |nest| {
+        export::hostile::c01_c08_b10_rings_and_pages_that_go(nest, 4)
+    }),
+    long("nested_c01_c08_b10_all", |nest| {
+        export::hostile::c01_c08_b10_rings_and_pages_that_go(nest, ALL)
+    }),
+    quick("nested_b12_b13_keys_and_states", |nest| {
+        export::hostile::b12_b13_keys_and_states(nest, 5)
+    }),
+    long("nested_b12_b13_all", |nest| {
+        export::hostile::b12_b13_keys_and_states(nest, ALL)
     }),
     quick("nested_bench_quick", bench::smoke),
     quick("nested_export_ext4", |nest| {
@@ -201,21 +214,22 @@ const SERVED_FOR_LONG: &[Test] = &[
             },
         )
     }),
-    long("nested_export_linux_guest_3000", |nest| {
-        client::a_linux_guests_files_are_there(nest, 3000)
-    }),
+    long(
+        "nested_export_linux_guest",
+        client::a_linux_guests_files_are_there,
+    ),
 ];
 
 const XEN_4_17: &[Test] = &[
     quick("nested_lab_is_xen_4_17", |nest| footing::is_xen(nest, 17)),
-    quick("nested_417_lab_disks", footing::disks),
-    quick("nested_417_lab_domains", footing::domains),
+    long("nested_417_lab_disks", footing::disks),
+    long("nested_417_lab_domains", footing::domains),
     quick(
         "nested_417_boots_and_powers_off",
         boot::boots_and_powers_off,
     ),
-    quick("nested_417_sums", sums::every_provider_has_dom0s_sum),
-    quick(
+    long("nested_417_sums", sums::every_provider_has_dom0s_sum),
+    long(
         "nested_417_fill",
         fill::fills_are_what_and_where_they_should,
     ),
@@ -231,7 +245,7 @@ const XEN_4_17: &[Test] = &[
 ];
 
 const INSTRUCTION_TIME: &[Test] = &[
-    quick("nested_lab_instruction_time", footing::instruction_time),
+    long("nested_lab_instruction_time", footing::instruction_time),
     // The last one: it ends its nest.
     long(
         "nested_lab_instruction_time_in_two_nests",

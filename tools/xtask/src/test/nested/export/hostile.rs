@@ -141,19 +141,25 @@ pub(in crate::test::nested) fn b01_b06_requests_that_cannot_be_meant(nest: &Nest
 
 /// C01, C05, C08, B10: an impossible index ends the export; events without a reason cost nothing;
 /// pages and ports that go under requests, and frontends that go with requests under way, take
-/// nothing with them.
-pub(in crate::test::nested) fn c01_c08_b10_rings_and_pages_that_go(nest: &Nest) -> Result<()> {
+/// nothing with them. At most `count` of them.
+pub(in crate::test::nested) fn c01_c08_b10_rings_and_pages_that_go(
+    nest: &Nest,
+    count: usize,
+) -> Result<()> {
     let scene = Scene::new(nest)?;
     for orders in [
         "attach; connect; storm 20000; work 3; jump 33; wait 5,6; force",
-        "attach; connect; work 4 depth=32; prod 4294967295; wait 5,6; force",
         "attach; connect; send op=read seg=p0..11 times=32; revoke p0..11; force",
-        "attach; connect; send op=write seg=p0..11 times=32; unbind; force",
         "attach; connect; send op=read seg=p0..11 times=32; vanish",
-        "attach; connect; event 77; work 5 depth=4; detach",
         "attach; connect; push op=read seg=p0..11 times=32; submit; close; state 1; connect; \
          work 6; detach",
-    ] {
+        "attach; connect; work 4 depth=32; prod 4294967295; wait 5,6; force",
+        "attach; connect; send op=write seg=p0..11 times=32; unbind; force",
+        "attach; connect; event 77; work 5 depth=4; detach",
+    ]
+    .into_iter()
+    .take(count)
+    {
         let mut frontend = scene.frontend("")?;
         frontend
             .obey_all(orders)
@@ -164,26 +170,30 @@ pub(in crate::test::nested) fn c01_c08_b10_rings_and_pages_that_go(nest: &Nest) 
     scene.end()
 }
 
-/// B12, B13: keys that make no sense are refused; states may jump as they like.
-pub(in crate::test::nested) fn b12_b13_keys_and_states(nest: &Nest) -> Result<()> {
+/// B12, B13: keys that make no sense are refused, at most `count` of them; states may jump as they
+/// like.
+pub(in crate::test::nested) fn b12_b13_keys_and_states(nest: &Nest, count: usize) -> Result<()> {
     let scene = Scene::new(nest)?;
     let mut frontend = scene.frontend("")?;
     for change in [
         "ring-page-order=5",
+        "ring-ref=4294967295",
+        "event-channel=99999",
+        "protocol=mips-abi",
+        "multi-queue-num-queues=4096",
         "ring-page-order=31",
         "ring-page-order=-1",
         "ring-page-order=4294967295",
         "ring-page-order=two",
         "num-ring-pages=3",
-        "ring-ref=4294967295",
         "-ring-ref",
         "event-channel=0",
-        "event-channel=99999",
-        "protocol=mips-abi",
         "multi-queue-num-queues=0",
-        "multi-queue-num-queues=4096",
         "multi-queue-num-queues=2",
-    ] {
+    ]
+    .into_iter()
+    .take(count)
+    {
         frontend
             .obey_all(&format!(
                 "attach; wait 2; publish {change}; wait 5,6; force"

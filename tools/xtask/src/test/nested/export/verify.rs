@@ -24,7 +24,7 @@ const JOB: Duration = Duration::from_secs(300);
 /// the domain, and on what lies below.
 pub(in crate::test::nested) fn sums_are_the_same_on_both_sides(nest: &Nest) -> Result<()> {
     let disk = gpt(nest, "exported", 512)?;
-    let mut guest = start(nest, &[disk.xl("xvda", "w")])?;
+    let mut guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
     let parts = parts(nest, &disk)?;
     let whole = (0, disk.bytes());
     let part = (parts[1].offset, parts[1].length);
@@ -63,7 +63,7 @@ fn writes_go_through(nest: &Nest, guest: &mut Guest<'_>) -> Result<()> {
 /// copies by Xen; also with TRIM on the former.
 pub(in crate::test::nested) fn fio_finds_what_it_wrote(nest: &Nest, seconds: u32) -> Result<()> {
     let disk = gpt(nest, "fio", 512)?;
-    let guest = start(nest, &[disk.xl("xvda", "w")])?;
+    let guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
     for (target, persistent, jobs) in [
         ("md0", true, JOBS),
         ("xbd0p2", true, JOBS),
