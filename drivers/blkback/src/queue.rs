@@ -1,7 +1,9 @@
 //! One ring of a frontend's, and the requests that were taken from it.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use geom::{Errno, Memory};
@@ -47,8 +49,11 @@ pub(crate) struct Queue<H: Hypervisor> {
     asking: VecDeque<usize>,
     /// Requests in the ring at most, and so slots.
     capacity: usize,
-    /// Where the lists of indirect requests are copied to.
-    list: Rc<dyn Memory>,
+    /// The frontend's page that lists the segments of an indirect request, the page that it is
+    /// copied to, and what it says.
+    their_list: PeerMemory<H>,
+    list_page: Rc<dyn Memory>,
+    list: Box<[u8]>,
     parts: Vec<Part>,
     /// There are answers that the frontend cannot see yet.
     answered: bool,
@@ -70,7 +75,7 @@ impl<H: Hypervisor> Queue<H> {
         channel: Channel<H>,
         layout: Layout,
         peer: &Rc<Peer<H>>,
-        list: IoPage<H>,
+        list_page: IoPage<H>,
     ) -> Self {
         let capacity = ring.capacity() as usize;
         Self {
@@ -82,7 +87,9 @@ impl<H: Hypervisor> Queue<H> {
             free: Vec::with_capacity(capacity),
             asking: VecDeque::with_capacity(capacity),
             capacity,
-            list: Rc::new(list),
+            their_list: peer.memory(),
+            list_page: Rc::new(list_page),
+            list: vec![0; PAGE_SIZE].into_boxed_slice(),
             parts: Vec::with_capacity(MAX_SEGMENTS_PER_REQUEST),
             answered: false,
         }
@@ -174,22 +181,18 @@ impl<H: Hypervisor> Queue<H> {
     fn read_list(&mut self, gref: u32, count: u16, terms: &Terms) -> Result<(), Refusal> {
         let bytes = usize::from(count) * SEGMENT_SIZE;
         let length = u16::try_from(bytes).map_err(|_| Refusal::Error)?;
-        if bytes > PAGE_SIZE {
-            return Err(Refusal::Error);
-        }
-        let theirs = self.peer.memory();
-        theirs.reset([Part {
+        let list = self.list.get_mut(..bytes).ok_or(Refusal::Error)?;
+        self.their_list.reset([Part {
             reference: GrantRef(gref),
             offset: 0,
             length,
         }]);
-        theirs.copy_to(0, &self.list, 0, bytes);
-        theirs.settle().map_err(|_| Refusal::Error)?;
-        self.parts.reserve(usize::from(count));
-        for index in 0..usize::from(count) {
-            let mut segment = [0; SEGMENT_SIZE];
-            self.list.copy_out(index * SEGMENT_SIZE, &mut segment);
-            self.parts.push(terms.part(Segment::decode(&segment))?);
+        self.their_list.copy_to(0, &self.list_page, 0, bytes);
+        self.their_list.settle().map_err(|_| Refusal::Error)?;
+        self.list_page.copy_out(0, list);
+        let (entries, _) = list.as_chunks();
+        for entry in entries {
+            self.parts.push(terms.part(Segment::decode(entry))?);
         }
         Ok(())
     }
@@ -286,6 +289,7 @@ impl<H: Hypervisor> Queue<H> {
         for slot in &self.slots {
             slot.memory().reset([]);
         }
+        self.their_list.reset([]);
         // GEOM may keep what it was asked for, and the frontend ends these grants before it closes
         // its port.
         if let Some(persistent) = &self.peer.persistent {
