@@ -53,11 +53,35 @@ struct Part<H: Hypervisor> {
     page: Option<Rc<H::Mapping>>,
 }
 
+impl<H: Hypervisor> Default for Part<H> {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            segment: Segment {
+                reference: GrantRef(0),
+                offset: 0,
+                length: 0,
+            },
+            page: None,
+        }
+    }
+}
+
 /// Which way bytes go.
 #[derive(Clone, Copy)]
 enum Way {
     ToPeer,
     FromPeer,
+}
+
+impl Way {
+    /// Where the bytes come from and where they go.
+    fn ends<T>(self, ours: T, theirs: T) -> (T, T) {
+        match self {
+            Self::ToPeer => (ours, theirs),
+            Self::FromPeer => (theirs, ours),
+        }
+    }
 }
 
 /// Some bytes of a page of this domain's.
@@ -91,41 +115,29 @@ impl<H: Hypervisor> PeerMemory<H> {
     }
 
     /// Makes it the memory of another request. The last one's copies must be settled.
-    pub fn reset(&self, segments: impl IntoIterator<Item = Segment>) {
+    pub fn reset(&self, segments: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Segment>>) {
+        let segments = segments.into_iter();
         let parts = &mut *self.parts.borrow_mut();
-        parts.length = 0;
+        parts.list.resize_with(segments.len(), Part::default);
         parts.whole_pages = true;
-        let mut count = 0;
-        for segment in segments {
-            let start = parts.length;
-            parts.whole_pages &= start.is_multiple_of(PAGE_SIZE);
-            parts.length += usize::from(segment.length);
+        let mut length = 0;
+        for (part, segment) in parts.list.iter_mut().zip(segments) {
             // A peer that uses its pages again often uses the same for the same.
-            let known = parts
-                .list
-                .get_mut(count)
-                .filter(|part| part.page.is_some() && part.segment.reference == segment.reference);
-            if let Some(part) = known {
-                (part.start, part.segment) = (start, segment);
-            } else {
+            if part.page.is_none() || part.segment.reference != segment.reference {
                 let persistent = self.persistent.as_ref();
-                let page = persistent.and_then(|pages| pages.page(segment.reference));
-                parts.put(
-                    count,
-                    Part {
-                        start,
-                        segment,
-                        page,
-                    },
-                );
+                part.page = persistent.and_then(|pages| pages.page(segment.reference));
             }
-            count += 1;
+            part.start = length;
+            part.segment = segment;
+            parts.whole_pages &= length.is_multiple_of(PAGE_SIZE);
+            length += usize::from(segment.length);
         }
-        parts.list.truncate(count);
+        parts.length = length;
         self.refused.set(false);
     }
 
     /// Makes or notes the copies of `piece` to or from the bytes at `at`.
+    #[inline]
     fn copy(&self, at: usize, piece: &Piece<'_, H>, way: Way) {
         let parts = self.parts.borrow();
         let mut index = parts.index(at);
@@ -138,37 +150,45 @@ impl<H: Hypervisor> PeerMemory<H> {
             let skipped = at + done - part.start;
             let left = usize::from(part.segment.length) - skipped;
             let length = left.min(piece.length - done);
-            let their_offset = usize::from(part.segment.offset) + skipped;
-            let our_offset = piece.at + done;
+            let theirs = usize::from(part.segment.offset) + skipped;
+            let ours = piece.at + done;
             if let Some(page) = &part.page {
-                let theirs = (Shared::Mapping(&**page), their_offset);
-                let ours = (Shared::Page(piece.page), our_offset);
+                let theirs = (Shared::Mapping(&**page), theirs);
+                let ours = (Shared::Page(piece.page), ours);
                 // What was put off comes first: it may be about the same bytes of ours.
                 self.copies.flush();
-                match way {
-                    Way::ToPeer => self.copies.hv().copy(ours, theirs, length),
-                    Way::FromPeer => self.copies.hv().copy(theirs, ours, length),
-                }
+                let (from, to) = way.ends(ours, theirs);
+                self.copies.hv().copy(from, to, length);
             } else {
-                let theirs = CopyEnd::Foreign(self.peer, part.segment.reference);
-                let ours = CopyEnd::Local(piece.page.mfn());
-                let (theirs, ours) = ((theirs, narrow(their_offset)), (ours, narrow(our_offset)));
-                let (source, destination) = match way {
-                    Way::ToPeer => (ours, theirs),
-                    Way::FromPeer => (theirs, ours),
-                };
-                let copy = CopyGrant {
-                    source: source.0,
-                    source_offset: source.1,
-                    destination: destination.0,
-                    destination_offset: destination.1,
-                    length: narrow(length),
-                };
-                self.copies.add(copy, &self.refused, piece.memory);
+                self.put_off(part.segment.reference, theirs, piece, ours, length, way);
             }
             done += length;
             index += 1;
         }
+    }
+
+    /// Has Xen copy between one of the peer's pages and a piece, later.
+    #[inline(never)]
+    fn put_off(
+        &self,
+        reference: GrantRef,
+        their_offset: usize,
+        piece: &Piece<'_, H>,
+        our_offset: usize,
+        length: usize,
+        way: Way,
+    ) {
+        let theirs = (CopyEnd::Foreign(self.peer, reference), narrow(their_offset));
+        let ours = (CopyEnd::Local(piece.page.mfn()), narrow(our_offset));
+        let (source, destination) = way.ends(ours, theirs);
+        let copy = CopyGrant {
+            source: source.0,
+            source_offset: source.1,
+            destination: destination.0,
+            destination_offset: destination.1,
+            length: narrow(length),
+        };
+        self.copies.add(copy, &self.refused, piece.memory);
     }
 
     /// Copies at once between the bytes at `at` and something that is not a page, through one that
@@ -216,14 +236,6 @@ fn narrow(within_page: usize) -> u16 {
 }
 
 impl<H: Hypervisor> Parts<H> {
-    /// Puts a part at `index`, in place of another or after the last.
-    fn put(&mut self, index: usize, part: Part<H>) {
-        match self.list.get_mut(index) {
-            Some(old) => *old = part,
-            None => self.list.push(part),
-        }
-    }
-
     /// The part that holds the byte at `at`.
     fn index(&self, at: usize) -> usize {
         if self.whole_pages {
