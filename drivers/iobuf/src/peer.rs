@@ -67,20 +67,17 @@ impl<H: Hypervisor> Default for Part<H> {
     }
 }
 
-/// Which way bytes go.
-#[derive(Clone, Copy)]
-enum Way {
-    ToPeer,
-    FromPeer,
-}
+/// Which way bytes go: to the peer's pages.
+const TO_PEER: bool = true;
+/// From them.
+const FROM_PEER: bool = false;
 
-impl Way {
-    /// Where the bytes come from and where they go.
-    fn ends<T>(self, ours: T, theirs: T) -> (T, T) {
-        match self {
-            Self::ToPeer => (ours, theirs),
-            Self::FromPeer => (theirs, ours),
-        }
+/// Where bytes come from and where they go, by the way that they go.
+fn ends<T>(to_peer: bool, ours: T, theirs: T) -> (T, T) {
+    if to_peer {
+        (ours, theirs)
+    } else {
+        (theirs, ours)
     }
 }
 
@@ -138,7 +135,7 @@ impl<H: Hypervisor> PeerMemory<H> {
 
     /// Makes or notes the copies of `piece` to or from the bytes at `at`.
     #[inline]
-    fn copy(&self, at: usize, piece: &Piece<'_, H>, way: Way) {
+    fn copy<const WAY: bool>(&self, at: usize, piece: &Piece<'_, H>) {
         let parts = self.parts.borrow();
         let mut index = parts.index(at);
         let mut done = 0;
@@ -157,10 +154,10 @@ impl<H: Hypervisor> PeerMemory<H> {
                 let ours = (Shared::Page(piece.page), ours);
                 // What was put off comes first: it may be about the same bytes of ours.
                 self.copies.flush();
-                let (from, to) = way.ends(ours, theirs);
+                let (from, to) = ends(WAY, ours, theirs);
                 self.copies.hv().copy(from, to, length);
             } else {
-                self.put_off(part.segment.reference, theirs, piece, ours, length, way);
+                self.put_off::<WAY>(part.segment.reference, theirs, piece, ours, length);
             }
             done += length;
             index += 1;
@@ -169,18 +166,17 @@ impl<H: Hypervisor> PeerMemory<H> {
 
     /// Has Xen copy between one of the peer's pages and a piece, later.
     #[inline(never)]
-    fn put_off(
+    fn put_off<const WAY: bool>(
         &self,
         reference: GrantRef,
         their_offset: usize,
         piece: &Piece<'_, H>,
         our_offset: usize,
         length: usize,
-        way: Way,
     ) {
         let theirs = (CopyEnd::Foreign(self.peer, reference), narrow(their_offset));
         let ours = (CopyEnd::Local(piece.page.mfn()), narrow(our_offset));
-        let (source, destination) = way.ends(ours, theirs);
+        let (source, destination) = ends(WAY, ours, theirs);
         let copy = CopyGrant {
             source: source.0,
             source_offset: source.1,
@@ -191,39 +187,39 @@ impl<H: Hypervisor> PeerMemory<H> {
         self.copies.add(copy, &self.refused, piece.memory);
     }
 
-    /// Copies at once between the bytes at `at` and something that is not a page, through one that
-    /// is: `use_page` fills or empties it for a piece, given the piece's start and length.
-    fn bounce(
-        &self,
-        at: usize,
-        length: usize,
-        way: Way,
-        mut use_page: impl FnMut(&Rc<dyn Memory>, usize, usize),
-    ) {
-        let bounce = self.copies.bounce();
-        let found = bounce
-            .as_ref()
-            .and_then(|memory| Some((memory, own::<H>(&**memory)?)));
-        let Some((memory, page)) = found else {
+    /// Copies at once to the bytes at `at` from something that is not a page, through one that is:
+    /// `fill` fills it for a piece, given the piece's start and length.
+    fn bounce_in(&self, at: usize, length: usize, fill: impl Fn(&Rc<dyn Memory>, usize, usize)) {
+        let Some(page) = self.copies.bounce() else {
             self.refused.set(true);
             return;
         };
         for start in (0..length).step_by(PAGE_SIZE) {
             let length = PAGE_SIZE.min(length - start);
-            let piece = Piece {
-                memory,
-                page,
-                at: 0,
-                length,
-            };
-            if matches!(way, Way::ToPeer) {
-                use_page(memory, start, length);
-            }
-            self.copy(at + start, &piece, way);
+            fill(&page, start, length);
+            self.copy_from(at + start, &page, 0, length);
+            self.copies.flush();
+        }
+    }
+
+    /// The same from the bytes at `at`: `empty` empties the page.
+    fn bounce_out(
+        &self,
+        at: usize,
+        length: usize,
+        mut empty: impl FnMut(&Rc<dyn Memory>, usize, usize),
+    ) {
+        let Some(page) = self.copies.bounce() else {
+            self.refused.set(true);
+            return;
+        };
+        for start in (0..length).step_by(PAGE_SIZE) {
+            let length = PAGE_SIZE.min(length - start);
+            self.copy_to(at + start, &page, 0, length);
             self.copies.flush();
             // After a refusal the page still holds what somebody else copied through it.
-            if matches!(way, Way::FromPeer) && !self.refused.get() {
-                use_page(memory, start, length);
+            if !self.refused.get() {
+                empty(&page, start, length);
             }
         }
     }
@@ -252,7 +248,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_in(&self, at: usize, from: &[u8]) {
-        self.bounce(at, from.len(), Way::ToPeer, |page, start, length| {
+        self.bounce_in(at, from.len(), |page, start, length| {
             if let Some(from) = from.get(start..start + length) {
                 page.copy_in(0, from);
             }
@@ -260,7 +256,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_out(&self, at: usize, to: &mut [u8]) {
-        self.bounce(at, to.len(), Way::FromPeer, |page, start, length| {
+        self.bounce_out(at, to.len(), |page, start, length| {
             if let Some(to) = to.get_mut(start..start + length) {
                 page.copy_out(0, to);
             }
@@ -269,7 +265,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
 
     fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
         let Some(page) = own::<H>(&**source) else {
-            self.bounce(at, length, Way::ToPeer, |page, start, length| {
+            self.bounce_in(at, length, |page, start, length| {
                 source.copy_to(from + start, page, 0, length);
             });
             return;
@@ -280,12 +276,12 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
             at: from,
             length,
         };
-        self.copy(at, &piece, Way::ToPeer);
+        self.copy::<TO_PEER>(at, &piece);
     }
 
     fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
         let Some(page) = own::<H>(&**target) else {
-            self.bounce(at, length, Way::FromPeer, |page, start, length| {
+            self.bounce_out(at, length, |page, start, length| {
                 target.copy_from(to + start, page, 0, length);
             });
             return;
@@ -296,7 +292,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
             at: to,
             length,
         };
-        self.copy(at, &piece, Way::FromPeer);
+        self.copy::<FROM_PEER>(at, &piece);
     }
 
     fn settle(&self) -> Result<(), Errno> {

@@ -41,9 +41,9 @@ impl Span {
 
     /// The address of `size` bytes at `offset`.
     fn at<T>(&self, offset: usize, size: usize) -> *mut T {
-        let end = offset.checked_add(size);
+        let room = self.length.checked_sub(size);
         assert!(
-            end.is_some_and(|end| end <= self.length),
+            room.is_some_and(|room| offset <= room),
             "access beyond shared memory"
         );
         self.base.as_ptr().wrapping_add(offset).cast()
@@ -67,6 +67,7 @@ impl Span {
     }
 
     /// Copies `length` bytes at `offset` to `target_offset` of `target`.
+    #[inline]
     pub(crate) fn copy_to(
         &self,
         offset: usize,
