@@ -112,25 +112,26 @@ impl<H: Hypervisor> PeerMemory<H> {
     }
 
     /// Makes it the memory of another request. The last one's copies must be settled.
-    pub fn reset(&self, segments: impl IntoIterator<IntoIter: ExactSizeIterator<Item = Segment>>) {
-        let segments = segments.into_iter();
-        let parts = &mut *self.parts.borrow_mut();
-        parts.list.resize_with(segments.len(), Part::default);
-        parts.whole_pages = true;
-        let mut length = 0;
-        for (part, segment) in parts.list.iter_mut().zip(segments) {
-            // A peer that uses its pages again often uses the same for the same.
-            if part.page.is_none() || part.segment.reference != segment.reference {
-                let persistent = self.persistent.as_ref();
-                part.page = persistent.and_then(|pages| pages.page(segment.reference));
-            }
-            part.start = length;
-            part.segment = segment;
-            parts.whole_pages &= length.is_multiple_of(PAGE_SIZE);
-            length += usize::from(segment.length);
-        }
-        parts.length = length;
+    ///
+    /// # Errors
+    /// That of the first segment that is none; it is the memory of nothing then.
+    pub fn reset<E>(
+        &self,
+        segments: impl ExactSizeIterator<Item = Result<Segment, E>>,
+    ) -> Result<(), E> {
         self.refused.set(false);
+        let mut parts = self.parts.borrow_mut();
+        let result = parts.fill(segments, self.persistent.as_deref());
+        if result.is_err() {
+            parts.clear();
+        }
+        result
+    }
+
+    /// Makes it the memory of nothing, and lets go of its pages.
+    pub fn clear(&self) {
+        self.refused.set(false);
+        self.parts.borrow_mut().clear();
     }
 
     /// Makes or notes the copies of `piece` to or from the bytes at `at`.
@@ -232,6 +233,34 @@ fn narrow(within_page: usize) -> u16 {
 }
 
 impl<H: Hypervisor> Parts<H> {
+    fn fill<E>(
+        &mut self,
+        segments: impl ExactSizeIterator<Item = Result<Segment, E>>,
+        persistent: Option<&PersistentGrants<H>>,
+    ) -> Result<(), E> {
+        self.list.resize_with(segments.len(), Part::default);
+        let (mut length, mut whole_pages) = (0, true);
+        for (part, segment) in self.list.iter_mut().zip(segments) {
+            let segment = segment?;
+            // A peer that uses its pages again often uses the same for the same.
+            if part.page.is_none() || part.segment.reference != segment.reference {
+                part.page = persistent.and_then(|pages| pages.page(segment.reference));
+            }
+            part.start = length;
+            part.segment = segment;
+            whole_pages &= length.is_multiple_of(PAGE_SIZE);
+            length += usize::from(segment.length);
+        }
+        self.length = length;
+        self.whole_pages = whole_pages;
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.length = 0;
+    }
+
     /// The part that holds the byte at `at`.
     fn index(&self, at: usize) -> usize {
         if self.whole_pages {

@@ -58,6 +58,7 @@ impl<H: Hypervisor> PersistentGrants<H> {
     }
 
     /// The page of this reference, mapped now if it is new; `None` if Xen has to copy.
+    #[inline]
     pub(crate) fn page(&self, reference: GrantRef) -> Option<Rc<H::Mapping>> {
         let mut places = self.places.borrow_mut();
         let place = places.get_mut(reference.0 as usize % PLACES)?;

@@ -1,6 +1,7 @@
 //! Memory of another domain, over Xen's own rules for copies.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use geom::{Buffer, Errno, Memory as _};
@@ -48,9 +49,14 @@ impl Pair {
 
     fn memory(&self, segments: &[Segment]) -> PeerMemory<Dom> {
         let memory = PeerMemory::new(&self.copies, FRONT, None);
-        memory.reset(segments.iter().copied());
+        reset(&memory, segments);
         memory
     }
+}
+
+fn reset(memory: &PeerMemory<Dom>, segments: &[Segment]) {
+    let segments = segments.iter().copied();
+    let Ok(()) = memory.reset(segments.map(Ok::<_, Infallible>));
 }
 
 fn segment(page: &Granted<Dom>, offset: u16, length: u16) -> Segment {
@@ -111,7 +117,7 @@ fn pages_that_stay_mapped_are_copied_to_and_from_at_once() {
         segment(&theirs[2], 1024, 512),
     ];
     for _ in 0..2 {
-        memory.reset(segments);
+        reset(&memory, &segments);
         assert_eq!(persistent.mapped(), 2, "and the third is Xen's");
     }
     let page = pair.page();
@@ -180,7 +186,7 @@ fn b04_a_page_not_granted_or_taken_back_fails_its_own_request_alone() {
     assert_eq!(bytes(&good, 0, 4096), [9; 4096]);
     assert_eq!(bytes(&read_only, 0, 4096), [0; 4096]);
 
-    forbidden.reset([segment(&read_only, 0, 4096)]);
+    reset(&forbidden, &[segment(&read_only, 0, 4096)]);
     forbidden.copy_to(0, &page, 0, 4096);
     assert_eq!(forbidden.settle(), Ok(()), "it may be read");
 }
