@@ -24,9 +24,16 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with_pages(DomainConfig::default().pages)
+    }
+
+    fn with_pages(pages: usize) -> Self {
         let world = World::new(1);
         let toolstack = Toolstack::start(&world);
-        let config = DomainConfig::default();
+        let config = DomainConfig {
+            pages,
+            ..DomainConfig::default()
+        };
         let front = Pv::new(toolstack.create_domain(FRONT, "front", config));
         let back = toolstack.create_domain(BACK, "back", config);
         Self {
@@ -142,6 +149,31 @@ fn pages_that_stay_mapped_are_copied_to_and_from_at_once() {
     assert_eq!(bytes(&theirs[1], 4, 5), b"paper");
     drop((memory, persistent));
     assert!(!theirs[0].is_mapped() && !theirs[1].is_mapped());
+}
+
+#[test]
+fn b09_of_pages_with_like_references_few_stay_mapped_and_the_rest_is_copied() {
+    let pair = Pair::with_pages(512 * 18);
+    // References are given out in order.
+    let all: Vec<_> = (0..512 * 17)
+        .map(|_| pair.granted(Access::ReadWrite))
+        .collect();
+    let like: Vec<_> = all.iter().step_by(512).collect();
+    let persistent = Rc::new(PersistentGrants::new(pair.back.clone(), FRONT, 1000));
+    let memory = PeerMemory::new(&pair.copies, FRONT, Some(&persistent));
+    let segments: Vec<_> = like.iter().map(|page| segment(page, 0, 4096)).collect();
+    for _ in 0..2 {
+        reset(&memory, &segments);
+        assert_eq!(persistent.mapped(), 16);
+    }
+    let page = pair.page();
+    page.copy_in(0, &[7; 4096]);
+    for at in (0..17).map(|index| index * 4096) {
+        memory.copy_from(at, &page, 0, 4096);
+    }
+    assert_eq!(memory.settle(), Ok(()));
+    assert!(like.iter().all(|page| bytes(*page, 0, 4096) == [7; 4096]));
+    assert_eq!(pair.copies.usage().copies, 1);
 }
 
 #[test]
