@@ -190,6 +190,8 @@ impl<H: Hypervisor> PeerMemory<H> {
 
     /// Copies at once to the bytes at `at` from something that is not a page, through one that is:
     /// `fill` fills it for a piece, given the piece's start and length.
+    // Apart from the copies between pages, which are many and small.
+    #[inline(never)]
     fn bounce_in(&self, at: usize, length: usize, fill: impl Fn(&Rc<dyn Memory>, usize, usize)) {
         let Some(page) = self.copies.bounce() else {
             self.refused.set(true);
@@ -204,6 +206,7 @@ impl<H: Hypervisor> PeerMemory<H> {
     }
 
     /// The same from the bytes at `at`: `empty` empties the page.
+    #[inline(never)]
     fn bounce_out(
         &self,
         at: usize,

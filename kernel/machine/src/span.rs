@@ -41,9 +41,8 @@ impl Span {
 
     /// The address of `size` bytes at `offset`.
     fn at<T>(&self, offset: usize, size: usize) -> *mut T {
-        let room = self.length.checked_sub(size);
         assert!(
-            room.is_some_and(|room| offset <= room),
+            size <= self.length && offset <= self.length - size,
             "access beyond shared memory"
         );
         self.base.as_ptr().wrapping_add(offset).cast()
