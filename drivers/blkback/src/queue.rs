@@ -1,17 +1,19 @@
 //! One ring of a frontend's, and the requests that were taken from it.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use geom::{Errno, Memory};
-use hv::{DomId, GrantRef, Hypervisor, Instant, PAGE_SIZE};
+use hv::{DomId, GrantRef, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PeerMemory, PersistentGrants, Segment as Part};
 use pv::Channel;
 use ring::{BackRing, Pages, PeerFault};
 use xen_abi::io::blkif::{
-    BadRequest, Layout, MAX_SEGMENTS_PER_REQUEST, REQUEST_SIZE, Request, Response, SEGMENT_SIZE,
-    SEGMENTS_PER_INDIRECT_PAGE, Segment,
+    BadRequest, Layout, REQUEST_SIZE, Request, Response, SEGMENT_SIZE, SEGMENTS_PER_INDIRECT_PAGE,
+    Segment,
 };
 
 use crate::request::{List, Refusal, Terms, Wish, echo};
@@ -47,9 +49,11 @@ pub(crate) struct Queue<H: Hypervisor> {
     asking: VecDeque<usize>,
     /// Requests in the ring at most, and so slots.
     capacity: usize,
-    /// Where the lists of indirect requests are copied to.
-    list: Rc<dyn Memory>,
-    parts: Vec<Part>,
+    /// The frontend's page that lists the segments of an indirect request, the page that it is
+    /// copied to, and what it says.
+    their_list: PeerMemory<H>,
+    list_page: Rc<dyn Memory>,
+    list: Box<[[u8; SEGMENT_SIZE]]>,
     /// There are answers that the frontend cannot see yet.
     answered: bool,
 }
@@ -70,7 +74,7 @@ impl<H: Hypervisor> Queue<H> {
         channel: Channel<H>,
         layout: Layout,
         peer: &Rc<Peer<H>>,
-        list: IoPage<H>,
+        list_page: IoPage<H>,
     ) -> Self {
         let capacity = ring.capacity() as usize;
         Self {
@@ -82,8 +86,9 @@ impl<H: Hypervisor> Queue<H> {
             free: Vec::with_capacity(capacity),
             asking: VecDeque::with_capacity(capacity),
             capacity,
-            list: Rc::new(list),
-            parts: Vec::with_capacity(MAX_SEGMENTS_PER_REQUEST),
+            their_list: peer.memory(),
+            list_page: Rc::new(list_page),
+            list: vec![[0; SEGMENT_SIZE]; SEGMENTS_PER_INDIRECT_PAGE].into_boxed_slice(),
             answered: false,
         }
     }
@@ -130,18 +135,16 @@ impl<H: Hypervisor> Queue<H> {
         self.layout.widen(&mut entry);
         let request = Request::decode(&entry);
         let echo = echo(&request);
-        match self.judge(&request, terms) {
+        let index = self.place();
+        match self.judge(&request, terms, index) {
             Ok(wish) => {
-                let index = self.place();
-                let mut length = 0;
-                if let Some(slot) = self.slots.get_mut(index) {
-                    slot.memory().reset(self.parts.iter().copied());
-                    length = slot.begin(echo, wish, now);
-                    self.asking.push_back(index);
-                }
+                let slot = self.slots.get_mut(index);
+                let length = slot.map_or(0, |slot| slot.begin(echo, wish, now));
+                self.asking.push_back(index);
                 Ok(Taken::Begun(length))
             }
             Err(refusal) => {
+                self.free.push(index);
                 statistics.refused += 1;
                 self.answer(refused(echo, refusal));
                 Ok(Taken::Refused)
@@ -149,49 +152,51 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
-    /// What the request wants; its parts of pages are in `parts` then.
+    /// What the request wants; its parts of pages are the memory of slot `index` then.
     fn judge(
         &mut self,
         request: &Result<Request, BadRequest>,
         terms: &Terms,
+        index: usize,
     ) -> Result<Wish, Refusal> {
         let (wish, list) = terms.judge(request)?;
-        self.parts.clear();
+        let entries = match list {
+            List::Pages { grefs, count } => self.read_list(grefs[0], count)?,
+            List::Inline | List::Nowhere => 0,
+        };
+        let memory = self.slots.get(index).ok_or(Refusal::Error)?.memory();
         match (list, request) {
             (List::Inline, Ok(Request::Direct(direct))) => {
-                for segment in direct.segments() {
-                    self.parts.push(terms.part(*segment)?);
-                }
+                let segments = direct.segments().iter();
+                memory.reset(segments.map(|segment| terms.part(*segment)))?;
             }
-            (List::Pages { grefs, count }, _) => self.read_list(grefs[0], count, terms)?,
-            (List::Inline | List::Nowhere, _) => {}
+            (List::Pages { .. }, _) => {
+                let entries = self.list.iter().take(entries);
+                memory.reset(entries.map(|entry| terms.part(Segment::decode(entry))))?;
+            }
+            (List::Inline | List::Nowhere, _) => memory.clear(),
         }
         Ok(wish)
     }
 
     /// Reads the list of an indirect request: it is copied once, so what the frontend writes to it
-    /// later changes nothing (case B08). All that is offered fits one page.
-    fn read_list(&mut self, gref: u32, count: u16, terms: &Terms) -> Result<(), Refusal> {
-        let bytes = usize::from(count) * SEGMENT_SIZE;
-        let length = u16::try_from(bytes).map_err(|_| Refusal::Error)?;
-        if bytes > PAGE_SIZE {
-            return Err(Refusal::Error);
-        }
-        let theirs = self.peer.memory();
-        theirs.reset([Part {
+    /// later changes nothing (case B08). All that is offered fits one page. Returns the number of
+    /// its entries.
+    fn read_list(&mut self, gref: u32, count: u16) -> Result<usize, Refusal> {
+        let count = usize::from(count);
+        let list = self.list.get_mut(..count).ok_or(Refusal::Error)?;
+        let list = list.as_flattened_mut();
+        let length = u16::try_from(list.len()).map_err(|_| Refusal::Error)?;
+        let part = Part {
             reference: GrantRef(gref),
             offset: 0,
             length,
-        }]);
-        theirs.copy_to(0, &self.list, 0, bytes);
-        theirs.settle().map_err(|_| Refusal::Error)?;
-        self.parts.reserve(usize::from(count));
-        for index in 0..usize::from(count) {
-            let mut segment = [0; SEGMENT_SIZE];
-            self.list.copy_out(index * SEGMENT_SIZE, &mut segment);
-            self.parts.push(terms.part(Segment::decode(&segment))?);
-        }
-        Ok(())
+        };
+        self.their_list.reset([Ok(part)].into_iter())?;
+        self.their_list.copy_to(0, &self.list_page, 0, list.len());
+        self.their_list.settle().map_err(|_| Refusal::Error)?;
+        self.list_page.copy_out(0, list);
+        Ok(count)
     }
 
     /// A free slot. There is one: that was seen before the request was taken.
@@ -284,8 +289,9 @@ impl<H: Hypervisor> Queue<H> {
     pub(crate) fn abandon(&self) {
         self.peer.copies.flush();
         for slot in &self.slots {
-            slot.memory().reset([]);
+            slot.memory().clear();
         }
+        self.their_list.clear();
         // GEOM may keep what it was asked for, and the frontend ends these grants before it closes
         // its port.
         if let Some(persistent) = &self.peer.persistent {

@@ -185,8 +185,8 @@ impl Terms {
         // At most 8 sectors of 512 bytes.
         let bytes = |sectors: u8| u16::from(sectors) * 512;
         let (offset, length) = (bytes(first), bytes(last + 1 - first));
-        let whole = |bytes: u16| u32::from(bytes).is_multiple_of(self.sector_size);
-        if !whole(offset) || !whole(length) {
+        // The sector size is a power of two: both are whole sectors, or this is not.
+        if !u32::from(offset | length).is_multiple_of(self.sector_size) {
             return Err(Refusal::Error);
         }
         Ok(Part {

@@ -41,6 +41,7 @@ impl<H: Hypervisor> GrantedPage<H> {
 }
 
 /// The page of a memory that is one of this domain's.
+#[inline]
 pub(crate) fn own<H: Hypervisor>(memory: &dyn Memory) -> Option<&H::Page> {
     let memory = memory.as_any();
     if let Some(page) = memory.downcast_ref::<IoPage<H>>() {

@@ -53,11 +53,32 @@ struct Part<H: Hypervisor> {
     page: Option<Rc<H::Mapping>>,
 }
 
-/// Which way bytes go.
-#[derive(Clone, Copy)]
-enum Way {
-    ToPeer,
-    FromPeer,
+impl<H: Hypervisor> Default for Part<H> {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            segment: Segment {
+                reference: GrantRef(0),
+                offset: 0,
+                length: 0,
+            },
+            page: None,
+        }
+    }
+}
+
+/// Which way bytes go: to the peer's pages.
+const TO_PEER: bool = true;
+/// From them.
+const FROM_PEER: bool = false;
+
+/// Where bytes come from and where they go, by the way that they go.
+fn ends<T>(to_peer: bool, ours: T, theirs: T) -> (T, T) {
+    if to_peer {
+        (ours, theirs)
+    } else {
+        (theirs, ours)
+    }
 }
 
 /// Some bytes of a page of this domain's.
@@ -91,42 +112,31 @@ impl<H: Hypervisor> PeerMemory<H> {
     }
 
     /// Makes it the memory of another request. The last one's copies must be settled.
-    pub fn reset(&self, segments: impl IntoIterator<Item = Segment>) {
-        let parts = &mut *self.parts.borrow_mut();
-        parts.length = 0;
-        parts.whole_pages = true;
-        let mut count = 0;
-        for segment in segments {
-            let start = parts.length;
-            parts.whole_pages &= start.is_multiple_of(PAGE_SIZE);
-            parts.length += usize::from(segment.length);
-            // A peer that uses its pages again often uses the same for the same.
-            let known = parts
-                .list
-                .get_mut(count)
-                .filter(|part| part.page.is_some() && part.segment.reference == segment.reference);
-            if let Some(part) = known {
-                (part.start, part.segment) = (start, segment);
-            } else {
-                let persistent = self.persistent.as_ref();
-                let page = persistent.and_then(|pages| pages.page(segment.reference));
-                parts.put(
-                    count,
-                    Part {
-                        start,
-                        segment,
-                        page,
-                    },
-                );
-            }
-            count += 1;
-        }
-        parts.list.truncate(count);
+    ///
+    /// # Errors
+    /// That of the first segment that is none; it is the memory of nothing then.
+    pub fn reset<E>(
+        &self,
+        segments: impl ExactSizeIterator<Item = Result<Segment, E>>,
+    ) -> Result<(), E> {
         self.refused.set(false);
+        let mut parts = self.parts.borrow_mut();
+        let result = parts.fill(segments, self.persistent.as_deref());
+        if result.is_err() {
+            parts.clear();
+        }
+        result
+    }
+
+    /// Makes it the memory of nothing, and lets go of its pages.
+    pub fn clear(&self) {
+        self.refused.set(false);
+        self.parts.borrow_mut().clear();
     }
 
     /// Makes or notes the copies of `piece` to or from the bytes at `at`.
-    fn copy(&self, at: usize, piece: &Piece<'_, H>, way: Way) {
+    #[inline]
+    fn copy<const WAY: bool>(&self, at: usize, piece: &Piece<'_, H>) {
         let parts = self.parts.borrow();
         let mut index = parts.index(at);
         let mut done = 0;
@@ -138,72 +148,82 @@ impl<H: Hypervisor> PeerMemory<H> {
             let skipped = at + done - part.start;
             let left = usize::from(part.segment.length) - skipped;
             let length = left.min(piece.length - done);
-            let their_offset = usize::from(part.segment.offset) + skipped;
-            let our_offset = piece.at + done;
+            let theirs = usize::from(part.segment.offset) + skipped;
+            let ours = piece.at + done;
             if let Some(page) = &part.page {
-                let theirs = (Shared::Mapping(&**page), their_offset);
-                let ours = (Shared::Page(piece.page), our_offset);
+                let theirs = (Shared::Mapping(&**page), theirs);
+                let ours = (Shared::Page(piece.page), ours);
                 // What was put off comes first: it may be about the same bytes of ours.
                 self.copies.flush();
-                match way {
-                    Way::ToPeer => self.copies.hv().copy(ours, theirs, length),
-                    Way::FromPeer => self.copies.hv().copy(theirs, ours, length),
-                }
+                let (from, to) = ends(WAY, ours, theirs);
+                self.copies.hv().copy(from, to, length);
             } else {
-                let theirs = CopyEnd::Foreign(self.peer, part.segment.reference);
-                let ours = CopyEnd::Local(piece.page.mfn());
-                let (theirs, ours) = ((theirs, narrow(their_offset)), (ours, narrow(our_offset)));
-                let (source, destination) = match way {
-                    Way::ToPeer => (ours, theirs),
-                    Way::FromPeer => (theirs, ours),
-                };
-                let copy = CopyGrant {
-                    source: source.0,
-                    source_offset: source.1,
-                    destination: destination.0,
-                    destination_offset: destination.1,
-                    length: narrow(length),
-                };
-                self.copies.add(copy, &self.refused, piece.memory);
+                self.put_off::<WAY>(part.segment.reference, theirs, piece, ours, length);
             }
             done += length;
             index += 1;
         }
     }
 
-    /// Copies at once between the bytes at `at` and something that is not a page, through one that
-    /// is: `use_page` fills or empties it for a piece, given the piece's start and length.
-    fn bounce(
+    /// Has Xen copy between one of the peer's pages and a piece, later.
+    #[inline(never)]
+    fn put_off<const WAY: bool>(
         &self,
-        at: usize,
+        reference: GrantRef,
+        their_offset: usize,
+        piece: &Piece<'_, H>,
+        our_offset: usize,
         length: usize,
-        way: Way,
-        mut use_page: impl FnMut(&Rc<dyn Memory>, usize, usize),
     ) {
-        let bounce = self.copies.bounce();
-        let found = bounce
-            .as_ref()
-            .and_then(|memory| Some((memory, own::<H>(&**memory)?)));
-        let Some((memory, page)) = found else {
+        let theirs = (CopyEnd::Foreign(self.peer, reference), narrow(their_offset));
+        let ours = (CopyEnd::Local(piece.page.mfn()), narrow(our_offset));
+        let (source, destination) = ends(WAY, ours, theirs);
+        let copy = CopyGrant {
+            source: source.0,
+            source_offset: source.1,
+            destination: destination.0,
+            destination_offset: destination.1,
+            length: narrow(length),
+        };
+        self.copies.add(copy, &self.refused, piece.memory);
+    }
+
+    /// Copies at once to the bytes at `at` from something that is not a page, through one that is:
+    /// `fill` fills it for a piece, given the piece's start and length.
+    // Apart from the copies between pages, which are many and small.
+    #[inline(never)]
+    fn bounce_in(&self, at: usize, length: usize, fill: impl Fn(&Rc<dyn Memory>, usize, usize)) {
+        let Some(page) = self.copies.bounce() else {
             self.refused.set(true);
             return;
         };
         for start in (0..length).step_by(PAGE_SIZE) {
             let length = PAGE_SIZE.min(length - start);
-            let piece = Piece {
-                memory,
-                page,
-                at: 0,
-                length,
-            };
-            if matches!(way, Way::ToPeer) {
-                use_page(memory, start, length);
-            }
-            self.copy(at + start, &piece, way);
+            fill(&page, start, length);
+            self.copy_from(at + start, &page, 0, length);
+            self.copies.flush();
+        }
+    }
+
+    /// The same from the bytes at `at`: `empty` empties the page.
+    #[inline(never)]
+    fn bounce_out(
+        &self,
+        at: usize,
+        length: usize,
+        mut empty: impl FnMut(&Rc<dyn Memory>, usize, usize),
+    ) {
+        let Some(page) = self.copies.bounce() else {
+            self.refused.set(true);
+            return;
+        };
+        for start in (0..length).step_by(PAGE_SIZE) {
+            let length = PAGE_SIZE.min(length - start);
+            self.copy_to(at + start, &page, 0, length);
             self.copies.flush();
             // After a refusal the page still holds what somebody else copied through it.
-            if matches!(way, Way::FromPeer) && !self.refused.get() {
-                use_page(memory, start, length);
+            if !self.refused.get() {
+                empty(&page, start, length);
             }
         }
     }
@@ -216,12 +236,32 @@ fn narrow(within_page: usize) -> u16 {
 }
 
 impl<H: Hypervisor> Parts<H> {
-    /// Puts a part at `index`, in place of another or after the last.
-    fn put(&mut self, index: usize, part: Part<H>) {
-        match self.list.get_mut(index) {
-            Some(old) => *old = part,
-            None => self.list.push(part),
+    fn fill<E>(
+        &mut self,
+        segments: impl ExactSizeIterator<Item = Result<Segment, E>>,
+        persistent: Option<&PersistentGrants<H>>,
+    ) -> Result<(), E> {
+        self.list.resize_with(segments.len(), Part::default);
+        let (mut length, mut whole_pages) = (0, true);
+        for (part, segment) in self.list.iter_mut().zip(segments) {
+            let segment = segment?;
+            // A peer that uses its pages again often uses the same for the same.
+            if part.page.is_none() || part.segment.reference != segment.reference {
+                part.page = persistent.and_then(|pages| pages.page(segment.reference));
+            }
+            part.start = length;
+            part.segment = segment;
+            whole_pages &= length.is_multiple_of(PAGE_SIZE);
+            length += usize::from(segment.length);
         }
+        self.length = length;
+        self.whole_pages = whole_pages;
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.length = 0;
     }
 
     /// The part that holds the byte at `at`.
@@ -240,7 +280,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_in(&self, at: usize, from: &[u8]) {
-        self.bounce(at, from.len(), Way::ToPeer, |page, start, length| {
+        self.bounce_in(at, from.len(), |page, start, length| {
             if let Some(from) = from.get(start..start + length) {
                 page.copy_in(0, from);
             }
@@ -248,7 +288,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
     }
 
     fn copy_out(&self, at: usize, to: &mut [u8]) {
-        self.bounce(at, to.len(), Way::FromPeer, |page, start, length| {
+        self.bounce_out(at, to.len(), |page, start, length| {
             if let Some(to) = to.get_mut(start..start + length) {
                 page.copy_out(0, to);
             }
@@ -257,7 +297,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
 
     fn copy_from(&self, at: usize, source: &Rc<dyn Memory>, from: usize, length: usize) {
         let Some(page) = own::<H>(&**source) else {
-            self.bounce(at, length, Way::ToPeer, |page, start, length| {
+            self.bounce_in(at, length, |page, start, length| {
                 source.copy_to(from + start, page, 0, length);
             });
             return;
@@ -268,12 +308,12 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
             at: from,
             length,
         };
-        self.copy(at, &piece, Way::ToPeer);
+        self.copy::<TO_PEER>(at, &piece);
     }
 
     fn copy_to(&self, at: usize, target: &Rc<dyn Memory>, to: usize, length: usize) {
         let Some(page) = own::<H>(&**target) else {
-            self.bounce(at, length, Way::FromPeer, |page, start, length| {
+            self.bounce_out(at, length, |page, start, length| {
                 target.copy_from(to + start, page, 0, length);
             });
             return;
@@ -284,7 +324,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
             at: to,
             length,
         };
-        self.copy(at, &piece, Way::FromPeer);
+        self.copy::<FROM_PEER>(at, &piece);
     }
 
     fn settle(&self) -> Result<(), Errno> {

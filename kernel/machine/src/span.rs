@@ -41,9 +41,8 @@ impl Span {
 
     /// The address of `size` bytes at `offset`.
     fn at<T>(&self, offset: usize, size: usize) -> *mut T {
-        let end = offset.checked_add(size);
         assert!(
-            end.is_some_and(|end| end <= self.length),
+            size <= self.length && offset <= self.length - size,
             "access beyond shared memory"
         );
         self.base.as_ptr().wrapping_add(offset).cast()
@@ -67,6 +66,7 @@ impl Span {
     }
 
     /// Copies `length` bytes at `offset` to `target_offset` of `target`.
+    #[inline]
     pub(crate) fn copy_to(
         &self,
         offset: usize,

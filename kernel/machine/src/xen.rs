@@ -254,6 +254,7 @@ impl Hypervisor for Xen {
         }
     }
 
+    #[inline]
     fn copy(
         &self,
         (source, offset): (Shared<'_, Self>, usize),

@@ -1,6 +1,7 @@
 //! Memory of another domain, over Xen's own rules for copies.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use geom::{Buffer, Errno, Memory as _};
@@ -23,9 +24,16 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        Self::with_pages(DomainConfig::default().pages)
+    }
+
+    fn with_pages(pages: usize) -> Self {
         let world = World::new(1);
         let toolstack = Toolstack::start(&world);
-        let config = DomainConfig::default();
+        let config = DomainConfig {
+            pages,
+            ..DomainConfig::default()
+        };
         let front = Pv::new(toolstack.create_domain(FRONT, "front", config));
         let back = toolstack.create_domain(BACK, "back", config);
         Self {
@@ -48,9 +56,14 @@ impl Pair {
 
     fn memory(&self, segments: &[Segment]) -> PeerMemory<Dom> {
         let memory = PeerMemory::new(&self.copies, FRONT, None);
-        memory.reset(segments.iter().copied());
+        reset(&memory, segments);
         memory
     }
+}
+
+fn reset(memory: &PeerMemory<Dom>, segments: &[Segment]) {
+    let segments = segments.iter().copied();
+    let Ok(()) = memory.reset(segments.map(Ok::<_, Infallible>));
 }
 
 fn segment(page: &Granted<Dom>, offset: u16, length: u16) -> Segment {
@@ -111,7 +124,7 @@ fn pages_that_stay_mapped_are_copied_to_and_from_at_once() {
         segment(&theirs[2], 1024, 512),
     ];
     for _ in 0..2 {
-        memory.reset(segments);
+        reset(&memory, &segments);
         assert_eq!(persistent.mapped(), 2, "and the third is Xen's");
     }
     let page = pair.page();
@@ -144,7 +157,10 @@ fn what_was_put_off_is_copied_before_what_is_copied_at_once() {
     let [mapped, other] = [0; 2].map(|_| pair.granted(Access::ReadWrite));
     let persistent = Rc::new(PersistentGrants::new(pair.back.clone(), FRONT, 1));
     let memory = PeerMemory::new(&pair.copies, FRONT, Some(&persistent));
-    memory.reset([segment(&mapped, 0, 4096), segment(&other, 0, 4096)]);
+    reset(
+        &memory,
+        &[segment(&mapped, 0, 4096), segment(&other, 0, 4096)],
+    );
     assert_eq!(persistent.mapped(), 1);
     let page = pair.page();
 
@@ -165,6 +181,31 @@ fn what_was_put_off_is_copied_before_what_is_copied_at_once() {
     assert_eq!(memory.settle(), Ok(()));
     assert_eq!(bytes(&other, 0, 5), b"paper");
     assert_eq!(pair.copies.usage().refused, 0);
+}
+
+#[test]
+fn b09_of_pages_with_like_references_few_stay_mapped_and_the_rest_is_copied() {
+    let pair = Pair::with_pages(512 * 18);
+    // References are given out in order.
+    let all: Vec<_> = (0..512 * 17)
+        .map(|_| pair.granted(Access::ReadWrite))
+        .collect();
+    let like: Vec<_> = all.iter().step_by(512).collect();
+    let persistent = Rc::new(PersistentGrants::new(pair.back.clone(), FRONT, 1000));
+    let memory = PeerMemory::new(&pair.copies, FRONT, Some(&persistent));
+    let segments: Vec<_> = like.iter().map(|page| segment(page, 0, 4096)).collect();
+    for _ in 0..2 {
+        reset(&memory, &segments);
+        assert_eq!(persistent.mapped(), 16);
+    }
+    let page = pair.page();
+    page.copy_in(0, &[7; 4096]);
+    for at in (0..17).map(|index| index * 4096) {
+        memory.copy_from(at, &page, 0, 4096);
+    }
+    assert_eq!(memory.settle(), Ok(()));
+    assert!(like.iter().all(|page| bytes(*page, 0, 4096) == [7; 4096]));
+    assert_eq!(pair.copies.usage().copies, 1);
 }
 
 #[test]
@@ -209,7 +250,7 @@ fn b04_a_page_not_granted_or_taken_back_fails_its_own_request_alone() {
     assert_eq!(bytes(&good, 0, 4096), [9; 4096]);
     assert_eq!(bytes(&read_only, 0, 4096), [0; 4096]);
 
-    forbidden.reset([segment(&read_only, 0, 4096)]);
+    reset(&forbidden, &[segment(&read_only, 0, 4096)]);
     forbidden.copy_to(0, &page, 0, 4096);
     assert_eq!(forbidden.settle(), Ok(()), "it may be read");
 }
