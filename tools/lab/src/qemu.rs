@@ -62,8 +62,8 @@ pub(crate) fn kvm() -> bool {
 pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
-    // erms, fsrm: each repetition of a string instruction takes as long as an instruction, and counts
-    // as one. With these two flags of the CPU's Linux copies and clears byte by byte, 4096
+    // erms, fsrm: each repetition of a string instruction takes as long as an instruction, and
+    // counts as one. With these two flags of the CPU's Linux copies and clears byte by byte, 4096
     // repetitions a page; without them 8 bytes or more at a time.
     match (options.icount, kvm) {
         (true, _) => add("-accel tcg,thread=single -icount shift=0,sleep=off \
