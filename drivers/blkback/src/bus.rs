@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use exec::{error, warn};
+use exec::{error, info, warn};
 use geom::Geom;
 use hv::{DomId, Hypervisor};
 use iobuf::Copies;
@@ -73,6 +73,9 @@ impl<H: Hypervisor> Blkback<H> {
     /// Starts serving every export there is and every one that comes, of what `declarations` allow.
     /// To be called once per domain.
     pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom, declarations: Declarations) -> Self {
+        if declarations.are_there() {
+            info!(pv.log, "blkback", "nothing is exported but: {declarations}");
+        }
         let this = Self(Rc::new(Inner {
             pv: pv.clone(),
             store: store.clone(),

@@ -39,6 +39,9 @@ use crate::target::Declarations;
 /// are awaited when it does. libxl gives up at 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a frontend that closes has closed its ports.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// One export.
 pub(crate) struct Export<H: Hypervisor> {
     pub(crate) pv: Pv<H>,
@@ -137,27 +140,31 @@ impl<H: Hypervisor> Export<H> {
         let overdue = course
             .deadline
             .is_some_and(|deadline| deadline <= self.pv.exec.now());
+        let let_go = looked.own == XenbusState::Closing
+            && link.as_ref().is_some_and(|link| link.borrow().is_let_go());
         match step {
             BackStep::Offer | BackStep::Reopen if course.failed || self.signals.closing.get() => {
                 self.signals.closed.set(true);
                 self.wait(course).await?;
             }
-            BackStep::Connect if course.failed => self.wait(course).await?,
-            BackStep::Offer | BackStep::Reopen => self.offer(course).await?,
-            BackStep::Connect => self.connect(course).await?,
-            BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course, false).await?,
-            BackStep::Wait | BackStep::Serve
+            BackStep::Connect | BackStep::Wait | BackStep::Serve
                 if self.signals.closing.get()
                     && looked.own != XenbusState::Closed
                     && course.deadline.is_none() =>
             {
                 self.close(course, "this domain ends").await?;
             }
+            BackStep::Connect if course.failed => self.wait(course).await?,
+            BackStep::Offer | BackStep::Reopen => self.offer(course).await?,
+            BackStep::Connect => self.connect(course).await?,
+            BackStep::Wait | BackStep::Serve if overdue => self.disconnect(course, false).await?,
+            // Linux's frontend, where it has failed, says Closing and nothing more.
+            BackStep::Wait if let_go => self.disconnect(course, true).await?,
+            BackStep::Wait | BackStep::Serve => self.wait(course).await?,
             BackStep::Close => {
                 let closing = backend.set_state(XenbusState::Closing);
                 self.beside(link, closing).await??;
             }
-            BackStep::Wait | BackStep::Serve => self.wait(course).await?,
             BackStep::Disconnect => self.disconnect(course, looked.frontend.is_some()).await?,
             BackStep::Finish => course.backend.remove().await?,
         }
@@ -200,11 +207,16 @@ impl<H: Hypervisor> Export<H> {
         } = course;
         let device = opened.as_ref().filter(|_| !*lost);
         let device = device.map(|(device, _)| device.clone());
+        let mut until = *deadline;
+        if backend.state() == XenbusState::Closing && link.is_some() {
+            let look = self.pv.exec.now().after(LOOK);
+            until = Some(until.map_or(look, |until| until.min(look)));
+        }
         let seen = async {
             let mut changed = pin!(backend.changed().fuse());
             let mut told = pin!(self.signals.changed.notified().fuse());
             let mut device = pin!(device_changed(device.as_deref()).fuse());
-            let mut sleep = pin!(self.sleep_until(*deadline).fuse());
+            let mut sleep = pin!(self.sleep_until(until).fuse());
             select_biased! {
                 () = told => Ok(Seen::Changed),
                 changed = changed => changed.map(|()| Seen::Changed),
@@ -293,6 +305,7 @@ impl<H: Hypervisor> Export<H> {
 
     /// Maps what the frontend published, and says so.
     async fn connect(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        // There is one: what was lost while nobody was connected is not connected to (`failed`).
         let Some((device, terms)) = &course.opened else {
             return self.offer(course).await;
         };
@@ -405,11 +418,21 @@ impl<H: Hypervisor> Export<H> {
         }
     }
 
-    /// Serves the rings as long as the domain runs.
+    /// Serves the rings until the domain ends.
     async fn serve_on(&self, course: &mut Course<H>) {
-        let never = self.beside(&course.link, pending::<()>());
-        if let Err(failure) = never.await {
-            exec::error!(self.pv.log, &self.name, "{failure}");
+        let closing = async {
+            while !self.signals.closing.get() {
+                self.signals.changed.notified().await;
+            }
+        };
+        let served = self.beside(&course.link, closing).await;
+        let drained = match served {
+            Ok(()) => self.drain(course).await,
+            Err(failure) => Err(failure),
+        };
+        match drained {
+            Ok(()) => self.retire(course),
+            Err(failure) => exec::error!(self.pv.log, &self.name, "{failure}"),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
 //! - `slot`: a request on its way through GEOM, piece by piece
+//! - `tag`: which request an order is of; pure
 //! - `share`: how much a connection may have at once beside others; pure
 //! - [`statistics`]: what an export has done
 //! - `signals`: what the bus, the domain and an export's task tell each other
@@ -38,6 +39,7 @@ mod share;
 mod signals;
 mod slot;
 pub mod statistics;
+mod tag;
 pub mod target;
 
 pub use bus::{Blkback, ExportUse};

@@ -22,6 +22,7 @@ use crate::request::Terms;
 use crate::share::{Appetite, LITTLE, Sharer, Sharers};
 use crate::slot::PIECE;
 use crate::statistics::Statistics;
+use crate::tag::Tag;
 
 /// Bytes that GEOM has of one connection at most. What is beyond waits in the ring, so that one
 /// frontend's requests do not fill the queue of a disk that others use too.
@@ -131,6 +132,13 @@ impl<H: Hypervisor> Link<H> {
     /// Whether nothing was asked for in the last second, and nothing is to be answered.
     pub(crate) fn is_idle(&self) -> bool {
         self.outstanding() == 0 && self.pv.exec.now().since(self.taken) >= IDLE
+    }
+
+    /// Whether the frontend has closed the ports of all its rings: it is done with them, whatever
+    /// it says. Costs a hypercall.
+    pub(crate) fn is_let_go(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|queue| !queue.channel.is_connected())
     }
 
     /// Serves the rings. Ready only when the frontend broke the protocol.
@@ -388,7 +396,7 @@ impl<H: Hypervisor> Link<H> {
 
     /// Takes requests from the rings, as many as GEOM can be asked for in this turn.
     fn take(&mut self, share: &mut u64) -> Result<bool, PeerFault> {
-        let mut any = false;
+        let (mut any, mut asked) = (false, false);
         let now = self.pv.exec.now();
         let mut statistics = self.statistics.borrow_mut();
         let mut room = (*share).min(self.window.saturating_sub(self.in_flight));
@@ -406,7 +414,10 @@ impl<H: Hypervisor> Link<H> {
                         *share = share.saturating_sub(LEAST);
                         LEAST
                     }
-                    Taken::Begun(length) => length.max(LEAST),
+                    Taken::Begun(length) => {
+                        asked = true;
+                        length.max(LEAST)
+                    }
                 };
                 any = true;
                 room = room.saturating_sub(cost);
@@ -414,6 +425,8 @@ impl<H: Hypervisor> Link<H> {
         }
         if any {
             self.taken = now;
+        }
+        if asked {
             self.appetite.asks(now);
         }
         self.first = self.first.wrapping_add(1);
@@ -444,56 +457,11 @@ enum Worked {
     More,
 }
 
-/// What GEOM completes an order under.
-struct Tag {
-    queue: usize,
-    slot: usize,
-    /// What the order counts in the window: at most a [`PIECE`].
-    cost: u64,
-}
-
-impl Tag {
-    const SLOT_BITS: u32 = 16;
-    const COST_BITS: u32 = 24;
-
-    fn pack(&self) -> u64 {
-        let above = (self.queue as u64) << Self::SLOT_BITS | self.slot as u64;
-        above << Self::COST_BITS | self.cost
-    }
-
-    fn unpack(tag: u64) -> Self {
-        let low = |number: u64, bits: u32| number & ((1 << bits) - 1);
-        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let above = tag >> Self::COST_BITS;
-        Self {
-            queue: index(above >> Self::SLOT_BITS),
-            slot: index(low(above, Self::SLOT_BITS)),
-            cost: low(tag, Self::COST_BITS),
-        }
-    }
-}
-
 /// Orders may still be out when a connection ends: the frontend's pages are not touched any more.
 impl<H: Hypervisor> Drop for Link<H> {
     fn drop(&mut self) {
         for queue in &self.queues {
             queue.abandon();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_comes_back_as_it_was() {
-        let tag = Tag {
-            queue: 3,
-            slot: 511,
-            cost: PIECE,
-        };
-        let Tag { queue, slot, cost } = Tag::unpack(tag.pack());
-        assert_eq!((queue, slot, cost), (3, 511, PIECE));
     }
 }

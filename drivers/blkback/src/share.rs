@@ -17,7 +17,8 @@
 //! 2.2 and 3.1. (`tools/sim/tests/export_share.rs` measures all of these.)
 //!
 //! That is too much for somebody who hardly feels it. So only he counts who asks again within
-//! [`SOON`] of an answer: who does one thing after the other, however slow the disk is. He counts
+//! [`SOON`] of an answer: who does one thing after the other, however slow the disk is, as long as
+//! he has a CPU when he wants one. He counts
 //! until he has paused for so long. Who pauses before each request, and so asks less than 100 times
 //! in a second, never does: he costs the others nothing but his requests, each of which may find
 //! all of their windows before it. A few requests in a row, now and then, cost the others their own

@@ -89,23 +89,31 @@ impl Target {
 /// What may be exported: everything, or only what the domain's administrator has declared, by the
 /// names given there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declarations(Vec<(String, Target)>);
+pub struct Declarations(Option<Vec<(String, Target)>>);
 
 impl Declarations {
-    /// Declares an export: `NAME:PROVIDER[,ro]`. The name is letters, digits, `-`, `_` and `.`. A
-    /// name that is declared already has the new meaning from now on. `None` if it is not of this
-    /// form; nothing is declared then.
+    /// Declares an export: `NAME:PROVIDER[,ro]`. The name is letters, digits, `-`, `_` and `.`.
+    /// From the first call on nothing else is exported, even if what is declared is not of this
+    /// form, or its name was declared already: then it is left out, and `None` is returned.
     #[must_use]
     pub fn declare(&mut self, text: &str) -> Option<()> {
+        let all = self.0.get_or_insert_default();
         let (name, target) = text.split_once(':')?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
             return None;
         }
-        let target = Target::parse(target).ok()?;
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((String::from(name), target));
+        if all.iter().any(|(known, _)| known == name) {
+            return None;
+        }
+        all.push((String::from(name), Target::parse(target).ok()?));
         Some(())
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn are_there(&self) -> bool {
+        self.0.is_some()
     }
 
     /// What a toolstack's target is here. Read-only is what either of the two says is.
@@ -113,17 +121,28 @@ impl Declarations {
     /// # Errors
     /// [`TargetError::Undeclared`] if there are declarations and none has this name.
     pub fn resolve(&self, asked: Target) -> Result<Target, TargetError> {
-        if self.0.is_empty() {
+        let Some(all) = &self.0 else {
             return Ok(asked);
-        }
-        let declared = self.0.iter().find(|(name, _)| *name == asked.provider);
-        match declared {
+        };
+        match all.iter().find(|(name, _)| *name == asked.provider) {
             Some((_, target)) => Ok(Target {
                 provider: target.provider.clone(),
                 read_only: target.read_only || asked.read_only,
             }),
             None => Err(TargetError::Undeclared(start(&asked.provider))),
         }
+    }
+}
+
+/// The names, separated by commas.
+impl fmt::Display for Declarations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, _) in self.0.iter().flatten() {
+            write!(f, "{separator}{name}")?;
+            separator = ", ";
+        }
+        Ok(())
     }
 }
 
@@ -177,15 +196,21 @@ mod tests {
     fn with_declarations_there_is_nothing_else() {
         let mut declarations = Declarations::default();
         assert_eq!(resolved(&declarations, "xbd0"), Ok(target("xbd0", false)));
-        for text in ["root:xbd0p2", "swap:md0,ro", "root:/dev/xbd1p1"] {
+        for text in ["root:/dev/xbd1p1", "swap:md0,ro"] {
             assert_eq!(declarations.declare(text), Some(()), "{text}");
         }
+        assert_eq!(
+            declarations.declare("swap:md0"),
+            None,
+            "a name is one thing"
+        );
         assert_eq!(resolved(&declarations, "root"), Ok(target("xbd1p1", false)));
         assert_eq!(
             resolved(&declarations, "root,ro"),
             Ok(target("xbd1p1", true))
         );
         assert_eq!(resolved(&declarations, "swap"), Ok(target("md0", true)));
+        assert_eq!(declarations.to_string(), "root, swap");
         let other = String::from("xbd1p1");
         assert_eq!(
             resolved(&declarations, "xbd1p1"),
@@ -194,14 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_declaration_declares_nothing() {
-        let mut declarations = Declarations::default();
+    fn what_is_no_declaration_lets_nothing_be_exported() {
         let long = "x".repeat(LONGEST_NAME + 1) + ":md0";
         for text in [
             "", "md0", ":md0", "a:", "a b:md0", "a:md0,rw", "a:,ro", &long,
         ] {
+            let mut declarations = Declarations::default();
             assert_eq!(declarations.declare(text), None, "{text}");
+            assert_eq!(declarations.to_string(), "");
+            for asked in ["md0", "a"] {
+                let error = TargetError::Undeclared(String::from(asked));
+                assert_eq!(resolved(&declarations, asked), Err(error), "{text}");
+            }
         }
-        assert_eq!(declarations, Declarations::default());
     }
 }

@@ -137,10 +137,12 @@ pub enum BackStep {
 /// `own` is what [`Backend::look`](crate::Backend::look) says: Closing also when the toolstack
 /// wrote that.
 ///
-/// Every pair has an answer. States may be skipped, repeated and odd at first sight (case B13), and
-/// no frontend keeps a backend from being Closed, and no pair is left only by itself: a step that
-/// is done leads to another pair, or to a wait for somebody else's move. The own directory is
-/// removed only when the device is not online, or nobody is left to be told so (scenario 59).
+/// Every pair has an answer. States may be skipped, repeated and odd at first sight (case B13). A
+/// step that is done leads to another pair, or to a wait for somebody else's move. A frontend that
+/// stays Connected or Closing keeps this end in Closing: the caller bounds that where it must, and
+/// the toolstack by a forced detach; nothing else keeps a backend from being Closed. The own
+/// directory is removed only when the device is not online, or nobody is left to be told so
+/// (scenario 59).
 #[must_use]
 pub fn next_back_step(own: XenbusState, frontend: Option<XenbusState>, online: bool) -> BackStep {
     match own {

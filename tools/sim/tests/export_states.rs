@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use hv::Access;
+use hv::{Access, DomId};
 use sim::blkback::request::{OKAY, READ};
+use sim::exports::DRIVER;
 use sim::frontend::{Ask, whole};
 use sim::{Exports, Neighbours};
 
@@ -82,4 +83,52 @@ fn a_detach_ends_the_wait_of_an_export_that_was_closed_before() {
     exports.detached(&detach);
     let took = detach.outcome().and_then(Result::ok);
     assert!(took.is_some_and(|took| took < 2 * SECOND), "{took:?}");
+}
+
+#[test]
+fn x06_a_frontend_that_says_closing_and_closes_its_ports_is_let_go() {
+    // What Linux does whose disk could not be made: `xenbus_dev_fatal`, then `blkif_free`.
+    let scene = Neighbours::connected(5);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    peer.set_state(5);
+    exports.until("the export closes", || peer.backend_state() == Some(5));
+    scene.peer_is_served();
+    peer.drop_rings();
+    exports.until("the export is Closed", || peer.backend_state() == Some(6));
+    assert_eq!(exports.world.usage(DomId(2)).mapped_by_peers, 0);
+    scene.is_as_before();
+}
+
+#[test]
+fn a_driver_domain_that_ends_does_not_wait_for_who_comes_to_a_lost_provider() {
+    let exports = Exports::new(6);
+    let peer = exports.peer(2, "ram0");
+    exports.until("the offer", || peer.backend_state() == Some(2));
+    exports.disk.pull();
+    exports.run_for(SECOND);
+    peer.make_rings(1, 0);
+    peer.publish(&[]);
+    exports.run_for(SECOND);
+    assert_eq!(peer.backend_state(), Some(2));
+    let closed = exports.close();
+    exports.until("the driver domain has closed", || closed.borrow().is_some());
+}
+
+#[test]
+fn f24_a_driver_domain_without_a_store_ends_and_answers_first() {
+    let scene = Neighbours::connected(7);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    let waiting = exports.peer(3, "none0");
+    // The daemon says what is no message.
+    let header = [2u32, 77, 0, 4097].map(u32::to_le_bytes).concat();
+    exports.toolstack.store().send_raw(DRIVER, &header);
+    exports.run_for(60 * SECOND);
+    scene.peer_is_served();
+    exports.disk.set_latency(Duration::from_millis(20));
+    let page = peer.page(Access::ReadWrite, 0);
+    peer.ring().submit(&Ask::new(READ, 1, 8, &[whole(&page)]));
+    let closed = exports.close();
+    exports.until("the driver domain has closed", || closed.borrow().is_some());
+    assert_eq!(peer.ring().take().map(|answer| answer.status), Some(OKAY));
+    drop(waiting);
 }

@@ -55,7 +55,8 @@ impl<H: Hypervisor> Export<H> {
 
     /// Opens the provider of that name. If there is none, or a former connection of this export
     /// still has requests under way there, it is waited for; `None` if the toolstack or this domain
-    /// wants the export to end meanwhile.
+    /// wants the export to end meanwhile, or the frontend closes: should it come back, the wait
+    /// begins anew.
     async fn open_provider(
         &self,
         backend: &Backend,
