@@ -183,7 +183,7 @@ pub(super) fn f14_f25_odd_states_and_places(nest: &Nest, count: usize) -> Result
     // Meanwhile a frontend has lost patience with the silent one.
     let left = (silent_since + Duration::from_secs(20)).duration_since(Instant::now());
     scene.guest.watch(left)?;
-    scene.wait_for_log("the backend does not connect: it is Initialising")?;
+    scene.wait_for("dmesg", "the backend does not connect: it is Initialising")?;
     scene.end_peer(silent)?;
     scene.end()
 }

@@ -10,14 +10,25 @@ use super::export::{self, client, ending, lifecycle, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
 use crate::bench;
 
+/// When a test runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Always.
+    Both,
+    /// In the gate. With `--long` another test runs all of it.
+    Short,
+    /// With `--long`.
+    Long,
+}
+
 /// A test in a nest.
 pub(super) struct Test {
     /// Its name; `--filter` looks at it.
     pub name: &'static str,
     /// What it may take on the host's clock. A nest whose test takes longer is ended.
     pub limit: Duration,
-    /// Whether it runs with `--long` only.
-    pub long: bool,
+    /// Where it runs.
+    pub lane: Lane,
     /// The test. The image is `/root/xenolith` in dom0, the configs are in `/root/xl-configs`. It
     /// leaves dom0 as it found it.
     pub run: fn(&Nest) -> Result<()>,
@@ -85,7 +96,7 @@ const XEN_4_20: &[Test] = &[
         "nested_detach_with_reads_held",
         held::detached_with_reads_held,
     ),
-    quick("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
+    smoke("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
     long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
     quick("nested_configs", configs::every_config_does_what_it_says),
     long(
@@ -104,19 +115,19 @@ const XEN_4_20: &[Test] = &[
         "nested_fill_honest_backends",
         hostile::honest_backends_of_every_kind,
     ),
-    quick("nested_f01_f03_f04_c01_false_answers", |nest| {
+    smoke("nested_f01_f03_f04_c01_false_answers", |nest| {
         hostile::f01_f03_f04_c01_false_answers(nest, 3)
     }),
     long("nested_f01_f03_f04_c01_all", |nest| {
         hostile::f01_f03_f04_c01_false_answers(nest, ALL)
     }),
-    quick("nested_f08_f09_absurd_sizes", |nest| {
+    smoke("nested_f08_f09_absurd_sizes", |nest| {
         hostile::f08_f09_absurd_sizes(nest, 3)
     }),
     long("nested_f08_f09_all", |nest| {
         hostile::f08_f09_absurd_sizes(nest, ALL)
     }),
-    quick("nested_f14_f25_odd_states_and_places", |nest| {
+    smoke("nested_f14_f25_odd_states_and_places", |nest| {
         hostile::f14_f25_odd_states_and_places(nest, 1)
     }),
     long("nested_f14_f25_all", |nest| {
@@ -143,10 +154,10 @@ const SERVED: &[Test] = &[
         "nested_export_sums",
         verify::sums_are_the_same_on_both_sides,
     ),
-    quick("nested_export_fio", |nest| {
+    smoke("nested_export_fio", |nest| {
         verify::fio_finds_what_it_wrote(nest, "--size=4M --runtime=2")
     }),
-    quick("nested_export_cycles_10", |nest| {
+    smoke("nested_export_cycles_10", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
     }),
     quick(
@@ -166,20 +177,23 @@ const SERVED: &[Test] = &[
         "nested_b01_b06_requests_that_cannot_be_meant",
         export::hostile::b01_b06_requests_that_cannot_be_meant,
     ),
-    quick("nested_c01_c08_b10_rings_and_pages_that_go", |nest| {
+    smoke("nested_c01_c08_b10_rings_and_pages_that_go", |nest| {
         export::hostile::c01_c08_b10_rings_and_pages_that_go(nest, 4)
     }),
     long("nested_c01_c08_b10_all", |nest| {
         export::hostile::c01_c08_b10_rings_and_pages_that_go(nest, ALL)
     }),
-    quick("nested_b12_b13_keys_and_states", |nest| {
+    smoke("nested_b12_b13_keys_and_states", |nest| {
         export::hostile::b12_b13_keys_and_states(nest, 5)
     }),
     long("nested_b12_b13_all", |nest| {
         export::hostile::b12_b13_keys_and_states(nest, ALL)
     }),
+    smoke("nested_export_linux_guest", |nest| {
+        client::a_linux_guests_files_are_there(nest, 50)
+    }),
     quick("nested_bench_quick", bench::smoke),
-    quick("nested_export_ext4", |nest| {
+    smoke("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(
             nest,
             &Tree {
@@ -214,10 +228,9 @@ const SERVED_FOR_LONG: &[Test] = &[
             },
         )
     }),
-    long(
-        "nested_export_linux_guest",
-        client::a_linux_guests_files_are_there,
-    ),
+    long("nested_export_linux_guest_3000", |nest| {
+        client::a_linux_guests_files_are_there(nest, 3000)
+    }),
 ];
 
 const XEN_4_17: &[Test] = &[
@@ -280,8 +293,16 @@ const fn quick(name: &'static str, run: fn(&Nest) -> Result<()>) -> Test {
     Test {
         name,
         limit: Duration::from_secs(400),
-        long: false,
+        lane: Lane::Both,
         run,
+    }
+}
+
+/// The same, of something that the long lane has a longer test of.
+const fn smoke(name: &'static str, run: fn(&Nest) -> Result<()>) -> Test {
+    Test {
+        lane: Lane::Short,
+        ..quick(name, run)
     }
 }
 
@@ -290,7 +311,7 @@ const fn long(name: &'static str, run: fn(&Nest) -> Result<()>) -> Test {
     Test {
         name,
         limit: Duration::from_secs(3000),
-        long: true,
+        lane: Lane::Long,
         run,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Error, Result};
 use lab::Nest;
 
-use super::list::{GROUPS, Group, Test};
+use super::list::{GROUPS, Group, Lane, Test};
 use crate::nest;
 use crate::test::Options;
 use crate::test::report::{Found, seconds};
@@ -20,7 +20,14 @@ pub(crate) struct Wanted {
 
 /// The nests that are asked for.
 pub(crate) fn wanted(options: &Options) -> Vec<Wanted> {
-    let asked = |test: &&Test| (options.long || !test.long) && options.wants(test.name);
+    let asked = |test: &&Test| {
+        let other = if options.long {
+            Lane::Short
+        } else {
+            Lane::Long
+        };
+        test.lane != other && options.wants(test.name)
+    };
     let nests = GROUPS.iter().map(|group| Wanted {
         group,
         tests: group.tests.iter().filter(asked).collect(),
@@ -130,7 +137,7 @@ mod tests {
         Test {
             name,
             limit: Duration::from_secs(1),
-            long: false,
+            lane: Lane::Both,
             run: |_| Ok(()),
         }
     }
@@ -147,11 +154,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let nests = wanted(&Options {
-            long: true,
-            ..Options::default()
-        });
-        let mut names: Vec<String> = nests.iter().flat_map(Wanted::tests).collect();
+        let tests = GROUPS.iter().flat_map(|group| group.tests);
+        let mut names: Vec<&str> = tests.map(|test| test.name).collect();
         let count = names.len();
         names.sort();
         names.dedup();

@@ -13,12 +13,12 @@ const FOLDER: &str = "/root/client";
 /// How long the guest may take to boot, to write and to end.
 const GUEST: Duration = Duration::from_secs(300);
 
-/// How many files it writes.
-const FILES: u32 = 3000;
-
 /// A Linux guest with its disk from the driver domain writes files to the ext4 there, and ends;
 /// dom0 finds the file system clean and every file with the sum that the guest had.
-pub(in crate::test::nested) fn a_linux_guests_files_are_there(nest: &Nest) -> Result<()> {
+pub(in crate::test::nested) fn a_linux_guests_files_are_there(
+    nest: &Nest,
+    files: u32,
+) -> Result<()> {
     prepare(nest)?;
     let guest = start(nest, &[])?;
     let attached = Attached::new(nest, "md0", "xvdf", "w")?;
@@ -27,7 +27,7 @@ pub(in crate::test::nested) fn a_linux_guests_files_are_there(nest: &Nest) -> Re
 
     let config = format!(
         "type = \"pv\"\nkernel = \"{FOLDER}/kernel\"\nramdisk = \"{FOLDER}/initrd\"\n\
-         memory = 256\nvcpus = 1\ncmdline = \"console=hvc0 quiet FILES={FILES}\"\n\
+         memory = 256\nvcpus = 1\ncmdline = \"console=hvc0 quiet FILES={files}\"\n\
          disk = [\"format=raw,vdev=xvda,access=rw,backend=storage,target=md0\"]\n"
     );
     let mut client = nest.create_guest("client", &config)?;
@@ -40,7 +40,7 @@ pub(in crate::test::nested) fn a_linux_guests_files_are_there(nest: &Nest) -> Re
     let path = attached.path();
     nest.check(&format!(
         "set -e; fsck.ext4 -fn {path} >/dev/null; mkdir -p /mnt; mount -o ro {path} /mnt; \
-         cd /mnt; test $(wc -l < sums) = {FILES}; sha256sum --quiet -c sums; cd /; umount /mnt"
+         cd /mnt; test $(wc -l < sums) = {files}; sha256sum --quiet -c sums; cd /; umount /mnt"
     ))?;
     attached.detach(false)?;
     guest.destroy()?;

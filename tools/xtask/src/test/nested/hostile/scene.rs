@@ -32,6 +32,8 @@ pub(super) struct Scene<'nest> {
     good_sum: String,
     granted: u64,
     ports: usize,
+    /// How much of the console is about backends before the present one.
+    past: usize,
 }
 
 impl<'nest> Scene<'nest> {
@@ -48,6 +50,7 @@ impl<'nest> Scene<'nest> {
             good,
             granted: 0,
             ports: 0,
+            past: 0,
         };
         scene.good_disk_goes_on()?;
         scene.granted = scene.held()?;
@@ -56,12 +59,13 @@ impl<'nest> Scene<'nest> {
     }
 
     /// Starts a backend for `xvdb`.
-    pub(super) fn attach(&self, options: &str) -> Result<Peer> {
+    pub(super) fn attach(&mut self, options: &str) -> Result<Peer> {
         self.attach_as(XVDB, options)
     }
 
     /// Starts a backend for `vdev`.
-    pub(super) fn attach_as(&self, vdev: u32, options: &str) -> Result<Peer> {
+    pub(super) fn attach_as(&mut self, vdev: u32, options: &str) -> Result<Peer> {
+        self.past = self.guest.console()?.len();
         self.nest
             .check(&format!("xenstore-rm {} || true", self.error_node(vdev)))?;
         let id = self.id;
@@ -87,10 +91,10 @@ impl<'nest> Scene<'nest> {
         .with_context(|| format!("{text:?}"))
     }
 
-    /// Waits until `text` is in the log, which the console shows.
+    /// Waits until `text` is in the log, which the console shows, since the last backend came.
     pub(super) fn wait_for_log(&mut self, text: &str) -> Result<()> {
         let deadline = Instant::now() + SOON;
-        while !self.guest.console()?.contains(text) {
+        while !self.guest.console()?[self.past..].contains(text) {
             ensure!(Instant::now() < deadline, "no {text:?} in the log");
             thread::sleep(Duration::from_millis(20));
         }
