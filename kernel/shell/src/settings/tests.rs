@@ -68,7 +68,6 @@ fn bad_values_leave_the_key_alone_and_are_told() {
             "loglevel=loud: takes error|warn|info|debug",
         ),
         ("loglevel=", "loglevel=: takes error|warn|info|debug"),
-        ("export=md0", "export=md0: takes NAME:PROVIDER[,ro]"),
         ("watchdog=0", "watchdog=0: takes SECONDS"),
         ("watchdog=-1", "watchdog=-1: takes SECONDS"),
         ("watchdog=+1", "watchdog=+1: takes SECONDS"),
@@ -86,6 +85,13 @@ fn bad_values_leave_the_key_alone_and_are_told() {
         assert_eq!(oddities(line), [expected]);
         assert_eq!(Settings::parse(line).0, Settings::default(), "{line}");
     }
+}
+
+#[test]
+fn an_export_that_is_none_lets_nothing_be_exported() {
+    let line = "export=md0";
+    assert_eq!(oddities(line), ["export=md0: takes NAME:PROVIDER[,ro]"]);
+    assert!(Settings::parse(line).0.exports.are_there());
 }
 
 #[test]
