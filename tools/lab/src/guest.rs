@@ -4,6 +4,7 @@ use crate::link::Request;
 use crate::nest::{COMMAND_LIMIT, Nest};
 use anyhow::{Context, Result, bail};
 use dom0::wire::{Frame, Kind};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 mod text;
@@ -29,6 +30,8 @@ pub struct Guest<'nest> {
     console: Transcript,
     /// How many times it has shut down and this was reported.
     shutdowns: usize,
+    /// There is no such domain any more.
+    gone: Cell<bool>,
 }
 
 impl<'nest> Guest<'nest> {
@@ -56,6 +59,7 @@ impl<'nest> Guest<'nest> {
             keyboard: None,
             console,
             shutdowns: 0,
+            gone: Cell::new(false),
         })
     }
 
@@ -186,6 +190,7 @@ impl<'nest> Guest<'nest> {
         if !output.success() {
             bail!("{} is still there after {} s", self.name, limit.as_secs());
         }
+        self.gone.set(true);
         Ok(())
     }
 
@@ -256,7 +261,9 @@ impl<'nest> Guest<'nest> {
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
-        // Best effort: the domain may be gone, and so may the nest.
-        let _ = self.end();
+        // Best effort: the nest may be gone.
+        if !self.gone.get() {
+            let _ = self.end();
+        }
     }
 }
