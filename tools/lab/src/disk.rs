@@ -125,6 +125,14 @@ impl Disk {
         sha256(nest, &self.path(), offset, length)
     }
 
+    /// The same of several ranges, each an offset and a length: quicker than one after the other.
+    ///
+    /// # Errors
+    /// What dom0 says.
+    pub fn sha256_of_each(&self, nest: &Nest, ranges: &[(u64, u64)]) -> Result<Vec<String>> {
+        sha256_of_each(nest, &self.path(), ranges)
+    }
+
     /// Removes it, its loop device and its file.
     ///
     /// # Errors
@@ -156,24 +164,36 @@ impl Disk {
 /// # Errors
 /// If the range is not all there, or dom0 cannot read it.
 pub fn sha256(nest: &Nest, path: &str, offset: u64, length: u64) -> Result<String> {
-    let output = nest.run(&format!(
-        "set -o pipefail; [ ! -b {path} ] || blockdev --flushbufs {path}; \
-         dd if={path} bs=1M skip={offset} count={length} iflag=skip_bytes,count_bytes,fullblock | \
-         sha256sum"
-    ))?;
-    let sum = output.stdout.split_whitespace().next();
-    match sum {
-        Some(sum) if output.success() && copied(&output.stderr) == Some(length) => {
-            Ok(sum.to_owned())
-        }
-        _ => bail!("{path}: not {length} bytes at {offset}: {output}"),
-    }
+    Ok(sha256_of_each(nest, path, &[(offset, length)])?.remove(0))
 }
 
-/// How many bytes dd says it copied.
-fn copied(said: &str) -> Option<u64> {
-    let line = said.lines().find(|line| line.contains(" copied"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// The same of several ranges, each an offset and a length.
+fn sha256_of_each(nest: &Nest, path: &str, ranges: &[(u64, u64)]) -> Result<Vec<String>> {
+    let lines: Vec<String> = ranges.iter().map(|(o, l)| format!("{o} {l}")).collect();
+    let output = nest.run(&format!(
+        "set -o pipefail; [ ! -b {path} ] || blockdev --flushbufs {path}; \
+         while read -r offset length; do \
+             dd if={path} bs=1M skip=$offset count=$length \
+                 iflag=skip_bytes,count_bytes,fullblock | sha256sum || exit 1; \
+         done <<< '{}'",
+        lines.join("\n")
+    ))?;
+    let sums = output.stdout.lines().map(first_word).collect::<Vec<_>>();
+    let lengths = ranges.iter().map(|(_, length)| *length);
+    if !output.success() || !copied(&output.stderr).eq(lengths) || sums.len() != ranges.len() {
+        bail!("{path}: not all of {ranges:?}: {output}");
+    }
+    Ok(sums)
+}
+
+fn first_word(line: &str) -> String {
+    line.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// How many bytes dd says it copied, each time.
+fn copied(said: &str) -> impl Iterator<Item = u64> {
+    let lines = said.lines().filter(|line| line.contains(" copied"));
+    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok())
 }
 
 /// Makes `count` RAM disks of `bytes` bytes each in dom0: `/dev/ram0` and so on.
@@ -196,11 +216,8 @@ mod tests {
     fn what_dd_copied_is_read() {
         let said =
             |count: &str| format!("8+0 records in\n8+0 records out\n{count} copied, 0.1 s\n");
-        assert_eq!(
-            copied(&said("8388608 bytes (8.4 MB, 8.0 MiB)")),
-            Some(8_388_608)
-        );
-        assert_eq!(copied(&said("1 byte")), Some(1));
-        assert_eq!(copied("dd: failed to open 'x'\n"), None);
+        let twice = said("8388608 bytes (8.4 MB, 8.0 MiB)") + &said("1 byte");
+        assert!(copied(&twice).eq([8_388_608, 1]));
+        assert!(copied("dd: failed to open 'x'\n").eq([]));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::link::Request;
 use crate::nest::{COMMAND_LIMIT, Nest};
+use crate::output::Output;
 use anyhow::{Context, Result, bail};
 use dom0::wire::{Frame, Kind};
 use std::cell::Cell;
@@ -199,16 +200,17 @@ impl<'nest> Guest<'nest> {
     /// # Errors
     /// If it is still there afterwards.
     pub fn destroy(self) -> Result<()> {
-        self.end()?;
+        if self.end()?.success() {
+            // xl has seen to it.
+            self.gone.set(true);
+            return Ok(());
+        }
         self.wait_gone(COMMAND_LIMIT)
     }
 
-    fn end(&self) -> Result<()> {
-        self.nest.run_for(
-            &format!("xl destroy {}", self.name),
-            Duration::from_secs(15),
-        )?;
-        Ok(())
+    fn end(&self) -> Result<Output> {
+        let line = format!("xl destroy {}", self.name);
+        self.nest.run_for(&line, Duration::from_secs(15))
     }
 
     /// Takes in the console until `taker` finds in it what it looks for.

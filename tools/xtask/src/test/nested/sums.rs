@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use lab::guest::Guest;
 use lab::{Disk, Nest};
 
-use super::domain::{same_sum, start, sum};
+use super::domain::{start, sum};
 use super::partition::{MIB, Part, gpt, mbr, parts};
 
 /// Every provider's sum is dom0's, and so are those of ranges.
@@ -26,15 +26,14 @@ pub(super) fn every_provider_has_dom0s_sum(nest: &Nest) -> Result<()> {
         let parts = parts(nest, disk)?;
         ensure!(parts.len() >= 2, "{}: partitions", disk.path());
         let name = format!("xbd{unit}");
-        same_sum(nest, &mut guest, &name, disk, (0, disk.bytes()))?;
-        for part in &parts {
-            let name = format!("{name}{letter}{}", part.number);
+        let mut providers = vec![(name.clone(), (0, disk.bytes()))];
+        for part in parts.iter().filter(|part| !part.is_extended) {
             let range = (part.offset, part.length);
-            if !part.is_extended {
-                same_sum(nest, &mut guest, &name, disk, range)
-                    .with_context(|| guest.command("geom tree").unwrap_or_default())?;
-            }
+            providers.push((format!("{name}{letter}{}", part.number), range));
         }
+        let (names, ranges): (Vec<_>, Vec<_>) = providers.into_iter().unzip();
+        are_dom0s(nest, &mut guest, disk, &names, &ranges)
+            .with_context(|| guest.command("geom tree").unwrap_or_default())?;
         tree_has_no_more(&mut guest, &name, letter, &parts)?;
     }
     ranges(nest, &mut guest, "xbd0p2", &disks[0])?;
@@ -63,20 +62,34 @@ fn tree_has_no_more(guest: &mut Guest<'_>, disk: &str, letter: char, parts: &[Pa
 fn ranges(nest: &Nest, guest: &mut Guest<'_>, provider: &str, disk: &Disk) -> Result<()> {
     let part = parts(nest, disk)?;
     let part = part.iter().find(|part| part.number == 2).context("no 2")?;
-    for (offset, length) in [
+    let ranges = [
         (0, 4096),
         (part.length - 4096, 4096),
         (4096, 3 * MIB + 8192),
         (1, 1),
         (4095, 70_001),
         (part.length, 0),
-    ] {
-        let theirs = disk.sha256(nest, part.offset + offset, length)?;
-        let what = format!("{provider} {offset} {length}");
-        let ours = sum(guest, &what)?;
-        ensure!(ours == theirs, "{what}: {ours}, dom0 says {theirs}");
-    }
+    ];
+    let what = ranges.map(|(offset, length)| format!("{provider} {offset} {length}"));
+    let theirs = ranges.map(|(offset, length)| (part.offset + offset, length));
+    are_dom0s(nest, guest, disk, &what, &theirs)?;
     let said = guest.command(&format!("sum {provider} {} 1", part.length))?;
     ensure!(said.contains("beyond its end"), "{said}");
+    Ok(())
+}
+
+/// Holds the domain's sum of each of `what` against dom0's of the same range of `disk`.
+fn are_dom0s(
+    nest: &Nest,
+    guest: &mut Guest<'_>,
+    disk: &Disk,
+    what: &[String],
+    ranges: &[(u64, u64)],
+) -> Result<()> {
+    let all = disk.sha256_of_each(nest, ranges)?;
+    for (what, theirs) in what.iter().zip(all) {
+        let ours = sum(guest, what)?;
+        ensure!(ours == theirs, "{what}: {ours}, dom0 says {theirs}");
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::test::nested::domain::start_config;
 /// The command line of [`start`].
 const RAM: &str = "md=ram:24M";
 /// How long a disk may take from `xl block-attach` until dom0 has its size.
-const USABLE: Duration = Duration::from_secs(20);
+const USABLE: Duration = Duration::from_secs(60);
 
 /// Starts the driver domain `storage` with a memory disk `ram` of 24 MiB, and these disks in xl's
 /// words.
@@ -41,6 +41,8 @@ pub(super) fn start_with<'nest>(
 pub(super) struct Attached<'nest> {
     nest: &'nest Nest,
     vdev: String,
+    /// The id of `storage`.
+    server: String,
 }
 
 impl<'nest> Attached<'nest> {
@@ -52,19 +54,23 @@ impl<'nest> Attached<'nest> {
 
     /// The one that was attached as `vdev`; waits until dom0 can use it.
     pub(super) fn existing(nest: &'nest Nest, vdev: &str) -> Result<Self> {
-        let attached = Self {
+        let node = format!("/local/domain/0/device/vbd/{}/backend-id", number(vdev)?);
+        let usable = nest.run_for(
+            &format!(
+                "xenstore-read {node}; \
+                 for n in $(seq 200); do \
+                     read -r size < /sys/block/{vdev}/size && [ $size != 0 ] && exit; sleep 0.1; \
+                 done 2>/dev/null; \
+                 xenstore-ls /local/domain/0/device/vbd; dmesg | tail -5; exit 1"
+            ),
+            USABLE,
+        )?;
+        ensure!(usable.success(), "{vdev} is not usable:\n{usable}");
+        Ok(Self {
             nest,
             vdev: vdev.to_owned(),
-        };
-        let deadline = Instant::now() + USABLE;
-        while attached.bytes()? == 0 {
-            ensure!(
-                Instant::now() < deadline,
-                "{vdev} is not usable:\n{}",
-                nest.run("xenstore-ls /local/domain/0/device/vbd; dmesg | tail -5")?
-            );
-        }
-        Ok(attached)
+            server: usable.stdout.trim().to_owned(),
+        })
     }
 
     /// Its path in dom0.
@@ -109,11 +115,10 @@ impl<'nest> Attached<'nest> {
 
     /// Nothing of it is left in xenstore, nor in xl's list.
     pub(super) fn is_forgotten(&self) -> Result<()> {
-        let id = self.nest.check("xl domid storage")?;
         let left = "xenstore-list /local/domain/0/device/vbd; xenstore-list /libxl/0/device/vbd";
         let left = format!(
             "({left}; xenstore-list /local/domain/{}/backend/vbd/0) 2>/dev/null; true",
-            id.trim()
+            self.server
         );
         let deadline = Instant::now() + USABLE;
         let number = number(&self.vdev)?.to_string();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use lab::Nest;
 
-use super::attached::{Attached, block_attach, number, start, start_with};
+use super::attached::{Attached, block_attach, number, start_with};
 
 /// What libxl waits for InitWait, and a little more.
 const LIBXL: Duration = Duration::from_secs(20);
@@ -13,7 +13,7 @@ const LIBXL: Duration = Duration::from_secs(20);
 /// A provider that is not there, one that is in use, and words that mean nothing are refused with
 /// the reason in `hotplug-error`; what is refused can be detached, and others go on.
 pub(in crate::test::nested) fn refusals_say_why(nest: &Nest) -> Result<()> {
-    let guest = start(nest, &[])?;
+    let guest = start_with(nest, 32, "md=ram:2M", &[])?;
     let good = Attached::new(nest, "md0", "xvdf", "w")?;
     let refused = [
         ("xvdg", "nothing0", "no provider nothing0"),

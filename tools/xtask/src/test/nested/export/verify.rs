@@ -1,6 +1,6 @@
 //! What is written through an export comes back, and lies where it should.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lab::Nest;
@@ -60,20 +60,37 @@ fn writes_go_through(nest: &Nest, guest: &mut Guest<'_>) -> Result<()> {
 
 /// fio writes random blocks of every size and finds them again, on the memory disk and on a
 /// partition of a disk that the domain has from dom0, through pages that stay mapped and through
-/// copies by Xen; also with TRIM on the former. `limit` ends each job, in fio's words.
-pub(in crate::test::nested) fn fio_finds_what_it_wrote(nest: &Nest, limit: &str) -> Result<()> {
+/// copies by Xen; also with TRIM on the former. Each job writes and reads `extent`, in fio's words,
+/// again and again until all have taken `time`.
+pub(in crate::test::nested) fn fio_finds_what_it_wrote(
+    nest: &Nest,
+    extent: &str,
+    time: Duration,
+) -> Result<()> {
+    let begun = Instant::now();
+    let mut seeds = 77_u32..;
     let disk = gpt(nest, "fio", 512)?;
     let guest = start(nest, &[disk.xl_quick("xvda", "w")])?;
-    for (target, persistent, jobs) in [
+    for (share, (target, persistent, jobs)) in (1..).zip([
         ("md0", true, JOBS),
         ("xbd0p2", true, JOBS),
         ("md0", false, &JOBS[..2]),
         ("xbd0p2", false, &JOBS[2..]),
-    ] {
+    ]) {
         use_persistent_grants(nest, persistent)?;
         let attached = Attached::new(nest, target, "xvdf", "w")?;
-        for job in jobs {
-            verify(nest, &attached, &format!("{job} {limit}"))?;
+        loop {
+            for job in jobs {
+                let seed = seeds.next().unwrap_or_default();
+                verify(
+                    nest,
+                    &attached,
+                    &format!("{job} {extent} --randseed={seed}"),
+                )?;
+            }
+            if begun.elapsed() >= time * share / 4 {
+                break;
+            }
         }
         attached.detach(false)?;
     }
@@ -103,10 +120,9 @@ fn use_persistent_grants(nest: &Nest, yes: bool) -> Result<()> {
 }
 
 fn verify(nest: &Nest, attached: &Attached<'_>, job: &str) -> Result<()> {
-    // Two passes at most; what was written is read again at the end, whatever the time.
     let line = format!(
         "fio --name=verify --filename={} --direct=1 --ioengine=libaio --thread {job} \
-         --verify=crc32c --verify_fatal=1 --randseed=77 --minimal",
+         --verify=crc32c --verify_fatal=1 --minimal",
         attached.path()
     );
     let output = nest.run_for(&line, JOB)?;
