@@ -1,5 +1,7 @@
 //! Every file of `xl-configs` does what its comment says.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use lab::Nest;
 use lab::guest::{Guest, Reason};
@@ -9,6 +11,9 @@ use super::domain::{SECOND, start_config, sum};
 /// The disk of `disk.cfg`, `memory8.cfg` and `readonly.cfg`, made as `disk.cfg` says, but smaller:
 /// sums take long in emulation.
 const DISK: &str = "/var/tmp/xenolith-disk.img";
+
+/// How long xl may take to clear away a domain that has ended.
+const GONE: Duration = Duration::from_secs(60);
 
 /// A config, and what to see of it.
 type Config = (&'static str, fn(&Nest, &str) -> Result<()>);
@@ -49,20 +54,12 @@ pub(super) fn every_config_does_what_it_says(nest: &Nest) -> Result<()> {
     Ok(())
 }
 
-/// `disks.cfg`, without help.
-pub(super) fn ten_disks_by_xens_script(nest: &Nest) -> Result<()> {
-    let text = nest.get("/root/xl-configs/disks.cfg")?;
-    ten_disks(nest, &String::from_utf8(text)?)?;
-    nest.check("rm /var/tmp/xenolith-*.img")?;
-    Ok(())
-}
-
 /// Runs a config that ends in `poweroff`; returns all of its console.
 fn run(nest: &Nest, name: &str, config: &str) -> Result<String> {
     let mut guest = nest.create_guest(name, config)?;
     let reason = guest.wait_shutdown(40 * SECOND)?;
     ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
-    guest.wait_gone(20 * SECOND)?;
+    guest.wait_gone(GONE)?;
     Ok(guest.console()?.to_owned())
 }
 
@@ -94,7 +91,7 @@ fn storage(nest: &Nest, config: &str) -> Result<()> {
     )?;
     let reason = guest.wait_shutdown(40 * SECOND)?;
     ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
-    guest.wait_gone(20 * SECOND)
+    guest.wait_gone(GONE)
 }
 
 fn shell(nest: &Nest, config: &str) -> Result<()> {
@@ -241,7 +238,7 @@ fn watchdog(nest: &Nest, config: &str) -> Result<()> {
     nest.check("xl pause watchdog")?;
     let reason = guest.wait_shutdown(20 * SECOND)?;
     ensure!(reason == Reason::Watchdog, "it ended by {reason:?}");
-    guest.wait_gone(20 * SECOND)
+    guest.wait_gone(GONE)
 }
 
 /// Holds the domain's sum of a disk against dom0's of its file.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
 use super::export::filesystem::{self, Tree};
-use super::export::{self, client, ending, lifecycle, refusals, verify};
+use super::export::{self, client, ending, lifecycle, many, refusals, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
 use crate::bench;
 
@@ -99,10 +99,6 @@ const XEN_4_20: &[Test] = &[
     smoke("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
     long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
     quick("nested_configs", configs::every_config_does_what_it_says),
-    long(
-        "nested_ten_disks_by_xens_script",
-        configs::ten_disks_by_xens_script,
-    ),
     quick("nested_shutdown_and_reboot", ends::shutdown_and_reboot),
     quick(
         "nested_sysrq_and_unknown_words",
@@ -189,6 +185,7 @@ const SERVED: &[Test] = &[
     long("nested_b12_b13_all", |nest| {
         export::hostile::b12_b13_keys_and_states(nest, ALL)
     }),
+    long("nested_export_many", many::until_one_is_refused),
     smoke("nested_export_linux_guest", |nest| {
         client::a_linux_guests_files_are_there(nest, 50)
     }),

@@ -5,6 +5,7 @@
 //! - `lifecycle`: exports that come and go, clients that die
 //! - `ending`: providers that go, a driver domain that ends or dies
 //! - `refusals`: what cannot be exported, and how the administrator learns why
+//! - `many`: as many exports as there can be
 //! - `hostile`: frontends that lie
 //! - `filesystem`: ext4 on an export, with trees of files
 //! - `client`: a Linux guest as the client
@@ -15,5 +16,6 @@ pub(super) mod ending;
 pub(super) mod filesystem;
 pub(super) mod hostile;
 pub(super) mod lifecycle;
+pub(super) mod many;
 pub(super) mod refusals;
 pub(super) mod verify;
