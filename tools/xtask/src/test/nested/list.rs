@@ -91,7 +91,7 @@ const XEN_4_20: &[Test] = &[
     quick("nested_sums", sums::every_provider_has_dom0s_sum),
     quick("nested_fill", fill::fills_are_what_and_where_they_should),
     quick("nested_fill_read_only", fill::read_only_is_refused),
-    quick("nested_fill_direct", fill::fills_with_little_support),
+    long("nested_fill_direct", fill::fills_with_little_support),
     quick(
         "nested_detach_with_reads_held",
         held::detached_with_reads_held,
@@ -151,7 +151,7 @@ const SERVED: &[Test] = &[
         verify::sums_are_the_same_on_both_sides,
     ),
     smoke("nested_export_fio", |nest| {
-        verify::fio_finds_what_it_wrote(nest, "--size=4M", Duration::ZERO)
+        verify::fio_finds_what_it_wrote(nest, 1, "--size=4M", Duration::ZERO)
     }),
     smoke("nested_export_cycles_10", |nest| {
         lifecycle::exports_come_and_go(nest, 10)
@@ -213,7 +213,7 @@ const SERVED_OVER_AND_OVER: &[Test] = &[long("nested_export_cycles_500", |nest| 
 
 const SERVED_FOR_LONG: &[Test] = &[
     long("nested_export_fio_600", |nest| {
-        verify::fio_finds_what_it_wrote(nest, "", Duration::from_secs(600))
+        verify::fio_finds_what_it_wrote(nest, ALL, "", Duration::from_secs(600))
     }),
     long("nested_export_ext4_full", |nest| {
         filesystem::a_tree_survives(

@@ -204,7 +204,7 @@ pub(in crate::test::nested) fn b12_b13_keys_and_states(nest: &Nest, count: usize
     for orders in [
         "attach; state 4; wait 2,4,5,6; force",
         "attach; wait 2; state 6; wait 6; state 1; wait 2; connect; work 7; detach",
-        "attach; wait 2; flood state 1,3,5,6,4,0,9 1500; force",
+        "attach; wait 2; flood state 1,3,5,6,4,0,9 500; force",
         "attach; connect; work 8; detach",
     ] {
         // With ports of its own: what was connected before may keep those until they are closed.
