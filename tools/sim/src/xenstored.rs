@@ -251,6 +251,12 @@ impl Xenstored {
         self.latency.set(latency);
     }
 
+    /// Sends `dom` what is no message, which is longer than any may be: it has lost its store then
+    /// (case F24).
+    pub fn break_off(&self, dom: DomId) {
+        self.send_raw(dom, &[2u32, 77, 0, 4097].map(u32::to_le_bytes).concat());
+    }
+
     /// Sends a guest bytes that need be no message: for tests of its client.
     pub fn send_raw(&self, dom: DomId, bytes: &[u8]) {
         let mut state = self.state.borrow_mut();

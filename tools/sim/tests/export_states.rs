@@ -119,9 +119,7 @@ fn f24_a_driver_domain_without_a_store_ends_and_answers_first() {
     let scene = Neighbours::connected(7);
     let (exports, peer) = (&scene.exports, &scene.peer);
     let waiting = exports.peer(3, "none0");
-    // The daemon says what is no message.
-    let header = [2u32, 77, 0, 4097].map(u32::to_le_bytes).concat();
-    exports.toolstack.store().send_raw(DRIVER, &header);
+    exports.toolstack.store().break_off(DRIVER);
     exports.run_for(60 * SECOND);
     scene.peer_is_served();
     exports.disk.set_latency(Duration::from_millis(20));

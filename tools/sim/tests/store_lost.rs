@@ -12,8 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The daemon says what is no message.
 fn lose_the_store(scene: &Scene) {
-    let header = [2u32, 77, 0, 4097].map(u32::to_le_bytes).concat();
-    scene.storage.toolstack.store().send_raw(GUEST, &header);
+    scene.storage.toolstack.store().break_off(GUEST);
     scene.storage.run_for(60 * SECOND);
     assert!(scene.storage.logged("no more devices: the store is lost"));
 }

@@ -58,14 +58,28 @@ pub(super) fn same_sum(
     guest: &mut Guest<'_>,
     provider: &str,
     disk: &Disk,
-    (offset, length): (u64, u64),
+    range: (u64, u64),
 ) -> Result<()> {
-    let theirs = disk.sha256(nest, offset, length)?;
-    let ours = sum(guest, provider)?;
-    ensure!(
-        ours == theirs,
-        "{provider}: {length} bytes at {offset}: {ours}, dom0 says {theirs}"
-    );
+    same_sums(nest, guest, disk, &[provider.to_owned()], &[range])
+}
+
+/// Holds the domain's sum of each of `what` against dom0's of the same range of `disk`: an offset
+/// and a length.
+pub(super) fn same_sums(
+    nest: &Nest,
+    guest: &mut Guest<'_>,
+    disk: &Disk,
+    what: &[String],
+    ranges: &[(u64, u64)],
+) -> Result<()> {
+    let all = disk.sha256_of_each(nest, ranges)?;
+    for ((what, (offset, length)), theirs) in what.iter().zip(ranges).zip(all) {
+        let ours = sum(guest, what)?;
+        ensure!(
+            ours == theirs,
+            "{what}: {length} bytes at {offset}: {ours}, dom0 says {theirs}"
+        );
+    }
     Ok(())
 }
 
