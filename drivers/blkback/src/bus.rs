@@ -26,7 +26,7 @@ use crate::target::Declarations;
 /// The pause before a store that did not let the exports be watched is asked again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether all exports are closed.
-const LOOK: Duration = Duration::from_millis(10);
+const CLOSED_LOOK: Duration = Duration::from_millis(10);
 
 /// The block backend: one task for the bus and one for each export. A handle; clones speak for the
 /// same one.
@@ -132,7 +132,7 @@ impl<H: Hypervisor> Blkback<H> {
         };
         // One that says that it is Closed may still have requests queued, if it is Linux.
         while exports.iter().any(open) || self.0.formers.any_is_loud() {
-            self.0.pv.exec.sleep(LOOK).await;
+            self.0.pv.exec.sleep(CLOSED_LOOK).await;
         }
     }
 

@@ -40,7 +40,7 @@ use crate::target::Declarations;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a frontend that closes has closed its ports.
-const LOOK: Duration = Duration::from_secs(1);
+const PORTS_LOOK: Duration = Duration::from_secs(1);
 
 /// One export.
 pub(crate) struct Export<H: Hypervisor> {
@@ -209,7 +209,7 @@ impl<H: Hypervisor> Export<H> {
         let device = device.map(|(device, _)| device.clone());
         let mut until = *deadline;
         if backend.state() == XenbusState::Closing && link.is_some() {
-            let look = self.pv.exec.now().after(LOOK);
+            let look = self.pv.exec.now().after(PORTS_LOOK);
             until = Some(until.map_or(look, |until| until.min(look)));
         }
         let seen = async {

@@ -19,7 +19,7 @@ use crate::target::Target;
 /// How long a provider that is not there is waited for. libxl waits 10 s for InitWait.
 const PROVIDER: Duration = Duration::from_secs(9);
 /// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(50);
+const PROVIDER_LOOK: Duration = Duration::from_millis(50);
 
 impl<H: Hypervisor> Export<H> {
     /// Opens what the toolstack names. `None` if the export was taken away meanwhile.
@@ -78,7 +78,7 @@ impl<H: Hypervisor> Export<H> {
             } else if self.pv.exec.now() >= until {
                 return Err(Failure::NoProvider(String::from(name)));
             }
-            let changed = self.pv.exec.timeout(LOOK, backend.changed()).await;
+            let changed = self.pv.exec.timeout(PROVIDER_LOOK, backend.changed()).await;
             let ends = changed.is_ok() && !is_wanted(backend).await?;
             if ends || self.signals.removed.get() || self.signals.closing.get() {
                 return Ok(None);
