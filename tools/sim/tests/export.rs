@@ -5,6 +5,8 @@ use std::time::Duration;
 use blkback::target::Declarations;
 use geom::{Access, Errno};
 use hv::DomId;
+use sim::blkback::request::READ;
+use sim::frontend::{Ask, whole};
 use sim::scene::pattern;
 use sim::{DomainConfig, Exports, Guest, RamConfig, RamDisk, Vbd};
 
@@ -293,4 +295,28 @@ fn a_size_that_changes_before_anybody_connects_is_told_who_does() {
     assert_eq!(peer.backend_state(), Some(2));
     exports.connect(&peer);
     assert_eq!(peer.backend("sectors").as_deref(), Some("1024"));
+}
+
+#[test]
+fn a_request_that_is_asked_for_as_a_whole_leaves_the_next_turn_to_those_behind_it() {
+    let exports = Exports::new(6);
+    let peer = exports.peer(2, "ram0");
+    exports.connect(&peer);
+    exports.disk.set_held(true);
+    let page = peer.page(hv::Access::ReadWrite, 0);
+    let list = peer.list(&[whole(&page); 64]);
+    let ring = peer.ring();
+    // Each is a turn's share, and all together are what one may have of the disk.
+    for _ in 0..4 {
+        ring.put(&Ask::indirect(READ, 64, list.reference()));
+    }
+    ring.publish();
+    ring.notify();
+    let turns = || exports.driver.pv.exec.turns();
+    exports.until("the first is asked for", || exports.disk.waiting() == 2);
+    let begun = turns();
+    exports.until("all are asked for", || exports.disk.waiting() == 8);
+    assert_eq!(turns() - begun, 3);
+    exports.disk.set_held(false);
+    exports.until("all are answered", || ring.answered() == 4);
 }

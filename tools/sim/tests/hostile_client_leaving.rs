@@ -391,3 +391,32 @@ fn a_disk_that_fails_everything_is_not_a_disk_that_is_gone() {
     scene.peer_is_served();
     scene.is_as_before();
 }
+
+#[test]
+fn b10_a_client_that_is_let_go_of_finds_nothing_more_in_its_pages() {
+    let scene = Neighbours::connected(13);
+    let (exports, peer) = (&scene.exports, &scene.peer);
+    exports.disk.put(0, &pattern(3, 1 << 18));
+    exports.disk.set_held(true);
+    // GEOM is asked for it in two pieces, and has one of them: its bytes are to be copied with
+    // those of the other, or with somebody else's.
+    let pages = pages(peer, 64);
+    let segments: Vec<_> = pages.iter().map(whole).collect();
+    let list = peer.list(&segments);
+    peer.ring()
+        .submit(&Ask::indirect(READ, 64, list.reference()));
+    exports.until("both are held", || exports.disk.waiting() == 2);
+    exports.disk.release(0);
+    let detach = exports.toolstack.detach(peer.vbd(), true);
+    exports.detached(&detach);
+    scene.until_answered(1);
+    assert_eq!(peer.ring().take().map(|answer| answer.status), Some(ERROR));
+    // They are its own again.
+    pages.iter().for_each(|page| page.fill(0, 4096, 0xee));
+    scene.good_client_goes_on();
+    assert!(pages.iter().all(is_untouched));
+    exports.disk.set_held(false);
+    exports.run_for(SECOND);
+    assert!(pages.iter().all(is_untouched));
+    scene.is_as_before();
+}
