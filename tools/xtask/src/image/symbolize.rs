@@ -18,12 +18,9 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// `cargo xtask symbolize LOG`: prints the backtraces in the log, and below each line where it is.
 pub(crate) fn command(log: &Path) -> Result<()> {
-    let debug = build::paths().debug;
-    let bytes = fs::read(&debug)
-        .with_context(|| format!("cannot read {}: run `cargo xtask build`", debug.display()))?;
     let log_bytes =
         fs::read(log).with_context(|| format!("cannot read the log {}", log.display()))?;
-    let text = symbolize(&bytes, &String::from_utf8_lossy(&log_bytes))?;
+    let text = of_image(&String::from_utf8_lossy(&log_bytes))?;
     if text.is_empty() {
         bail!(
             "{} holds no backtrace through this image's code: is it the log of another build?",
@@ -34,8 +31,17 @@ pub(crate) fn command(log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lines of the log's epitaphs that hold code addresses, each with its places. The form of an
-/// epitaph is described in `kernel/machine/src/epitaph.rs`.
+/// What the log of a domain that ran the image says, as [`command`] prints it.
+pub(crate) fn of_image(log: &str) -> Result<String> {
+    let debug = build::paths().debug;
+    let bytes = fs::read(&debug)
+        .with_context(|| format!("cannot read {}: run `cargo xtask build`", debug.display()))?;
+    symbolize(&bytes, log)
+}
+
+/// The lines of the log's epitaphs that hold code addresses, each with its places; and of what Xen
+/// says of a domain that it ends. The form of an epitaph is described in
+/// `kernel/machine/src/epitaph.rs`, that of Xen's words in `kernel/machine/src/stack.rs`.
 fn symbolize(debug: &[u8], log: &str) -> Result<String> {
     let elf = Elf::parse(debug)?;
     let lines = lines(&elf)?;
@@ -45,6 +51,16 @@ fn symbolize(debug: &[u8], log: &str) -> Result<String> {
         if line.starts_with("cause:") {
             faulting = None;
             writeln!(text, "{line}")?;
+        }
+        if let Some(address) = behind(line, "RIP:", "[<").filter(|address| elf.is_code(*address)) {
+            writeln!(text, "{line}")?;
+            for place in places(&elf, &lines, address)? {
+                writeln!(text, "        {place}")?;
+            }
+        }
+        if behind(line, "Guest stack trace", "rsp=").is_some_and(|rsp| is_guard(&elf, rsp)) {
+            writeln!(text, "{line}")?;
+            writeln!(text, "        the page below the stack: it has overflowed")?;
         }
         let is_rip = line.starts_with("rip:");
         if !is_rip && !line.starts_with('#') {
@@ -67,6 +83,21 @@ fn symbolize(debug: &[u8], log: &str) -> Result<String> {
         }
     }
     Ok(text)
+}
+
+/// The hexadecimal number behind `mark` in a line of Xen's log about `what`.
+fn behind(line: &str, what: &str, mark: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(what)?;
+    let (_, number) = rest.split_once(mark)?;
+    let end = number.find(|c: char| !c.is_ascii_hexdigit());
+    u64::from_str_radix(&number[..end.unwrap_or(number.len())], 16).ok()
+}
+
+/// Whether an address lies in the page below the stack.
+fn is_guard(elf: &Elf, address: u64) -> bool {
+    let mut symbols = elf.symbols.iter();
+    let guard = symbols.find(|symbol| symbol.name == "xenolith_stack_guard_low");
+    guard.is_some_and(|guard| (guard.address..guard.address + 4096).contains(&address))
 }
 
 /// Numbers written `0x...` in a line.
@@ -129,12 +160,30 @@ fn symbol(elf: &Elf, address: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::elf::Symbol;
 
     #[test]
     fn addresses_are_read_out_of_a_line() {
         let line = "  #1 0xffffffff80001234 geom::taste+0x12, called";
         assert_eq!(addresses(line), [0xffff_ffff_8000_1234, 0x12]);
         assert_eq!(addresses("0x 0xzz 0x11112222333344445"), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn xens_words_on_a_domain_that_it_ends_are_read() {
+        let rip = "(XEN) RIP:    e033:[<ffffffff8000c07b>]";
+        assert_eq!(behind(rip, "RIP:", "[<"), Some(0xffff_ffff_8000_c07b));
+        let rsp = "(XEN) Guest stack trace from rsp=ffffffff80044e30:";
+        let rsp = behind(rsp, "Guest stack trace", "rsp=").unwrap();
+        assert_eq!(rsp, 0xffff_ffff_8004_4e30);
+        let mut elf = Elf::default();
+        assert!(!is_guard(&elf, rsp));
+        elf.symbols.push(Symbol {
+            name: "xenolith_stack_guard_low".to_owned(),
+            address: 0xffff_ffff_8004_4000,
+            ..Default::default()
+        });
+        assert!(is_guard(&elf, rsp) && !is_guard(&elf, rsp + 4096));
     }
 
     /// This test program is itself an ELF file with line tables, though it runs elsewhere than it
@@ -160,5 +209,9 @@ mod tests {
         let place = |line: &&str| line.contains(wanted) && line.contains("symbolize.rs:");
         assert_eq!(text.lines().filter(place).count(), 2, "{text}");
         assert!(!text.contains("nowhere"), "{text}");
+        let log = format!("(XEN) RIP:    e033:[<{:016x}>]\r\n", function.address);
+        let text = symbolize(&own, &log).unwrap();
+        assert!(text.starts_with("(XEN) RIP:"), "{text}");
+        assert_eq!(text.lines().filter(place).count(), 1, "{text}");
     }
 }
