@@ -14,8 +14,9 @@
 //! (XEN)   Fault while accessing guest memory.
 //! ```
 //!
-//! `rsp` lies in the page below the stack (`xenolith_stack_guard_low` of the link script), and
-//! `cargo xtask symbolize` on these lines says what ran at `RIP`.
+//! `rsp` lies in the page below the stack (`xenolith_stack_guard_low` of the link script). `cargo
+//! xtask symbolize` on these lines says so, and what ran at `RIP`. The shell's `crash stack` shows
+//! it.
 //!
 //! [`usage`] says how close it ever came.
 #![expect(unsafe_code, reason = "it looks at the whole stack")]

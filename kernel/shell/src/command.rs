@@ -4,6 +4,7 @@
 //! (^C) ends it.
 
 mod disk;
+mod exhaust;
 mod exports;
 mod fill;
 mod hexdump;
@@ -98,6 +99,7 @@ impl<H: Hypervisor> Parts<H> {
             | Request::NopReset(_)
             | Request::NopList
             | Request::MadeDestroy(..) => made::run(&self.geom, request, out)?,
+            Request::Exhaust(resource) => exhaust::all_of(resource),
             Request::End(reason) => return Ok(After::End(reason)),
         }
         Ok(After::Next)

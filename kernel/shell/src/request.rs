@@ -68,6 +68,8 @@ pub enum Request {
     NopList,
     /// Destroys a disk of a class; by force also if it is held.
     MadeDestroy(&'static str, String, bool),
+    /// Uses up all of something, of which the domain ends.
+    Exhaust(Resource),
     /// Ends the domain.
     End(ShutdownReason),
 }
@@ -83,6 +85,15 @@ pub enum GraphForm {
     Dot,
     /// For programs.
     Json,
+}
+
+/// What a domain may run out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// The run loop's stack.
+    Stack,
+    /// The heap.
+    Memory,
 }
 
 /// Bytes of a provider.
@@ -250,6 +261,18 @@ pub(crate) fn fill(arguments: &[String]) -> Result<Request, Misuse> {
             let seed = numbered(seed, number::plain)?;
             Ok(Request::Fill(provider.clone(), seed, maybe_range(range)?))
         }
+        _ => Err(Misuse::Count),
+    }
+}
+
+pub(crate) fn crash(arguments: &[String]) -> Result<Request, Misuse> {
+    match arguments {
+        [] => Ok(Request::End(ShutdownReason::Crash)),
+        [what] => match what.as_str() {
+            "stack" => Ok(Request::Exhaust(Resource::Stack)),
+            "memory" => Ok(Request::Exhaust(Resource::Memory)),
+            _ => Err(Misuse::Option(what.clone())),
+        },
         _ => Err(Misuse::Count),
     }
 }

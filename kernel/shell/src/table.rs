@@ -303,9 +303,9 @@ pub static TABLE: &[Entry] = &[
     ),
     command(
         "crash",
-        "",
-        "ends the domain as a fault would",
-        alone!(Request::End(ShutdownReason::Crash)),
+        "[stack|memory]",
+        "ends the domain as a fault would, or a lack of stack or memory",
+        request::crash,
     ),
     key(
         "run",

@@ -63,6 +63,8 @@ fn every_command_is_read() {
         ("poweroff", Request::End(ShutdownReason::Poweroff)),
         ("reboot", Request::End(ShutdownReason::Reboot)),
         ("crash", Request::End(ShutdownReason::Crash)),
+        ("crash stack", Request::Exhaust(Resource::Stack)),
+        ("crash memory", Request::Exhaust(Resource::Memory)),
     ] {
         assert_eq!(request(line), expected, "{line}");
     }
@@ -110,6 +112,11 @@ fn errors_are_short_and_say_what_to_write() {
         ("sum xbd0 0", "usage: sum PROVIDER [OFFSET LENGTH]"),
         ("hexdump xbd0 0", "usage: hexdump PROVIDER OFFSET LENGTH"),
         ("fill xbd0", "usage: fill PROVIDER SEED [OFFSET LENGTH]"),
+        (
+            "crash disk",
+            "crash: 'disk' means nothing; usage: crash [stack|memory]",
+        ),
+        ("crash stack 1", "usage: crash [stack|memory]"),
         ("xenstore write path", "usage: xenstore write PATH VALUE"),
         (
             "sum xbd0 -1 5",

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 use lab::Nest;
 use lab::guest::{Guest, PROMPT, Reason};
 
+use crate::image::symbolize;
+
 use super::domain::{SECOND, config, number, start, start_config};
 
 /// `xl shutdown` and `xl reboot` are acknowledged and done; the features are published.
@@ -86,6 +88,49 @@ pub(super) fn a_crash_has_an_epitaph(nest: &Nest) -> Result<()> {
         "xl list says {state}"
     );
     guest.destroy()
+}
+
+/// A stack overflow leaves no room to say anything: Xen ends the domain, and its log says where, as
+/// `kernel/machine/src/stack.rs` has it.
+pub(super) fn a_stack_overflow_is_in_xens_log(nest: &Nest) -> Result<()> {
+    let text = format!("{}on_crash = \"preserve\"\n", config(&[]));
+    let mut guest = start_config(nest, "overflows", &text)?;
+    let id = guest.id()?;
+    guest.send("crash stack\r")?;
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Crash, "it ended by {reason:?}");
+    let console = guest.console()?;
+    ensure!(!console.contains("epitaph"), "{console}");
+    let log = nest.check("xl dmesg")?;
+    let end = format!("Domain {id} (vcpu#0) crashed on cpu#");
+    let (_, log) = log
+        .rsplit_once(&end)
+        .with_context(|| format!("no {end:?} in: {log}"))?;
+    ensure!(
+        log.contains("Fault while accessing guest memory"),
+        "the stack can be read: {log}"
+    );
+    let said = symbolize::of_image(log)?;
+    for text in ["shell::command::exhaust::deeper", "it has overflowed"] {
+        ensure!(said.contains(text), "no {text:?} in {said:?}, of: {log}");
+    }
+    guest.destroy()
+}
+
+/// A domain without memory left says how much it wanted, and who did.
+pub(super) fn a_failed_allocation_has_an_epitaph(nest: &Nest) -> Result<()> {
+    let mut guest = start(nest, "exhausted", &[])?;
+    guest.send("crash memory\r")?;
+    let epitaph = epitaph(&mut guest)?;
+    for text in [
+        "memory allocation of 65536 bytes failed",
+        "shell::command::exhaust::all_of+0x",
+    ] {
+        ensure!(epitaph.contains(text), "no {text:?}:\n{epitaph}");
+    }
+    let reason = guest.wait_shutdown(20 * SECOND)?;
+    ensure!(reason == Reason::Crash, "it ended by {reason:?}");
+    guest.wait_gone(20 * SECOND)
 }
 
 /// An administrator's non-maskable interrupt shows where a domain is, and ends it.

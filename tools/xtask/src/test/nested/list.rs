@@ -105,6 +105,11 @@ const XEN_4_20: &[Test] = &[
         ends::sysrq_and_unknown_words,
     ),
     quick("nested_crash", ends::a_crash_has_an_epitaph),
+    quick("nested_crash_stack", ends::a_stack_overflow_is_in_xens_log),
+    quick(
+        "nested_crash_memory",
+        ends::a_failed_allocation_has_an_epitaph,
+    ),
     quick("nested_trigger", ends::a_trigger_has_an_epitaph),
     quick("nested_idle", ends::idle_costs_nothing),
     quick(
