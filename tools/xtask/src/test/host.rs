@@ -63,7 +63,7 @@ pub(super) fn run(options: &Options) -> Result<Found> {
 /// What a program found.
 fn run_one(program: &Program, options: &Options) -> Result<Found> {
     let limit = if options.long { LONG_LIMIT } else { LIMIT };
-    let ended = program::run(&mut command(program, options), limit)?;
+    let ended = program::run(&command(program, options), limit)?;
     Ok(libtest::read(&program.name, &ended, limit))
 }
 
