@@ -15,6 +15,7 @@
 //! - `mmu`: the page tables: all memory mapped, the image protected, single pages of others
 //! - `frame`: the domain's frames, and [`Page`]
 //! - `window`: room for foreign pages, and [`Mapping`]
+//! - `vector`: copies by wide registers
 //! - `span`: the one way to touch memory that others may write
 //! - `heap`: the global allocator
 //! - `clock`: time
@@ -36,6 +37,7 @@ mod span;
 pub mod stack;
 mod start;
 mod trap;
+mod vector;
 mod window;
 pub mod xen;
 

@@ -12,7 +12,7 @@ use xen_abi::xen::{START_INFO_MAGIC, StartInfo};
 use crate::hypercall::{cpu, sched};
 use crate::window::{Mapping, Slot};
 use crate::xen::Xen;
-use crate::{clock, epitaph, frame, heap, mmu, trap};
+use crate::{clock, epitaph, frame, heap, mmu, trap, vector};
 
 /// Most vCPUs a domain has (`XEN_LEGACY_MAX_VCPUS` of xen.h: more need their own registration).
 const VCPUS_MAX: u32 = 32;
@@ -66,6 +66,7 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     // SAFETY: this is the one start; the spare frames have just been mapped.
     unsafe { frame::init(spare) };
     heap::open_main();
+    vector::start();
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
     clock::start(page(shared_info), tsc);

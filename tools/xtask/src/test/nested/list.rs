@@ -89,6 +89,7 @@ const XEN_4_20: &[Test] = &[
     long("nested_lab_domains", footing::domains),
     quick("nested_boots_and_powers_off", boot::boots_and_powers_off),
     quick("nested_sums", sums::every_provider_has_dom0s_sum),
+    quick("nested_sums_without_avx", sums::without_avx_too),
     quick("nested_fill", fill::fills_are_what_and_where_they_should),
     quick("nested_fill_read_only", fill::read_only_is_refused),
     long("nested_fill_direct", fill::fills_with_little_support),

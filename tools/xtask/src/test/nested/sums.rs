@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use lab::guest::Guest;
 use lab::{Disk, Nest};
 
-use super::domain::{same_sums, start};
+use super::domain::{config, same_sums, start, start_config};
 use super::partition::{MIB, Part, gpt, mbr, parts};
 
 /// Every provider's sum is dom0's, and so are those of ranges.
@@ -40,6 +40,29 @@ pub(super) fn every_provider_has_dom0s_sum(nest: &Nest) -> Result<()> {
     ranges(nest, &mut guest, "xbd1p2", &disks[1])?;
     guest.destroy()?;
     disks.into_iter().try_for_each(|disk| disk.remove(nest))
+}
+
+/// A domain that xl hides AVX from does not use it: Xen would end it if it turned it on.
+pub(super) fn without_avx_too(nest: &Nest) -> Result<()> {
+    let disk = Disk::new(nest, "no-avx", MIB, 512)?;
+    nest.check(&format!(
+        "dd if=/dev/urandom of={} bs=1M 2>/dev/null || true",
+        disk.path()
+    ))?;
+    let text = format!(
+        "{}cpuid = \"host,avx=0\"\n",
+        config(&[disk.xl_quick("xvda", "w")])
+    );
+    let mut guest = start_config(nest, "no-avx", &text)?;
+    same_sums(
+        nest,
+        &mut guest,
+        &disk,
+        &["xbd0".to_owned()],
+        &[(0, disk.bytes())],
+    )?;
+    guest.destroy()?;
+    disk.remove(nest)
 }
 
 /// The domain has no partition that sfdisk does not know.
