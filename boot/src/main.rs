@@ -6,7 +6,7 @@ mod entry;
 
 use core::panic::PanicInfo;
 
-use app::{Alarm, Domain, Next};
+use app::{Domain, Next};
 use exec::info;
 use hv::{Hypervisor, ShutdownReason};
 use machine::{Xen, epitaph};
@@ -30,12 +30,11 @@ fn run(xen: &Xen) -> ! {
             "boot", "{vcpus} vCPUs; running on the first only"
         );
     }
-    let mut alarm = Alarm::default();
     loop {
         match domain.turn() {
             Next::Turn => {}
             Next::Sleep(until) => {
-                if let Some(at) = alarm.next(xen.now(), until) {
+                if let Some(at) = domain.alarm.next(until) {
                     xen.set_timer(Some(at));
                 }
                 xen.block();

@@ -21,6 +21,7 @@ use shell::settings::Settings;
 use shell::shell::Shell;
 use xenbus::Store;
 
+use crate::alarm::Alarm;
 use crate::pages::Pages;
 use crate::{ready, service};
 
@@ -52,6 +53,8 @@ pub struct Domain<H: Hypervisor> {
     pub blkfront: Blkfront<H>,
     /// What is served to others.
     pub blkback: Blkback<H>,
+    /// What Xen was asked to wake the domain at, for whoever has it sleep.
+    pub alarm: Rc<Alarm>,
     end: Rc<Cell<Option<ShutdownReason>>>,
 }
 
@@ -92,6 +95,7 @@ impl<H: Hypervisor> Domain<H> {
             geom,
             blkfront,
             blkback,
+            alarm: Rc::default(),
             end: Rc::default(),
         };
         domain.make_disks(&settings.mds);
@@ -113,7 +117,8 @@ impl<H: Hypervisor> Domain<H> {
 
     fn spawn_services(&self, watchdog: Option<Duration>) {
         let pv = &self.pv;
-        pv.exec.spawn("timer", service::timer(pv.clone()));
+        let alarm = self.alarm.clone();
+        pv.exec.spawn("timer", service::timer(pv.clone(), alarm));
         pv.exec
             .spawn("grant sweep", pv.grants.clone().reclaim(pv.exec.clone()));
         if let Some(limit) = watchdog {

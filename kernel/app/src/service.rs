@@ -12,12 +12,16 @@ use geom::Geom;
 use hv::{Hypervisor, Instant, Virq};
 use pv::Pv;
 
-/// Takes the timer's events. Its work is done by then: the run loop looks at deadlines each turn;
-/// but a port whose event nobody takes stays masked, and would not end the next sleep.
-pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>) {
+use crate::alarm::Alarm;
+
+/// Takes the timer's events, and has `alarm` know of them. The rest is done by then: the run loop
+/// looks at deadlines each turn; but a port whose event nobody takes stays masked, and would not
+/// end the next sleep.
+pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>, alarm: Rc<Alarm>) {
     match pv.events.bind_virq(Virq::Timer, "timer") {
         Ok(channel) => loop {
             channel.wait().await;
+            alarm.came();
         },
         Err(error) => error!(pv.log, "timer", "cannot be bound: {error}"),
     }

@@ -13,14 +13,15 @@ use xen_abi::shared_info::{
 #[must_use]
 pub fn nanoseconds(time: &VcpuTime, tsc: u64) -> u64 {
     let behind = tsc.wrapping_sub(time.tsc_timestamp).cast_signed();
-    let ticks = u128::from(behind.unsigned_abs());
+    let ticks = behind.unsigned_abs();
     let shift = u32::from(time.tsc_shift.unsigned_abs()).min(63);
+    // The multiplier is at least a half of 2^32: this overflows later than the nanoseconds.
     let shifted = if time.tsc_shift < 0 {
         ticks >> shift
     } else {
         ticks << shift
     };
-    let passed = shifted.wrapping_mul(u128::from(time.tsc_to_system_mul)) >> 32;
+    let passed = (u128::from(shifted) * u128::from(time.tsc_to_system_mul)) >> 32;
     let passed = u64::try_from(passed).unwrap_or(u64::MAX);
     if behind < 0 {
         time.system_time.saturating_sub(passed)
