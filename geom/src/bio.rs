@@ -136,6 +136,7 @@ impl DiskBio {
 
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
     /// [`Disk::strategy`](crate::disk::Disk::strategy); it never calls back and never allocates.
+    #[inline]
     pub fn complete(mut self, result: Result<(), Errno>) {
         self.token.deliver(result, false);
     }

@@ -229,6 +229,7 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
+    #[inline]
     fn answer(&mut self, response: Response) {
         let bytes = response.encode();
         if let Some(bytes) = bytes.get(..self.layout.response_size()) {

@@ -131,6 +131,7 @@ impl Terms {
         }
     }
 
+    #[inline]
     fn transfer(&self, operation: u8, sector: u64) -> Result<Wish, Refusal> {
         let writes = operation != OP_READ;
         if matches!(operation, OP_WRITE_BARRIER | OP_FLUSH_DISKCACHE) && !self.flush {

@@ -241,7 +241,9 @@ impl<H: Hypervisor> Parts<H> {
         segments: impl ExactSizeIterator<Item = Result<Segment, E>>,
         persistent: Option<&PersistentGrants<H>>,
     ) -> Result<(), E> {
-        self.list.resize_with(segments.len(), Part::default);
+        if self.list.len() != segments.len() {
+            self.list.resize_with(segments.len(), Part::default);
+        }
         let (mut length, mut whole_pages) = (0, true);
         for (part, segment) in self.list.iter_mut().zip(segments) {
             let segment = segment?;
@@ -327,6 +329,7 @@ impl<H: Hypervisor> Memory for PeerMemory<H> {
         self.copy::<FROM_PEER>(at, &piece);
     }
 
+    #[inline]
     fn settle(&self) -> Result<(), Errno> {
         self.copies.flush();
         if self.refused.get() {

@@ -90,6 +90,7 @@ impl<M: SharedMem> BackRing<M> {
     ///
     /// # Panics
     /// If `request` is longer than an entry.
+    #[inline]
     pub fn take(&mut self, request: &mut [u8]) -> Result<Option<()>, PeerFault> {
         assert!(request.len() <= self.entry_size, "a request fits an entry");
         if !self.has_request()? {
@@ -108,6 +109,7 @@ impl<M: SharedMem> BackRing<M> {
     ///
     /// # Panics
     /// If `response` is longer than an entry.
+    #[inline]
     pub fn push(&mut self, response: &[u8]) -> Result<(), RingFull> {
         assert!(
             response.len() <= self.entry_size,

@@ -207,6 +207,7 @@ impl Request {
     ///
     /// # Errors
     /// If the operation is unknown, or claims more segments than a request holds.
+    #[inline]
     pub fn decode(entry: &[u8; REQUEST_SIZE]) -> Result<Self, BadRequest> {
         let operation = entry[OPERATION];
         let id = u64::from_le_bytes(get(entry, ID));

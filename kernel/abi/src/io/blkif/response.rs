@@ -29,6 +29,7 @@ impl Response {
 
     /// The response's bytes; padding is zero, so that nothing of the backend's memory leaks.
     #[must_use]
+    #[inline]
     pub fn encode(&self) -> [u8; RESPONSE_SIZE] {
         let mut bytes = [0; RESPONSE_SIZE];
         bytes[0..8].copy_from_slice(&self.id.to_le_bytes());
