@@ -313,7 +313,7 @@ impl<H: Hypervisor> Export<H> {
         let backend = &course.backend;
         let wanted = Wanted::read(backend).await.map_err(Failure::Keys)?;
         let link = Link::connect(
-            (&self.pv, &self.geom, &self.copies),
+            (&self.pv, &self.copies),
             (backend.frontend_domain(), &self.name),
             device,
             *terms,

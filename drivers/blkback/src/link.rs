@@ -8,7 +8,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use exec::Sleep;
-use geom::{Completions, Device, Geom};
+use geom::{Completions, Device};
 use hv::{Access, DomId, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PersistentGrants};
 use pv::Pv;
@@ -42,7 +42,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A connection to a frontend.
 pub(crate) struct Link<H: Hypervisor> {
     pv: Pv<H>,
-    geom: Geom,
     device: Rc<Device>,
     completions: Rc<Completions>,
     queues: Vec<Queue<H>>,
@@ -72,7 +71,7 @@ pub(crate) struct Link<H: Hypervisor> {
 impl<H: Hypervisor> Link<H> {
     /// Maps the rings that the frontend published and binds their ports.
     pub(crate) fn connect(
-        (pv, geom, copies): (&Pv<H>, &Geom, &Copies<H>),
+        (pv, copies): (&Pv<H>, &Copies<H>),
         (peer, name): (DomId, &str),
         device: &Rc<Device>,
         terms: Terms,
@@ -104,7 +103,6 @@ impl<H: Hypervisor> Link<H> {
         }
         Ok(Self {
             pv: pv.clone(),
-            geom: geom.clone(),
             device: device.clone(),
             completions: Completions::with_capacity(capacity),
             queues,
@@ -232,6 +230,7 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Takes the events that came, and listens for the next. Returns how many there were.
+    #[inline]
     fn take_events(&mut self, context: &mut Context<'_>) -> usize {
         if self.is_quiet(context) {
             return 0;
@@ -289,10 +288,7 @@ impl<H: Hypervisor> Link<H> {
         loop {
             let taken = self.take(share)?;
             let asked = self.ask(share);
-            if asked {
-                // A disk that completes at once has done so: what it completed is there then.
-                self.geom.poll(self.pv.exec.now().since_start());
-            }
+            // A disk that completes at once has done so.
             let answered = self.answer();
             if !(taken || asked || answered) {
                 break;
