@@ -90,8 +90,8 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     // change of the FPU's registers to their first use: Linux would save another domain's for a
     // program's.
     // bootscrub=no: Xen's idle CPUs would clear all of QEMU's memory, which is clear, for some ten
-    // seconds of the host's CPU. Where instructions are time, that is skipped idle time or nearly so,
-    // and figures stay comparable with earlier ones.
+    // seconds of the host's CPU. Where instructions are time it stays: figures are to be comparable
+    // with earlier ones.
     let scrub = if options.icount { "" } else { "bootscrub=no " };
     let xen = format!(
         "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M dom0_max_vcpus=1 \
