@@ -157,9 +157,7 @@ impl<'nest> Guest<'nest> {
     /// If it goes on for more than `limit`.
     pub fn wait_shutdown(&mut self, limit: Duration) -> Result<Reason> {
         let deadline = Instant::now() + limit;
-        let mut log = self
-            .nest
-            .follow(&format!("/var/log/xen/xl-{}.log", self.name))?;
+        let mut log = self.follow_xl()?;
         let mut said = Vec::new();
         loop {
             let reasons = text::reasons(&String::from_utf8_lossy(&said));
@@ -182,11 +180,24 @@ impl<'nest> Guest<'nest> {
     /// # Errors
     /// If there is one for more than `limit`.
     pub fn wait_gone(&self, limit: Duration) -> Result<()> {
-        // xl itself is at work meanwhile, and there is one CPU for both.
+        // xl itself is at work meanwhile, and there is one CPU for both: asking begins when it says
+        // that it is done.
+        let deadline = Instant::now() + limit;
+        let mut log = self.follow_xl()?;
+        let mut said = Vec::new();
+        while !text::is_cleared_away(&String::from_utf8_lossy(&said)) {
+            match log.answer(deadline)? {
+                Some(frame) => said.extend(frame.body),
+                None => break,
+            }
+        }
+        drop(log);
         let line = format!(
             "while xl domid {} >/dev/null 2>&1; do sleep 0.3; done",
             self.name
         );
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = left.max(Duration::from_secs(5));
         let output = self.nest.run_for(&line, limit)?;
         if !output.success() {
             bail!("{} is still there after {} s", self.name, limit.as_secs());
@@ -206,6 +217,15 @@ impl<'nest> Guest<'nest> {
             return Ok(());
         }
         self.wait_gone(COMMAND_LIMIT)
+    }
+
+    /// What xl says of the domain, which it watches as long as there is one.
+    fn follow_xl(&self) -> Result<Request> {
+        self.nest.follow(&self.xl_log())
+    }
+
+    fn xl_log(&self) -> String {
+        format!("/var/log/xen/xl-{}.log", self.name)
     }
 
     fn end(&self) -> Result<Output> {
@@ -247,11 +267,14 @@ impl<'nest> Guest<'nest> {
     }
 
     fn open_keyboard(&self) -> Result<Request> {
+        // To start xl takes a sixth of a second here; its log tells of the first domain, at least.
+        let log = self.nest.get(&self.xl_log()).unwrap_or_default();
+        let first = text::domain_id(&String::from_utf8_lossy(&log)).filter(|_| self.shutdowns == 0);
+        let id = first.map_or_else(|| format!("$(xl domid {})", self.name), |id| id.to_string());
         // xenconsoled makes the terminal a moment after the domain.
         let line = format!(
-            "for i in $(seq 50); do xenstore-read /local/domain/$(xl domid {})/console/tty && \
-             break; sleep 0.1; done 2>/dev/null",
-            self.name
+            "for i in {{1..50}}; do xenstore-read /local/domain/{id}/console/tty && break; \
+             sleep 0.1; done 2>/dev/null"
         );
         let terminal = self.nest.check(&line)?;
         if terminal.trim().is_empty() {

@@ -89,9 +89,13 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     // eager-fpu: QEMU's xsave and xrstor do not look at CR0.TS, by which Xen would put off the
     // change of the FPU's registers to their first use: Linux would save another domain's for a
     // program's.
+    // bootscrub=no: Xen's idle CPUs would clear all of QEMU's memory, which is clear, for some ten
+    // seconds of the host's CPU. Where instructions are time it stays: figures are to be comparable
+    // with earlier ones.
+    let scrub = if options.icount { "" } else { "bootscrub=no " };
     let xen = format!(
         "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M dom0_max_vcpus=1 \
-         spec-ctrl=eager-fpu loglvl=all guest_loglvl=all noreboot {}",
+         spec-ctrl=eager-fpu {scrub}loglvl=all guest_loglvl=all noreboot {}",
         options.xen_arguments
     );
     // rodata=off: looking through all page tables once more takes two seconds here.

@@ -131,6 +131,17 @@ pub enum Reason {
     SoftReset,
 }
 
+/// The id of the domain that xl says it waits for: `Waiting for domain NAME (domid 3) to die`.
+pub(super) fn domain_id(log: &str) -> Option<u32> {
+    let (_, rest) = log.split_once(" (domid ")?;
+    rest.split_once(") to die")?.0.parse().ok()
+}
+
+/// Whether xl says in its log that there is no such domain any more, and that it ends itself.
+pub(super) fn is_cleared_away(log: &str) -> bool {
+    log.contains("Done. Exiting now\n") || log.contains(" has been destroyed.\n")
+}
+
 /// The reasons of the shutdowns in xl's log, in their order.
 pub(super) fn reasons(log: &str) -> Vec<Reason> {
     // A line that is not whole yet may lack the end of its number.
@@ -162,7 +173,7 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reason, Transcript, answer, named, reasons};
+    use super::{Reason, Transcript, answer, domain_id, is_cleared_away, named, reasons};
 
     #[test]
     fn text_is_found_across_reads_and_taken_once() {
@@ -224,6 +235,19 @@ mod tests {
         assert_eq!(answer(said, "uptime", "xenolith> "), None);
         let said = said.to_owned() + "\rxenolith> \x1b[K";
         assert_eq!(answer(&said, "uptime", "xenolith> ").unwrap(), "12 s\n");
+    }
+
+    #[test]
+    fn what_xl_says_of_a_domain_is_read() {
+        let waits = "Waiting for domain x (domid 12) to die [pid 345]\n";
+        assert_eq!(domain_id(waits), Some(12));
+        assert_eq!(domain_id("Waiting for domain x (domid 1"), None);
+        assert!(!is_cleared_away(waits));
+        assert!(is_cleared_away(&format!("{waits}Done. Exiting now\n")));
+        assert!(is_cleared_away(&format!(
+            "{waits}Domain 12 has been destroyed.\n"
+        )));
+        assert!(!is_cleared_away("Domain 12 has been destroyed."));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl<'nest> Attached<'nest> {
         let usable = nest.run_for(
             &format!(
                 "xenstore-read {node}; \
-                 for n in $(seq 200); do \
+                 for n in {{1..200}}; do \
                      read -r size < /sys/block/{vdev}/size && [ $size != 0 ] && exit; sleep 0.1; \
                  done 2>/dev/null; \
                  xenstore-ls /local/domain/0/device/vbd; dmesg | tail -5; exit 1"

@@ -88,7 +88,7 @@ fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
         attached.path()
     ))?;
     nest.check(&format!(
-        "for n in $(seq 400); do read -r reads writes < {}/inflight; \
+        "for n in {{1..400}}; do read -r reads writes < {}/inflight; \
          [ $reads -lt 8 ] || exit 0; sleep 0.05; done; exit 1",
         attached.sysfs()
     ))?;

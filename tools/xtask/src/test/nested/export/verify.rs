@@ -124,7 +124,7 @@ pub(in crate::test::nested) fn fio_finds_what_it_wrote(
 fn errors_are_told(nest: &Nest, guest: &mut Guest<'_>) -> Result<()> {
     guest.command("gnop configure -r 5 md0.nop")?;
     let attached = Attached::new(nest, "md0.nop", "xvdf", "w")?;
-    let job = "--rw=randwrite --bs=4k --iodepth=16 --size=4M --continue_on_error=read \
+    let job = "--rw=randwrite --bs=4k --iodepth=16 --size=2M --continue_on_error=read \
                --output-format=json";
     let said = verify(nest, &attached, job)?;
     let errors = said.lines().find(|line| line.contains("\"total_err\""));

@@ -106,7 +106,7 @@ impl<'nest> Scene<'nest> {
         let node = format!("/local/domain/{}/device/vbd/{vdev}/state", self.id);
         self.nest
             .check(&format!(
-                "for i in $(seq 150); do [ \"$(xenstore-read {node})\" = {state} ] && exit; \
+                "for i in {{1..150}}; do [ \"$(xenstore-read {node})\" = {state} ] && exit; \
                  sleep 0.1; done; xenstore-read {node}; exit 1"
             ))
             .map(drop)
@@ -140,7 +140,7 @@ impl<'nest> Scene<'nest> {
     pub(super) fn has_failed_alone(&mut self, why: &str) -> Result<()> {
         let node = self.error_node(XVDB);
         let said = self.nest.check(&format!(
-            "for i in $(seq 150); do xenstore-read {node} 2>/dev/null && exit; sleep 0.1; done; \
+            "for i in {{1..150}}; do xenstore-read {node} 2>/dev/null && exit; sleep 0.1; done; \
              echo none"
         ))?;
         ensure!(
