@@ -175,7 +175,7 @@ const SERVED: &[Test] = &[
         ending::a_shutdown_closes_first,
     ),
     quick("nested_export_refusals", refusals::refusals_say_why),
-    quick(
+    long(
         "nested_export_late_provider",
         refusals::a_provider_is_waited_for,
     ),
@@ -210,7 +210,7 @@ const SERVED: &[Test] = &[
             },
         )
     }),
-    quick(
+    long(
         "nested_export_ends_by_crash",
         ending::a_crash_answers_its_clients,
     ),
@@ -253,7 +253,7 @@ const XEN_4_17: &[Test] = &[
         "nested_417_fill",
         fill::fills_are_what_and_where_they_should,
     ),
-    quick(
+    long(
         "nested_417_detach_with_reads_held",
         held::detached_with_reads_held,
     ),
@@ -262,6 +262,14 @@ const XEN_4_17: &[Test] = &[
         configs::every_config_does_what_it_says,
     ),
     quick("nested_417_crash", ends::a_crash_has_an_epitaph),
+    quick(
+        "nested_417_export_late_provider",
+        refusals::a_provider_is_waited_for,
+    ),
+    quick(
+        "nested_417_export_ends_by_crash",
+        ending::a_crash_answers_its_clients,
+    ),
 ];
 
 const INSTRUCTION_TIME: &[Test] = &[
