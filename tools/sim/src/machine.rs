@@ -141,7 +141,9 @@ fn turn(domain: &Domain<Dom>) -> Option<Instant> {
     match next {
         Next::Turn => Some(hv.now()),
         Next::Sleep(deadline) => {
-            hv.set_timer(deadline);
+            if let Some(at) = domain.alarm.next(deadline) {
+                hv.set_timer(Some(at));
+            }
             None
         }
         Next::End(reason) => {
