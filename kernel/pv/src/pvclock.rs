@@ -15,7 +15,7 @@ pub fn nanoseconds(time: &VcpuTime, tsc: u64) -> u64 {
     let behind = tsc.wrapping_sub(time.tsc_timestamp).cast_signed();
     let ticks = behind.unsigned_abs();
     let shift = u32::from(time.tsc_shift.unsigned_abs()).min(63);
-    // The multiplier is at least a half of 2^32: this overflows later than the nanoseconds.
+    // The multiplier is at least a half of 2^32: it takes 2^63 nanoseconds for this to overflow.
     let shifted = if time.tsc_shift < 0 {
         ticks >> shift
     } else {
