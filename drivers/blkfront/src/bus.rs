@@ -14,6 +14,7 @@ use pv::Pv;
 use xenbus::{BusEvent, FrontendBus, Release, Store, StoreError};
 
 use crate::device::Device;
+use crate::late::Leavings;
 use crate::link::Identity;
 use crate::signals::Signals;
 use crate::unit::Units;
@@ -44,7 +45,7 @@ struct Inner<H: Hypervisor> {
     devices: RefCell<BTreeMap<u32, Rc<Signals>>>,
     listed: Cell<bool>,
     listing: Notify,
-    late_answers: Rc<Cell<u64>>,
+    leavings: Rc<Leavings<H>>,
     queues: u32,
 }
 
@@ -65,7 +66,7 @@ impl<H: Hypervisor> Blkfront<H> {
             devices: RefCell::default(),
             listed: Cell::new(false),
             listing: Notify::new(),
-            late_answers: Rc::default(),
+            leavings: Leavings::new(pv),
             queues,
         };
         let this = Self {
@@ -96,7 +97,7 @@ impl<H: Hypervisor> Blkfront<H> {
     /// Answers that came after their request had been failed. They were dropped.
     #[must_use]
     pub fn late_answers(&self) -> u64 {
-        self.inner.late_answers.get()
+        self.inner.leavings.answers()
     }
 
     async fn run(&self) -> Result<(), StoreError> {
@@ -162,7 +163,7 @@ impl<H: Hypervisor> Blkfront<H> {
                 number,
             },
             signals: signals.clone(),
-            late_answers: inner.late_answers.clone(),
+            leavings: inner.leavings.clone(),
             queues: inner.queues,
         };
         let bus = self.clone();

@@ -9,7 +9,6 @@ mod opening;
 
 use alloc::rc::Rc;
 use alloc::string::ToString;
-use core::cell::Cell;
 use core::future::{Future, pending};
 use core::pin::pin;
 use core::time::Duration;
@@ -23,6 +22,7 @@ use xenbus::state::{Step, XenbusState, next_step};
 use xenbus::{BackendWatch, Frontend};
 
 use crate::failure::Failure;
+use crate::late::Leavings;
 use crate::link::{Identity, Link};
 use crate::signals::Signals;
 
@@ -44,7 +44,7 @@ pub(crate) struct Device<H: Hypervisor> {
     pub(crate) geom: Geom,
     pub(crate) identity: Identity,
     pub(crate) signals: Rc<Signals>,
-    pub(crate) late_answers: Rc<Cell<u64>>,
+    pub(crate) leavings: Rc<Leavings<H>>,
     /// The most queues that are made, one at least.
     pub(crate) queues: u32,
 }

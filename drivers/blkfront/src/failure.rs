@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     Port(Errno),
     /// GEOM does not take the disk.
     Disk(DiskError),
-    /// Backends still map more pages of former connections than this domain can spare.
+    /// Backends still have more pages of former connections than this domain can spare.
     Parked(usize),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Failure {
             Self::Port(error) => write!(f, "no event channel: {error}"),
             Self::Disk(error) => write!(f, "GEOM: {error}"),
             Self::Parked(pages) => {
-                write!(f, "backends still map {pages} pages of former connections")
+                write!(f, "backends still have {pages} pages of former connections")
             }
         }
     }

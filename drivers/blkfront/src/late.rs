@@ -1,7 +1,8 @@
-//! Answers that come when their requests have been failed.
+//! What the backend may still do when its requests have been failed.
 
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
@@ -11,65 +12,121 @@ use pv::Pv;
 
 use crate::queues::Remnant;
 
-/// How long late answers are counted.
+/// How long a backend may take to let go of the rings before they are counted as parked.
 const LATE: Duration = Duration::from_secs(60);
+/// The pause before the second look at what is left, and the longest one.
+const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
-/// The task that looks at a ring whose requests have been failed. It is there as long as the
-/// connection is, so that leaving needs no memory.
-pub(crate) struct Late<H: Hypervisor>(Rc<Left<H>>);
+/// What connections have left, over all devices.
+pub(crate) struct Leavings<H: Hypervisor> {
+    pv: Pv<H>,
+    /// One for each connection, from its start on, so that leaving needs no memory.
+    left: RefCell<Vec<Rc<Left<H>>>>,
+    /// Answers that came too late.
+    answers: Cell<u64>,
+}
 
-/// What the connection leaves.
+/// What one connection leaves.
 struct Left<H: Hypervisor> {
+    name: String,
     remnant: RefCell<Option<Remnant<H>>>,
     ended: Notify,
 }
 
-impl<H: Hypervisor> Late<H> {
-    /// Starts the task. It adds to `count` what comes too late for the device `name`.
-    pub(crate) fn start(pv: &Pv<H>, name: &str, count: Rc<Cell<u64>>) -> Self {
+/// The place for what a connection leaves. Dropping it says that the connection has ended.
+pub(crate) struct Late<H: Hypervisor>(Rc<Left<H>>);
+
+impl<H: Hypervisor> Leavings<H> {
+    pub(crate) fn new(pv: &Pv<H>) -> Rc<Self> {
+        Rc::new(Self {
+            pv: pv.clone(),
+            left: RefCell::default(),
+            answers: Cell::new(0),
+        })
+    }
+
+    /// Answers that came when their request had been failed.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.get()
+    }
+
+    /// Makes a place for what a connection of the device `name` will leave.
+    pub(crate) fn reserve(self: &Rc<Self>, name: &str) -> Late<H> {
         let left = Rc::new(Left {
+            name: String::from(name),
             remnant: RefCell::new(None),
             ended: Notify::new(),
         });
-        let look = look(pv.clone(), left.clone(), count, String::from(name));
-        pv.exec.spawn("late answers", look);
-        Self(left)
+        self.left.borrow_mut().push(left.clone());
+        let keep = self.clone().keep(left.clone());
+        self.pv.exec.spawn("late answers", keep);
+        Late(left)
     }
 
-    /// Hands over the rings of a connection that has ended.
+    /// Lets go of all that backends have let go of. Each is seen to a second later at most; this is
+    /// for whoever needs the pages now.
+    pub(crate) fn sweep(&self) {
+        for left in self.left.borrow().iter() {
+            self.look_at(left);
+        }
+    }
+
+    /// Keeps what a connection leaves until the backend lets go of its rings.
+    async fn keep(self: Rc<Self>, left: Rc<Left<H>>) {
+        left.ended.notified().await;
+        if let Some(remnant) = left.remnant.borrow_mut().as_mut() {
+            remnant.shrink();
+        }
+        let until = self.pv.exec.now().after(LATE);
+        let [mut pause, longest] = PAUSES;
+        while !self.look_at(&left) {
+            if self.pv.exec.now() >= until
+                && let Some(remnant) = left.remnant.borrow().as_ref()
+            {
+                remnant.park_rings();
+            }
+            self.pv.exec.sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+        let mut all = self.left.borrow_mut();
+        all.retain(|other| !Rc::ptr_eq(other, &left));
+    }
+
+    /// Counts what came late, and lets go of what the backend has let go of. Says whether nothing
+    /// is left.
+    fn look_at(&self, left: &Left<H>) -> bool {
+        let mut place = left.remnant.borrow_mut();
+        let Some(remnant) = place.as_mut() else {
+            return true;
+        };
+        // Asked first: once it is not mapped, no more answers come.
+        let mapped = remnant.is_mapped();
+        let late = remnant.late();
+        if late != 0 {
+            self.answers.set(self.answers.get() + late);
+            exec::info!(
+                self.pv.log,
+                &left.name,
+                "{late} answers came too late and were dropped"
+            );
+        }
+        if !mapped {
+            *place = None;
+        }
+        !mapped
+    }
+}
+
+impl<H: Hypervisor> Late<H> {
+    /// Hands over the rings of a connection that has ended. Allocates nothing.
     pub(crate) fn look_at(self, remnant: Remnant<H>) {
         *self.0.remnant.borrow_mut() = Some(remnant);
     }
 }
 
-/// The connection has ended. If it left no ring, it had never begun.
+/// If it left no ring, it had never begun.
 impl<H: Hypervisor> Drop for Late<H> {
     fn drop(&mut self) {
         self.0.ended.notify();
-    }
-}
-
-/// Looks at the ring that is left until the backend lets go of it.
-async fn look<H: Hypervisor>(pv: Pv<H>, left: Rc<Left<H>>, count: Rc<Cell<u64>>, name: String) {
-    left.ended.notified().await;
-    let Some(mut remnant) = left.remnant.take() else {
-        return;
-    };
-    let until = pv.exec.now().after(LATE);
-    let mut late = 0;
-    let mut pause = Duration::from_millis(10);
-    while remnant.is_mapped() && pv.exec.now() < until {
-        pv.exec.sleep(pause).await;
-        late += remnant.late();
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
-    late += remnant.late();
-    count.set(count.get() + late);
-    if late != 0 {
-        exec::info!(
-            pv.log,
-            &name,
-            "{late} answers came too late and were dropped"
-        );
     }
 }

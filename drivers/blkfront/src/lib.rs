@@ -16,7 +16,7 @@
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
 //! - `signals`: what the bus and a device's task tell each other
-//! - `late`: answers that come when their requests have been failed
+//! - `late`: what the backend may still do when its requests have been failed
 //! - `failure`: why a device cannot go on
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -192,8 +192,8 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Fails what has no answer and lets go of everything; the pages that the backend still maps
-    /// are parked. Allocates nothing.
+    /// Fails what has no answer and lets go of everything, but for the pages that the backend still
+    /// maps or may still come to: those are parked. Allocates nothing.
     pub(crate) fn leave(mut self) {
         self.refuse();
         self.late.look_at(self.queues.abandon(Errno::NoDevice));

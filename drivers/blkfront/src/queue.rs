@@ -63,6 +63,23 @@ pub(crate) struct Queue<H: Hypervisor> {
     segments: Vec<Segment>,
 }
 
+/// What is left of a queue: its ring, and the pages of the requests that were not answered. As long
+/// as the backend has the ring it may come to those requests, and to the references in them: none
+/// may be another page's by then.
+pub(crate) struct Abandoned<H: Hypervisor> {
+    /// Ends before the slots: no request is to be found when their pages are let go of.
+    pub(crate) ring: FrontRing<Pages<Granted<H>>>,
+    slots: Vec<Slot<H>>,
+}
+
+impl<H: Hypervisor> Abandoned<H> {
+    /// Gives back the memory of slots that have no pages.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.retain(Slot::has_pages);
+        self.slots.shrink_to_fit();
+    }
+}
+
 /// A request that the backend has answered.
 struct Answered {
     index: usize,
@@ -306,14 +323,17 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
-    /// Fails every request without an answer; only the ring is left. The pages that a peer may
-    /// still write are parked.
-    pub(crate) fn abandon(mut self, why: Errno) -> FrontRing<Pages<Granted<H>>> {
+    /// Fails every request without an answer, and parks the pages that it names. Allocates nothing.
+    pub(crate) fn abandon(mut self, why: Errno) -> Abandoned<H> {
         for slot in &mut self.slots {
             if let Some(bio) = slot.bio.take() {
+                slot.park_pages();
                 bio.complete(Err(why));
             }
         }
-        self.ring
+        Abandoned {
+            ring: self.ring,
+            slots: self.slots,
+        }
     }
 }

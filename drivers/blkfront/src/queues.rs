@@ -15,12 +15,11 @@ use geom::Errno;
 use geom::disk::DiskBio;
 use hv::{DomId, Hypervisor, PAGE_SIZE};
 use pv::{Granted, Pv};
-use ring::{FrontRing, Pages};
 use xen_abi::io::blkif::RESPONSE_SIZE;
 
 use crate::failure::Failure;
 use crate::feature::Features;
-use crate::queue::{Answers, Misbehaviour, Queue};
+use crate::queue::{Abandoned, Answers, Misbehaviour, Queue};
 
 /// Nodes to be published, by key.
 pub(crate) type Keys = Vec<(String, String)>;
@@ -75,7 +74,7 @@ impl<H: Hypervisor> Queues<H> {
             list.push(queue);
         }
         let remnant = Remnant {
-            rings: Vec::with_capacity(list.len()),
+            queues: Vec::with_capacity(list.len()),
         };
         let this = Self {
             list,
@@ -190,20 +189,20 @@ impl<H: Hypervisor> Queues<H> {
         refused
     }
 
-    /// Fails every request without an answer. The pages that a peer may still write are parked;
-    /// what is left only counts answers that come too late. Allocates nothing.
+    /// Fails every request without an answer, and parks the pages that they name; what is left is to
+    /// be kept while the backend maps it. Allocates nothing.
     pub(crate) fn abandon(self, why: Errno) -> Remnant<H> {
         let mut remnant = self.remnant;
         for queue in self.list {
-            remnant.rings.push(queue.abandon(why));
+            remnant.queues.push(queue.abandon(why));
         }
         remnant
     }
 }
 
-/// Rings whose requests have all been failed, kept while the backend still maps them.
+/// Queues whose requests have all been failed, kept while the backend still maps their rings.
 pub(crate) struct Remnant<H: Hypervisor> {
-    rings: Vec<FrontRing<Pages<Granted<H>>>>,
+    queues: Vec<Abandoned<H>>,
 }
 
 impl<H: Hypervisor> Remnant<H> {
@@ -211,8 +210,8 @@ impl<H: Hypervisor> Remnant<H> {
     pub(crate) fn late(&mut self) -> u64 {
         let mut entry = [0; RESPONSE_SIZE];
         let mut count = 0;
-        for ring in &mut self.rings {
-            while let Ok(Some(())) = ring.take(&mut entry) {
+        for queue in &mut self.queues {
+            while let Ok(Some(())) = queue.ring.take(&mut entry) {
                 count += 1;
             }
         }
@@ -221,7 +220,22 @@ impl<H: Hypervisor> Remnant<H> {
 
     /// Whether the backend still maps any page of the rings.
     pub(crate) fn is_mapped(&self) -> bool {
-        let mut pages = self.rings.iter().flat_map(|ring| ring.memory().pages());
+        let mut pages = self
+            .queues
+            .iter()
+            .flat_map(|queue| queue.ring.memory().pages());
         pages.any(Granted::is_mapped)
+    }
+
+    /// Gives back the memory of what is not needed for keeping.
+    pub(crate) fn shrink(&mut self) {
+        self.queues.iter_mut().for_each(Abandoned::shrink);
+    }
+
+    /// Parks the pages of the rings, which the backend has had for long enough.
+    pub(crate) fn park_rings(&self) {
+        for queue in &self.queues {
+            queue.ring.memory().pages().iter().for_each(Granted::park);
+        }
     }
 }

@@ -43,6 +43,18 @@ impl<H: Hypervisor> Slot<H> {
         pool.take(count, &mut self.pages)
     }
 
+    /// Whether it has any pages.
+    pub(crate) fn has_pages(&self) -> bool {
+        !self.pages.is_empty()
+    }
+
+    /// Parks the pages: the request that names them has no answer, and is to have none.
+    pub(crate) fn park_pages(&self) {
+        for page in &self.pages {
+            page.granted().park();
+        }
+    }
+
     /// Gives the pages back, to and from which no copy is still to be made.
     pub(crate) fn give_pages(&mut self, pool: &mut Pool<H>) {
         pool.give(&mut self.pages);

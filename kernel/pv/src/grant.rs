@@ -3,7 +3,8 @@
 //! Version 1 entries of grant_table.h, 8 bytes each: flags, domain, frame. The rule that everything
 //! here serves: **a page that a peer may still map is never used again**. Ending a grant is a
 //! compare-and-swap (XSA-396); what is still mapped is parked, its page and reference with it, and
-//! tried again by [`Grants::sweep`].
+//! tried again by [`Grants::sweep`]. What a peer may still come to, mapped or not, its owner parks
+//! by [`Granted::park`].
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -49,6 +50,8 @@ struct Inner<H: Hypervisor> {
     hv: H,
     table: RefCell<Table<H>>,
     granted: Cell<usize>,
+    /// Parked by their owners, who still have them.
+    owned: Cell<usize>,
     parked_ever: Cell<u64>,
     parked: Notify,
 }
@@ -100,9 +103,10 @@ impl<P> fmt::Debug for GrantError<P> {
 /// How the grant table is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantUse {
-    /// Pages that peers may map.
+    /// Pages that peers may map and that are of use.
     pub granted: usize,
-    /// Pages whose grant has ended but which a peer still maps.
+    /// Pages that cannot be used again yet: a peer still maps them, or may still come to what names
+    /// them.
     pub parked: usize,
     /// Pages parked since the start.
     pub parked_ever: u64,
@@ -130,6 +134,7 @@ impl<H: Hypervisor> Grants<H> {
             hv,
             table: RefCell::new(table),
             granted: Cell::new(0),
+            owned: Cell::new(0),
             parked_ever: Cell::new(0),
             parked: Notify::new(),
         };
@@ -184,6 +189,7 @@ impl<H: Hypervisor> Grants<H> {
             grants: self.clone(),
             reference,
             page: Some(page),
+            parked: Cell::new(false),
         })
     }
 
@@ -226,7 +232,7 @@ impl<H: Hypervisor> Grants<H> {
         let table = self.inner.table.borrow();
         GrantUse {
             granted: self.inner.granted.get(),
-            parked: table.parked.len(),
+            parked: table.parked.len() + self.inner.owned.get(),
             parked_ever: self.inner.parked_ever.get(),
             free: table.free.len(),
             entries: table.frames.len() * ENTRIES_PER_PAGE,
@@ -234,15 +240,21 @@ impl<H: Hypervisor> Grants<H> {
         }
     }
 
-    fn end(&self, reference: u32, page: H::Page) -> Option<H::Page> {
+    fn end(&self, reference: u32, page: H::Page, owned: bool) -> Option<H::Page> {
         let mut table = self.inner.table.borrow_mut();
-        self.inner.granted.set(self.inner.granted.get() - 1);
+        let count = match owned {
+            true => &self.inner.owned,
+            false => &self.inner.granted,
+        };
+        count.set(count.get() - 1);
         if table.revoke(reference) {
             table.free.push(reference);
             return Some(page);
         }
         table.parked.push((reference, page));
-        self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
+        if !owned {
+            self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
+        }
         self.inner.parked.notify();
         None
     }
@@ -321,6 +333,8 @@ pub struct Granted<H: Hypervisor> {
     reference: u32,
     /// Taken only by [`end`](Self::end) and by drop.
     page: Option<H::Page>,
+    /// Counted as parked already.
+    parked: Cell<bool>,
 }
 
 impl<H: Hypervisor> Granted<H> {
@@ -336,11 +350,23 @@ impl<H: Hypervisor> Granted<H> {
         self.grants.inner.table.borrow().is_mapped(self.reference)
     }
 
+    /// Parks the page while its grant goes on: it is of no use any more, but the peer may still
+    /// come to a request that names it. If the grant ended, that request would name whichever page
+    /// is granted next under the same reference. The caller keeps it until the peer cannot.
+    pub fn park(&self) {
+        if !self.parked.replace(true) {
+            let inner = &self.grants.inner;
+            inner.granted.set(inner.granted.get() - 1);
+            inner.owned.set(inner.owned.get() + 1);
+            inner.parked_ever.set(inner.parked_ever.get() + 1);
+        }
+    }
+
     /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked
     /// until the peer lets go.
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
-        self.grants.end(self.reference, page)
+        self.grants.end(self.reference, page, self.parked.get())
     }
 
     /// The page itself.
@@ -356,7 +382,7 @@ impl<H: Hypervisor> Granted<H> {
 impl<H: Hypervisor> Drop for Granted<H> {
     fn drop(&mut self) {
         if let Some(page) = self.page.take() {
-            drop(self.grants.end(self.reference, page));
+            drop(self.grants.end(self.reference, page, self.parked.get()));
         }
     }
 }

@@ -372,7 +372,7 @@ fn f17_a_backend_that_keeps_the_pages_of_every_connection_is_given_no_more() {
         }
     }
     assert!(
-        scene.storage.logged("still map"),
+        scene.storage.logged("still have"),
         "{}",
         scene.storage.guest.log().join("\n")
     );

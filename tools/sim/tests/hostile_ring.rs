@@ -316,6 +316,39 @@ fn c09_a_page_still_mapped_at_teardown_is_parked() {
 }
 
 #[test]
+fn c09_what_a_backend_may_still_come_to_is_parked_too() {
+    for seed in 12..17 {
+        let storage = Storage::new(seed);
+        let usage = || storage.guest.pv.grants.usage();
+        let backend = storage.attach_ready(&Disk::new(), BlkbackConfig::default());
+        backend.set_frozen(true);
+        let read = storage.begin_read("xbd0", 0, 16384);
+        storage.run_for(SECOND);
+        let _detach = storage.toolstack.detach(&backend.vbd(), true);
+        storage.until("the read has failed", |_| read.outcome().is_some());
+        storage.until("gone", |s| s.created_and_gone() == (1, 1));
+        assert_eq!(usage().parked, 4, "the pages that the read goes to");
+
+        // Another disk of the same backend domain: its pages get the references that are free.
+        let bytes = pattern(1 << 18);
+        let other = Storage::vbd(XVDA + 16);
+        let config = BlkbackConfig::default();
+        let (world, toolstack) = (&storage.world, &storage.toolstack);
+        let _other = Blkback::attach(world, toolstack, other, &Disk::with(&bytes), config);
+        storage.until("xbd1 is tasted", |s| s.is_ready("xbd1"));
+        storage.run_for(120 * SECOND);
+        assert_eq!(usage().parked, 4 + 16, "and the ring");
+
+        // It reads the request that it had not come to.
+        backend.set_frozen(false);
+        storage.until("the backend lets go", |_| usage().parked == 0);
+        storage.expect("xbd1", 0, &bytes);
+        assert_eq!(storage.created_and_gone(), (2, 1));
+        assert_eq!(usage().parked_ever, 20);
+    }
+}
+
+#[test]
 fn c10_a_backend_domain_that_dies_fails_every_request_once() {
     const DRIVER_DOMAIN: DomId = DomId(7);
     for seed in 20..30 {

@@ -130,7 +130,39 @@ fn connections_that_end_at_once_do_not_keep_the_next_ones_from_beginning() {
         backends.iter().for_each(Blkback::close);
         storage.run_for(SECOND / 10);
     }
-    assert_eq!(storage.count_logged("still map"), 0);
+    assert_eq!(storage.count_logged("still have"), 0);
+}
+
+#[test]
+fn connections_that_end_unanswered_do_not_keep_the_next_ones_from_beginning() {
+    let storage = Storage::new(12);
+    let names = ["xbd0", "xbd1", "xbd2", "xbd3"];
+    let devids = [XVDA, XVDA + 16, XVDA + 32, XVDA + 48];
+    let config = BlkbackConfig::default;
+    let backends = devids.map(|devid| storage.attach(devid, &Disk::new(), config()));
+    for name in names {
+        storage.until(name, |s| s.is_ready(name));
+    }
+    // They last so long that the next connections are made at once.
+    storage.run_for(60 * SECOND);
+    backends.iter().for_each(|backend| backend.set_held(true));
+    let reads: Vec<_> = names
+        .iter()
+        .flat_map(|name| (0..4).map(|_| storage.begin_read(name, 0, 1 << 18)))
+        .collect();
+    storage.run_for(SECOND);
+    backends.iter().for_each(Blkback::close);
+    storage.until("the requests are given up", |_| {
+        reads.iter().all(|read| read.outcome().is_some())
+    });
+    storage.run_for(10 * SECOND);
+    let parked = storage.guest.pv.grants.usage().parked;
+    assert!(parked > 2048 / 8, "more than may be parked: {parked}");
+    backends.iter().for_each(|backend| backend.set_held(false));
+    for name in names {
+        storage.until(name, |s| s.is_ready(name));
+    }
+    assert_eq!(storage.count_logged("still have"), 0);
 }
 
 #[test]

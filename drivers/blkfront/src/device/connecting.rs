@@ -10,7 +10,6 @@ use super::{Course, Device};
 use crate::failure::Failure;
 use crate::feature::Features;
 use crate::keys::{late_offers, medium, offers};
-use crate::late::Late;
 use crate::link::Link;
 
 /// The share of the domain's memory that may be parked while a new connection is made.
@@ -19,7 +18,8 @@ const PARKED_SHARE: usize = 8;
 impl<H: Hypervisor> Device<H> {
     /// Tells the backend where the rings are.
     pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        // A backend that kept pages mapped may have let go of them a moment ago.
+        // A backend that kept pages may have let go of them a moment ago.
+        self.leavings.sweep();
         self.pv.grants.sweep();
         let parked = self.pv.grants.usage().parked;
         if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
@@ -35,7 +35,7 @@ impl<H: Hypervisor> Device<H> {
                 let withdrawn = course.frontend.withdraw(&stale).await;
                 withdrawn.map_err(Failure::Store)?;
             }
-            let late = Late::start(&self.pv, &self.identity.name, self.late_answers.clone());
+            let late = self.leavings.reserve(&self.identity.name);
             let (pv, frontend) = (&self.pv, &course.frontend);
             let made = Link::new(pv, frontend, &self.identity, features, trusted, late);
             let (link, keys) = match made {

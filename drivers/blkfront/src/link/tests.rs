@@ -1,6 +1,5 @@
 //! What leaving needs was reserved on arrival.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use allocation_counter::measure;
@@ -14,7 +13,7 @@ use xenbus::state::XenbusState;
 
 use super::{Identity, Link};
 use crate::keys::{medium, offers};
-use crate::late::Late;
+use crate::late::Leavings;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -37,7 +36,7 @@ async fn connect<H: Hypervisor>(
     };
     wait_for(XenbusState::InitWait).await;
     let features = offers(&frontend, 2).await.ok()?.accept(2);
-    let late = Late::start(pv, &identity.name, Rc::default());
+    let late = Leavings::new(pv).reserve(&identity.name);
     let (mut link, keys) = Link::new(pv, &frontend, &identity, features, true, late).ok()?;
     let published = frontend.publish(&keys, XenbusState::Initialised);
     published.await.ok()?;
