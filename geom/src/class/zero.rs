@@ -21,6 +21,13 @@ struct ZeroDisk {
 }
 
 impl ZeroDisk {
+    fn carry_out(&self, command: Command, data: &Buffer) -> Result<(), Errno> {
+        match command {
+            Command::Read => self.read(data),
+            Command::Write | Command::Delete | Command::Erase | Command::Flush => Ok(()),
+        }
+    }
+
     fn read(&self, data: &Buffer) -> Result<(), Errno> {
         for at in (0..data.len()).step_by(self.zeros.len()) {
             let length = self.zeros.len().min(data.len() - at);
@@ -33,11 +40,18 @@ impl ZeroDisk {
 
 impl Disk for ZeroDisk {
     fn strategy(&mut self, bio: DiskBio) {
-        let result = match bio.command {
-            Command::Read => self.read(&bio.data),
-            Command::Write | Command::Delete | Command::Erase | Command::Flush => Ok(()),
-        };
+        let result = self.carry_out(bio.command, &bio.data);
         bio.complete(result);
+    }
+
+    fn at_once(
+        &mut self,
+        command: Command,
+        _offset: u64,
+        _length: u64,
+        data: &Buffer,
+    ) -> Option<Result<(), Errno>> {
+        Some(self.carry_out(command, data))
     }
 
     fn gone(self: Box<Self>) {}

@@ -25,8 +25,8 @@ struct Handover {
 
 /// What becomes of a request when it is made.
 enum Admitted {
-    /// It has ended; its maker may be waiting.
-    Refused(Option<Waker>),
+    /// It has ended, refused or carried out; its maker may be waiting.
+    Ended(Option<Waker>),
     /// It waits in the queue of its disk.
     Waits(DiskId),
     /// It goes to its driver.
@@ -60,7 +60,7 @@ impl Mesh {
             .borrow_mut()
             .admit(&self.inbox, consumer, order, maker);
         match admitted {
-            Admitted::Refused(waker) => wake(waker),
+            Admitted::Ended(waker) => wake(waker),
             Admitted::Waits(disk) => self.send(disk),
             Admitted::Passes(disk, handover) => {
                 if handover.run() {
@@ -117,13 +117,23 @@ impl Graph {
         let provider = provider.and_then(|id| self.providers.get(id));
         let disk = provider.and_then(|provider| self.disks.get_mut(provider.base.disk));
         let (Some(consumer), Some(provider), Some(disk)) = (consumer, provider, disk) else {
-            return Admitted::Refused(maker.end(Err(Errno::NoDevice)));
+            return Admitted::Ended(maker.end(Err(Errno::NoDevice)));
         };
         let passage = match gate(consumer, provider, disk, &order) {
             Ok(passage) => passage,
-            Err(result) => return Admitted::Refused(maker.end(result)),
+            Err(result) => return Admitted::Ended(maker.end(result)),
         };
         let clear = !order.ordered && disk.is_clear(order.command, &passage);
+        // A taste hears of its reads by their ends.
+        if clear && !consumer.tastes {
+            let (offset, length) = (passage.offset, passage.length);
+            let ended = disk
+                .door
+                .at_once(order.command, offset, length, &order.data);
+            if let Some(result) = ended {
+                return Admitted::Ended(maker.end(result));
+            }
+        }
         consumer.in_flight += 1;
         self.requests_made = self.requests_made.wrapping_add(1);
         let request = self.requests.add(self.requests_made, |_| Request {

@@ -5,8 +5,9 @@ use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-use crate::bio::DiskBio;
+use crate::bio::{Command, DiskBio};
 use crate::errno::Errno;
+use crate::memory::Buffer;
 
 /// A driver's side of one disk. See the [module](crate::disk) for when each is called.
 pub trait Disk {
@@ -23,6 +24,21 @@ pub trait Disk {
 
     /// Takes a request. It must not wait; completing it at once is fine.
     fn strategy(&mut self, bio: DiskBio);
+
+    /// Carries out what [`strategy`](Self::strategy) would get now, if the driver can do so without
+    /// waiting for anything: memory, not a device. `None` if it cannot; `strategy` gets it then. It
+    /// saves the keeping of a request that is over before anybody could ask for it. The graph is
+    /// locked: it must not call a method of a handle.
+    fn at_once(
+        &mut self,
+        command: Command,
+        offset: u64,
+        length: u64,
+        data: &Buffer,
+    ) -> Option<Result<(), Errno>> {
+        let _ = (command, offset, length, data);
+        None
+    }
 
     /// An attribute by name. `None` means that the driver does not know it, and GEOM answers from
     /// [`DiskParams`](crate::disk::DiskParams) where it can.

@@ -5,6 +5,8 @@ use alloc::rc::Rc;
 
 use crate::bio::{Command, DiskBio};
 use crate::disk::Disk;
+use crate::errno::Errno;
+use crate::memory::Buffer;
 
 use super::Store;
 
@@ -12,22 +14,38 @@ pub(super) struct MdDisk(pub(super) Rc<Store>);
 
 impl Disk for MdDisk {
     fn strategy(&mut self, bio: DiskBio) {
-        let store = &self.0;
-        let result = match bio.command {
-            Command::Read => {
-                store.read(bio.offset, &bio.data);
-                Ok(())
-            }
-            Command::Write => store.write(bio.offset, &bio.data),
-            Command::Delete | Command::Erase => {
-                let erase = bio.command == Command::Erase;
-                store.clear(bio.offset, bio.length, erase);
-                Ok(())
-            }
-            Command::Flush => Ok(()),
-        };
+        let result = self.carry_out(bio.command, bio.offset, bio.length, &bio.data);
         bio.complete(result);
     }
 
+    fn at_once(
+        &mut self,
+        command: Command,
+        offset: u64,
+        length: u64,
+        data: &Buffer,
+    ) -> Option<Result<(), Errno>> {
+        Some(self.carry_out(command, offset, length, data))
+    }
+
     fn gone(self: Box<Self>) {}
+}
+
+impl MdDisk {
+    fn carry_out(
+        &self,
+        command: Command,
+        offset: u64,
+        length: u64,
+        data: &Buffer,
+    ) -> Result<(), Errno> {
+        match command {
+            Command::Read => self.0.read(offset, data),
+            Command::Write => return self.0.write(offset, data),
+            Command::Delete => self.0.clear(offset, length, false),
+            Command::Erase => self.0.clear(offset, length, true),
+            Command::Flush => {}
+        }
+        Ok(())
+    }
 }
