@@ -20,7 +20,8 @@ use crate::request::Request;
 use crate::table::Table;
 use crate::taste::Taste;
 
-/// Everything GEOM knows. Drivers, wakers and applications are never called while it is borrowed.
+/// Everything GEOM knows. Drivers, wakers and applications are never called while it is borrowed,
+/// but for [`Disk::at_once`](crate::disk::Disk::at_once), which must not call back.
 #[derive(Default)]
 pub(crate) struct Graph {
     serial: u64,

@@ -8,7 +8,7 @@ use crate::mesh::Geom;
 /// Where memory disks get their pages.
 ///
 /// The embedder decides what a page is, so that serving a memory disk to another domain moves its
-/// pages without a copy in this one.
+/// pages without a copy in this one. GEOM is locked while it asks: no method may call into it.
 pub trait PageSource {
     /// A page that nobody else has, filled with zeros. It goes back when the last reference is
     /// dropped. `None` if there is none now.

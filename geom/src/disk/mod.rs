@@ -21,7 +21,7 @@
 //!   [`Device`](crate::Device) and its drop, and never twice at a time. It never enters it from a
 //!   method of [`DiskHandle`] or [`DiskBio`]: a driver may hold its own locks while it calls those.
 //!   The graph is not locked meanwhile, so a driver may call any [`DiskHandle`] or [`DiskBio`]
-//!   method inside any entry.
+//!   method inside any entry but [`Disk::at_once`], which is for drivers of memory.
 //! * **Open and close.** [`Disk::open`] at the first open of anybody, [`Disk::close`] at the last
 //!   close. Every open that succeeded is followed by exactly one close, and all closes come before
 //!   gone.

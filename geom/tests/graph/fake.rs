@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use geom::Errno;
 use geom::disk::{Attribute, Command, Disk, DiskBio};
+use geom::{Buffer, Errno};
 
 /// Something to do inside an entry of the driver.
 pub(crate) type Hook = Box<dyn FnMut()>;
@@ -26,6 +26,9 @@ pub(crate) struct Fake {
     pub(crate) closes: Cell<u32>,
     pub(crate) gone: Cell<u32>,
     pub(crate) strategies: Cell<u32>,
+    /// Carry out at once what may be, without doing anything.
+    pub(crate) at_once: Cell<bool>,
+    pub(crate) at_onces: Cell<u32>,
     /// Everything that was executed, in order.
     pub(crate) log: RefCell<Vec<(Command, u64, u64)>>,
     pub(crate) on_open: RefCell<Option<Hook>>,
@@ -153,6 +156,21 @@ impl Disk for Driver {
         } else {
             self.0.execute(bio);
         }
+    }
+
+    fn at_once(
+        &mut self,
+        _command: Command,
+        _offset: u64,
+        _length: u64,
+        _data: &Buffer,
+    ) -> Option<Result<(), Errno>> {
+        if !self.0.at_once.get() {
+            return None;
+        }
+        assert!(self.0.is_open(), "a request while closed");
+        self.0.at_onces.set(self.0.at_onces.get() + 1);
+        Some(self.0.fail_io.get().map_or(Ok(()), Err))
     }
 
     fn getattr(&mut self, name: &str) -> Option<Result<Attribute, Errno>> {

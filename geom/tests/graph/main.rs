@@ -6,6 +6,7 @@
 
 mod access;
 mod allocation;
+mod at_once;
 mod conformance;
 mod creation;
 mod dumps;
