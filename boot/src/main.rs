@@ -23,6 +23,8 @@ fn run(xen: &Xen) -> ! {
     });
     let blkback = domain.blkback.clone();
     epitaph::set_last_words(move || blkback.last_words());
+    let means = if xen.has_avx() { "AVX" } else { "rep movsq" };
+    info!(domain.pv.log, "boot", "pages are copied by {means}");
     if xen.vcpus() > 1 {
         let vcpus = xen.vcpus();
         info!(

@@ -14,6 +14,7 @@ pub struct Alarm {
 impl Alarm {
     /// What Xen is to be asked for by a domain that sleeps until `until`; `None` if it need not be
     /// asked: it wakes the domain early enough, or the domain waits for no time at all.
+    #[must_use = "without it the domain sleeps on"]
     pub fn next(&self, until: Option<Instant>) -> Option<Instant> {
         let until = until?;
         if self.at.get().is_some_and(|at| at <= until) {

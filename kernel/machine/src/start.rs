@@ -70,6 +70,7 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
     clock::start(page(shared_info), tsc);
+    cpu::stop_periodic_timer();
     let vcpus = (0..VCPUS_MAX)
         .take_while(|number| cpu::has_vcpu(*number))
         .count();

@@ -37,6 +37,9 @@ pub(crate) fn start() {
     }
     // SAFETY: it allows XGETBV and XSAVE and changes nothing else.
     unsafe { Cr4::update(|flags| flags.insert(Cr4Flags::OSXSAVE)) };
+    if !Cr4::read().contains(Cr4Flags::OSXSAVE) {
+        return;
+    }
     let states = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
     // SAFETY: Xen offers AVX; what was enabled stays so.
     unsafe { XCr0::write(states) };

@@ -22,7 +22,7 @@ use crate::hypercall::{event, grant, sched};
 use crate::span::Span;
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
-use crate::{clock, heap, stack};
+use crate::{clock, heap, stack, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -58,6 +58,12 @@ impl Xen {
     #[must_use]
     pub fn vcpus(&self) -> u32 {
         domain().vcpus
+    }
+
+    /// Whether pages are copied by AVX, which xl can hide from a domain (`cpuid=`).
+    #[must_use]
+    pub fn has_avx(&self) -> bool {
+        vector::are_on()
     }
 }
 

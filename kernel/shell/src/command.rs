@@ -29,7 +29,7 @@ use xenbus::Store;
 
 use crate::help;
 use crate::output::Output;
-use crate::request::Request;
+use crate::request::{Request, Resource};
 use target::Disks;
 
 /// The parts of a domain that commands speak to.
@@ -99,7 +99,14 @@ impl<H: Hypervisor> Parts<H> {
             | Request::NopReset(_)
             | Request::NopList
             | Request::MadeDestroy(..) => made::run(&self.geom, request, out)?,
-            Request::Exhaust(resource) => exhaust::all_of(resource),
+            Request::Exhaust(resource) => {
+                // An overflow leaves no moment to answer them, and a client that waits for an
+                // answer for ever takes its host's xenbus with it.
+                if resource == Resource::Stack && !self.blkback.exports().is_empty() {
+                    return Err("crash stack: clients are connected, and none would be answered".into());
+                }
+                exhaust::all_of(resource)
+            }
             Request::End(reason) => return Ok(After::End(reason)),
         }
         Ok(After::Next)

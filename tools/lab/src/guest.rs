@@ -181,12 +181,13 @@ impl<'nest> Guest<'nest> {
     /// If there is one for more than `limit`.
     pub fn wait_gone(&self, limit: Duration) -> Result<()> {
         // xl itself is at work meanwhile, and there is one CPU for both: asking begins when it says
-        // that it is done.
-        let deadline = Instant::now() + limit;
+        // that it is done, or in the second half of the time, if somebody has ended it.
+        let now = Instant::now();
+        let (deadline, half) = (now + limit, now + limit / 2);
         let mut log = self.follow_xl()?;
         let mut said = Vec::new();
         while !text::is_cleared_away(&String::from_utf8_lossy(&said)) {
-            match log.answer(deadline)? {
+            match log.answer(half)? {
                 Some(frame) => said.extend(frame.body),
                 None => break,
             }
@@ -197,8 +198,7 @@ impl<'nest> Guest<'nest> {
             self.name
         );
         let left = deadline.saturating_duration_since(Instant::now());
-        let limit = left.max(Duration::from_secs(5));
-        let output = self.nest.run_for(&line, limit)?;
+        let output = self.nest.run_for(&line, left)?;
         if !output.success() {
             bail!("{} is still there after {} s", self.name, limit.as_secs());
         }

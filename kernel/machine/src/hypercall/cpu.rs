@@ -11,6 +11,9 @@ use super::{hypercall, pointer};
 /// `VCPUOP_is_up` of vcpu.h: 1 or 0; an error when there is no such vCPU.
 const VCPU_IS_UP: u64 = 3;
 
+/// `VCPUOP_stop_periodic_timer` of vcpu.h.
+const STOP_PERIODIC_TIMER: u64 = 7;
+
 /// Registers the entries of exceptions.
 ///
 /// # Safety
@@ -37,4 +40,13 @@ pub(crate) unsafe fn register_callback(mut callback: CallbackRegister) -> Result
 pub(crate) fn has_vcpu(number: u32) -> bool {
     // SAFETY: the arguments are numbers, and the operation changes nothing.
     unsafe { hypercall(VCPU_OP, [VCPU_IS_UP, u64::from(number), 0, 0, 0]) }.is_ok()
+}
+
+/// Has Xen send the first vCPU no timer event of its own accord: from its start a vCPU gets one
+/// every 10 ms that it runs.
+pub(crate) fn stop_periodic_timer() {
+    // SAFETY: the arguments are numbers, and Xen touches no memory.
+    let stopped = unsafe { hypercall(VCPU_OP, [STOP_PERIODIC_TIMER, 0, 0, 0, 0]) };
+    // It cannot be refused for a vCPU that runs.
+    debug_assert!(stopped.is_ok());
 }

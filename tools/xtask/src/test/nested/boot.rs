@@ -14,7 +14,7 @@ extra = 'run="poweroff"'
 on_poweroff = "destroy"
 "#;
 
-/// It says when it is ready, runs what its command line asks for, and powers off.
+/// It says when it is ready, runs what its command line asks for, and powers off; Xen gives it AVX.
 pub(super) fn boots_and_powers_off(nest: &Nest) -> Result<()> {
     let mut guest = nest.create_guest("boots", CONFIG)?;
     guest.wait_for("xenolith: ready", Duration::from_secs(20))?;
@@ -22,6 +22,11 @@ pub(super) fn boots_and_powers_off(nest: &Nest) -> Result<()> {
     ensure!(
         reason == Reason::Poweroff,
         "it ended by {reason:?}, not by poweroff"
+    );
+    let console = guest.console()?;
+    ensure!(
+        console.contains("boot: pages are copied by AVX"),
+        "no AVX:\n{console}"
     );
     guest.wait_gone(Duration::from_secs(20))
 }

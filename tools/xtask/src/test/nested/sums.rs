@@ -54,6 +54,8 @@ pub(super) fn without_avx_too(nest: &Nest) -> Result<()> {
         config(&[disk.xl_quick("xvda", "w")])
     );
     let mut guest = start_config(nest, "no-avx", &text)?;
+    let console = guest.console()?;
+    ensure!(console.contains("copied by rep movsq"), "{console}");
     same_sum(nest, &mut guest, "xbd0", &disk, (0, disk.bytes()))?;
     guest.destroy()?;
     disk.remove(nest)

@@ -71,6 +71,9 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
     guest.command("gnop create -q 100 -x 100 -d 10 md0")?;
     let attached = Attached::new(nest, "md0.nop", "xvdf", "w")?;
     let reading = read_on(nest, &attached)?;
+    // It would leave no moment to answer.
+    let refused = guest.command("crash stack")?;
+    ensure!(refused.contains("clients are connected"), "{refused}");
     guest.send("crash\r")?;
     let reason = guest.wait_shutdown(HEARD)?;
     ensure!(reason == Reason::Crash, "it ended by {reason:?}");
