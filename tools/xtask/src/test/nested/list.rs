@@ -183,6 +183,10 @@ const SERVED: &[Test] = &[
         "nested_b01_b06_requests_that_cannot_be_meant",
         export::hostile::b01_b06_requests_that_cannot_be_meant,
     ),
+    long(
+        "nested_b09_more_pages_than_stay_mapped",
+        export::hostile::b09_more_pages_than_stay_mapped,
+    ),
     smoke("nested_c01_c08_b10_rings_and_pages_that_go", |nest| {
         export::hostile::c01_c08_b10_rings_and_pages_that_go(nest, 4)
     }),

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 /// `xvdb`.
 const XVDB: u32 = 51728;
+/// Pages of a frontend, more than the backend keeps mapped, which is 1,056.
+const MORE_THAN_STAY: usize = 104 * A_REQUEST;
+/// Pages that a request names at most.
+const A_REQUEST: usize = 11;
 /// How long the domain may take to give everything back.
 const SETTLED: Duration = Duration::from_secs(20);
 
@@ -215,6 +219,44 @@ pub(in crate::test::nested) fn b12_b13_keys_and_states(nest: &Nest, count: usize
             .with_context(|| orders.to_owned())?;
         scene.good_one_goes_on(orders)?;
     }
+    frontend.end()?;
+    scene.end()
+}
+
+/// B09: a frontend whose pages stay mapped may use more of them than the backend keeps, take back
+/// some of either kind, and say in the middle that none are to stay. The first ones are mapped, so
+/// the backend still reaches them; the last ones are not, and Xen refuses them.
+pub(in crate::test::nested) fn b09_more_pages_than_stay_mapped(nest: &Nest) -> Result<()> {
+    // Linux gives 1,024 by default.
+    nest.check("echo 4096 > /sys/module/xen_gntalloc/parameters/limit")?;
+    let scene = Scene::new(nest)?;
+    let mut frontend = scene.frontend(&format!("--persistent --pages {MORE_THAN_STAY}"))?;
+    frontend.obey_all("attach; connect")?;
+    let requests = (0..MORE_THAN_STAY).step_by(A_REQUEST).map(|first| {
+        let pages = format!("p{first}..{}", first + A_REQUEST);
+        (pages, first * 8)
+    });
+    for (pages, sector) in requests.clone() {
+        frontend.obey(&format!("fill {pages} 5 {sector}"))?;
+        let said = frontend.ask(&format!("op=write sector={sector} seg={pages}"))?;
+        ensure!(said.status == 0, "{pages} written: {said:?}");
+    }
+    for (pages, sector) in requests {
+        frontend.obey(&format!("byte {pages} 0"))?;
+        let said = frontend.ask(&format!("op=read sector={sector} seg={pages}"))?;
+        ensure!(said.status == 0, "{pages} read: {said:?}");
+        frontend.obey(&format!("check {pages} 5 {sector}"))?;
+    }
+    frontend.obey_all("set feature-persistent 0; revoke p0..11")?;
+    let said = frontend.ask("op=read seg=p0..11")?;
+    ensure!(said.status == 0, "pages that are mapped: {said:?}");
+    let last = format!("p{}..{MORE_THAN_STAY}", MORE_THAN_STAY - A_REQUEST);
+    frontend.obey(&format!("revoke {last}"))?;
+    let said = frontend.ask(&format!("op=read seg={last}"))?;
+    ensure!(said.status == -1, "pages that are not: {said:?}");
+    frontend.obey_all(
+        "close; state 1; wait 2; publish feature-persistent=0; wait 4; state 4; work 6; detach",
+    )?;
     frontend.end()?;
     scene.end()
 }
