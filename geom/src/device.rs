@@ -191,8 +191,8 @@ impl Device {
 
     /// Starts a request that ends in `completions`, under `tag`, as all the others that were
     /// submitted with it: for a holder with many of them. What is refused, and what the driver
-    /// completes at once, has ended when this returns (the latter not inside a poll of GEOM). A
-    /// request also ends there when the device was dropped meanwhile.
+    /// completes at once, may have ended when this returns. A request also ends there when the
+    /// device was dropped meanwhile.
     pub fn submit(&self, order: Order, tag: u64, completions: &Rc<Completions>) {
         completions.reserve();
         let maker = Maker::Completions(completions.clone(), tag);

@@ -23,6 +23,8 @@ const CHUNK: usize = 512;
 /// until [`settle`](Self::settle), so that many copies cost one call of the hypervisor. Copies of
 /// one memory happen in the order they were asked for. What is put off keeps the other memory
 /// alive; whoever changes or shows bytes that a copy is to bring settles first.
+///
+/// GEOM may be locked while bytes are copied or a memory is dropped: neither may call into it.
 pub trait Memory: Any {
     /// Number of bytes.
     fn len(&self) -> usize;

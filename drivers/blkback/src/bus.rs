@@ -118,6 +118,19 @@ impl<H: Hypervisor> Blkback<H> {
         used.collect()
     }
 
+    /// Whether a client may have requests that it waits for, now or soon.
+    #[must_use]
+    pub fn has_clients(&self) -> bool {
+        let exports = self.0.exports.borrow();
+        let connected = |signals: &Rc<Signals>| {
+            matches!(
+                signals.state.get(),
+                XenbusState::Connected | XenbusState::Closing
+            )
+        };
+        exports.values().any(connected) || self.0.formers.any_is_loud()
+    }
+
     /// Has every frontend told to close, and serves them until they have: a Linux client with a
     /// request on a domain that is gone waits for ever, and its host with it. Frontends that do not
     /// close are let go of after 5 s. Nothing is exported afterwards.

@@ -27,8 +27,11 @@ pub trait Disk {
 
     /// Carries out what [`strategy`](Self::strategy) would get now, if the driver can do so without
     /// waiting for anything: memory, not a device. `None` if it cannot; `strategy` gets it then. It
-    /// saves the keeping of a request that is over before anybody could ask for it. The graph is
-    /// locked: it must not call a method of a handle.
+    /// saves the keeping of a request that is over before anybody could ask for it.
+    ///
+    /// Only a plain request comes here: one that is ordered (every flush of a device), that is cut
+    /// into pieces, that has to wait or that belongs to a taste goes to `strategy`, so a driver has
+    /// both. The graph is locked: nothing here may call a method of a handle.
     fn at_once(
         &mut self,
         command: Command,

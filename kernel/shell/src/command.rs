@@ -102,8 +102,10 @@ impl<H: Hypervisor> Parts<H> {
             Request::Exhaust(resource) => {
                 // An overflow leaves no moment to answer them, and a client that waits for an
                 // answer for ever takes its host's xenbus with it.
-                if resource == Resource::Stack && !self.blkback.exports().is_empty() {
-                    return Err("crash stack: clients are connected, and none would be answered".into());
+                if resource == Resource::Stack && self.blkback.has_clients() {
+                    return Err(
+                        "crash stack: clients are connected, and none would be answered".into(),
+                    );
                 }
                 exhaust::all_of(resource)
             }

@@ -304,7 +304,7 @@ pub static TABLE: &[Entry] = &[
     command(
         "crash",
         "[stack|memory]",
-        "ends the domain as a fault would, or a lack of stack or memory",
+        "ends it as a fault or a lack of memory or (without clients) stack would",
         request::crash,
     ),
     key(
