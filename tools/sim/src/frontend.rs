@@ -86,7 +86,11 @@ impl Frontend {
     }
 
     /// Makes rings, and forgets those there were.
+    ///
+    /// Pages that the backend had mapped when their grant ended, and has no more, are used again:
+    /// nothing runs in the domain that would [take them back](pv::Grants::reclaim) by itself.
     pub fn make_rings(&self, count: usize, order: u32) {
+        self.pv.grants.sweep();
         let ring = |_| {
             let ring = PeerRing::new(&self.pv, self.vbd.backend, order, self.abi);
             Rc::new(ring)

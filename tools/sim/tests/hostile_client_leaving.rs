@@ -300,8 +300,17 @@ fn c12_connections_one_after_the_other_take_no_room() {
             let now = exports.driver.holdings(&exports.toolstack);
             assert_eq!(*holdings.get_or_insert(now), now, "round {round}");
         }
+        if round % 600 == 0 {
+            scene.has_logged_little(); // In six seconds.
+        }
+        // The rings that the peer still has, and no page of a connection before.
+        let mapped = exports.world.usage(PEER).mapped_by_peers;
+        assert_eq!(mapped, (1 + round % 3) << (round % 2), "round {round}");
     }
     scene.is_as_before();
+    assert_eq!(exports.world.usage(PEER).mapped_by_peers, 0);
+    peer.pv().grants.sweep();
+    assert_eq!(peer.pv().grants.usage().parked, 0);
 }
 
 #[test]
