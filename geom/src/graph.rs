@@ -21,8 +21,8 @@ use crate::table::Table;
 use crate::taste::Taste;
 
 /// Everything GEOM knows. Drivers, wakers and applications are never called while it is borrowed,
-/// but for [`Disk::at_once`](crate::disk::Disk::at_once) and the [memory](crate::Memory) of a request,
-/// which must not call back.
+/// but for [`Disk::at_once`](crate::disk::Disk::at_once) and the [memory](crate::Memory) of a
+/// request, which must not call back.
 #[derive(Default)]
 pub(crate) struct Graph {
     serial: u64,

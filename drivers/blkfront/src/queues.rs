@@ -189,8 +189,8 @@ impl<H: Hypervisor> Queues<H> {
         refused
     }
 
-    /// Fails every request without an answer, and parks the pages that they name; what is left is to
-    /// be kept while the backend maps it. Allocates nothing.
+    /// Fails every request without an answer, and parks the pages that they name; what is left is
+    /// to be kept while the backend maps it. Allocates nothing.
     pub(crate) fn abandon(self, why: Errno) -> Remnant<H> {
         let mut remnant = self.remnant;
         for queue in self.list {

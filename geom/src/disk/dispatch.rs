@@ -51,9 +51,9 @@ impl Mesh {
         ticket
     }
 
-    /// Starts a request. What the gate refuses or the driver carries out at once has ended when this
-    /// returns; what its driver completes in `strategy` too, unless a poll is running, which will end
-    /// it.
+    /// Starts a request. What the gate refuses or the driver carries out at once has ended when
+    /// this returns; what its driver completes in `strategy` too, unless a poll is running, which
+    /// will end it.
     pub(crate) fn submit(&self, consumer: ConsumerId, order: Order, maker: Maker) {
         let entered = self.inbox.enter();
         let admitted = self

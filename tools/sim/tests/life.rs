@@ -35,7 +35,7 @@ fn seeds_that_failed_once() {
     for seed in [19713, 62088, 63113, 66478] {
         live(seed);
     }
-    // A backend that went on after a forced detach came to requests whose pages were another disk's.
+    // A backend that went on after a forced detach came to requests whose pages were another's.
     live(39979);
     // A request to a disk on its way out, which was the test's own fault.
     live(17809);
