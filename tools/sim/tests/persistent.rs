@@ -26,6 +26,14 @@ fn in_use(seed: u64, most: usize) -> (Storage, Blkback, Vec<u8>) {
     (storage, backend, bytes)
 }
 
+/// The disks of [`four`] backends.
+const FOUR: [&str; 4] = ["xbd0", "xbd1", "xbd2", "xbd3"];
+
+/// Attaches four disks that `disk` makes.
+fn four(storage: &Storage, disk: impl Fn() -> Disk, config: &BlkbackConfig) -> [Blkback; 4] {
+    [0, 16, 32, 48].map(|above| storage.attach(XVDA + above, &disk(), config.clone()))
+}
+
 /// Pages that had to be mapped for what `work` does.
 fn mapped(backend: &Blkback, work: impl FnOnce()) -> u64 {
     let before = backend.served().mapped;
@@ -112,11 +120,9 @@ fn pages_that_a_backend_kept_come_back_when_it_leaves() {
 fn connections_that_end_at_once_do_not_keep_the_next_ones_from_beginning() {
     let storage = Storage::new(7);
     let bytes = pattern(10, 1 << 18);
-    let names = ["xbd0", "xbd1", "xbd2", "xbd3"];
-    let devids = [XVDA, XVDA + 16, XVDA + 32, XVDA + 48];
-    let backends = devids.map(|devid| storage.attach(devid, &Disk::with(&bytes), keeping(LINUX)));
+    let backends = four(&storage, || Disk::with(&bytes), &keeping(LINUX));
     for _round in 0..5 {
-        for name in names {
+        for name in FOUR {
             storage.until(name, |s| s.is_ready(name));
             let reads: Vec<_> = (0..4)
                 .map(|_| storage.begin_read(name, 0, 1 << 18))
@@ -136,17 +142,14 @@ fn connections_that_end_at_once_do_not_keep_the_next_ones_from_beginning() {
 #[test]
 fn connections_that_end_unanswered_do_not_keep_the_next_ones_from_beginning() {
     let storage = Storage::new(12);
-    let names = ["xbd0", "xbd1", "xbd2", "xbd3"];
-    let devids = [XVDA, XVDA + 16, XVDA + 32, XVDA + 48];
-    let config = BlkbackConfig::default;
-    let backends = devids.map(|devid| storage.attach(devid, &Disk::new(), config()));
-    for name in names {
+    let backends = four(&storage, Disk::new, &BlkbackConfig::default());
+    for name in FOUR {
         storage.until(name, |s| s.is_ready(name));
     }
     // They last so long that the next connections are made at once.
     storage.run_for(60 * SECOND);
     backends.iter().for_each(|backend| backend.set_held(true));
-    let reads: Vec<_> = names
+    let reads: Vec<_> = FOUR
         .iter()
         .flat_map(|name| (0..4).map(|_| storage.begin_read(name, 0, 1 << 18)))
         .collect();
@@ -159,7 +162,7 @@ fn connections_that_end_unanswered_do_not_keep_the_next_ones_from_beginning() {
     let parked = storage.guest.pv.grants.usage().parked;
     assert!(parked > 2048 / 8, "more than may be parked: {parked}");
     backends.iter().for_each(|backend| backend.set_held(false));
-    for name in names {
+    for name in FOUR {
         storage.until(name, |s| s.is_ready(name));
     }
     assert_eq!(storage.count_logged("still have"), 0);
