@@ -9,6 +9,7 @@
 use alloc::rc::Rc;
 use core::cell::Cell;
 use core::fmt;
+use core::ops::{Deref, DerefMut};
 
 use crate::errno::Errno;
 use crate::id::RequestId;
@@ -38,18 +39,9 @@ impl Command {
     }
 }
 
-/// A piece of a request, owned by the driver until it is completed.
-///
-/// Completing one twice does not compile:
-///
-/// ```compile_fail,E0382
-/// fn twice(bio: geom::disk::DiskBio) {
-///     bio.complete(Ok(()));
-///     bio.complete(Ok(()));
-/// }
-/// ```
-#[must_use = "a bio that is dropped completes with EIO and is counted as a bug"]
-pub struct DiskBio {
+/// What is asked of a driver: a request, or a piece of one.
+#[derive(Debug)]
+pub struct Piece {
     /// What to do.
     pub command: Command,
     /// First byte on the disk; a multiple of its sector size. 0 for a flush.
@@ -64,39 +56,33 @@ pub struct DiskBio {
     /// nothing behind it until it is done, so a driver need do nothing; one whose device has a
     /// barrier may use it.
     pub ordered: bool,
+}
+
+/// A [`Piece`], owned by the driver until it is completed.
+///
+/// Completing one twice does not compile:
+///
+/// ```compile_fail,E0382
+/// fn twice(bio: geom::disk::DiskBio) {
+///     bio.complete(Ok(()));
+///     bio.complete(Ok(()));
+/// }
+/// ```
+#[must_use = "a bio that is dropped completes with EIO and is counted as a bug"]
+pub struct DiskBio {
+    piece: Piece,
     token: Token,
 }
 
 impl DiskBio {
     #[inline]
     pub(crate) fn new(piece: Piece, token: Token) -> Self {
-        let Piece {
-            command,
-            offset,
-            length,
-            data,
-            ordered,
-        } = piece;
-        Self {
-            command,
-            offset,
-            length,
-            data,
-            ordered,
-            token,
-        }
+        Self { piece, token }
     }
 
     /// What it asks for, and the duty to complete it.
     pub(crate) fn split(self) -> (Piece, Token) {
-        let piece = Piece {
-            command: self.command,
-            offset: self.offset,
-            length: self.length,
-            data: self.data,
-            ordered: self.ordered,
-        };
-        (piece, self.token)
+        (self.piece, self.token)
     }
 
     #[cfg(test)]
@@ -122,16 +108,15 @@ impl DiskBio {
             let front = self.data.part(0..at).ok()?;
             (front, self.data.part(at..self.data.len()).ok()?)
         };
-        let front = Self {
+        let front = Piece {
             length,
             data: front,
-            token: self.token.share(),
-            ..*self
+            ..self.piece
         };
         self.offset += length;
         self.length -= length;
         self.data = rest;
-        Some(front)
+        Some(Self::new(front, self.token.share()))
     }
 
     /// Ends the request: `Ok` means all of `length` bytes. May be called from anywhere, also inside
@@ -142,19 +127,28 @@ impl DiskBio {
     }
 }
 
+/// What it asks for.
+impl Deref for DiskBio {
+    type Target = Piece;
+
+    #[inline]
+    fn deref(&self) -> &Piece {
+        &self.piece
+    }
+}
+
+/// A driver may narrow it, say to what its device can delete.
+impl DerefMut for DiskBio {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Piece {
+        &mut self.piece
+    }
+}
+
 impl fmt::Debug for DiskBio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {}+{}", self.command, self.offset, self.length)
     }
-}
-
-/// What a [`DiskBio`] is made of, apart from its token.
-pub(crate) struct Piece {
-    pub(crate) command: Command,
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
-    pub(crate) data: Buffer,
-    pub(crate) ordered: bool,
 }
 
 /// The right, and the duty, to complete one piece, or one part of it.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use crate::bio::{Command, DiskBio};
+use crate::bio::{Command, DiskBio, Piece};
 use crate::disk::{Disk, DiskError, DiskLimits, DiskParams};
 use crate::errno::Errno;
 use crate::made::Made;
@@ -21,9 +21,9 @@ struct ZeroDisk {
 }
 
 impl ZeroDisk {
-    fn carry_out(&self, command: Command, data: &Buffer) -> Result<(), Errno> {
-        match command {
-            Command::Read => self.read(data),
+    fn carry_out(&self, piece: &Piece) -> Result<(), Errno> {
+        match piece.command {
+            Command::Read => self.read(&piece.data),
             Command::Write | Command::Delete | Command::Erase | Command::Flush => Ok(()),
         }
     }
@@ -40,18 +40,12 @@ impl ZeroDisk {
 
 impl Disk for ZeroDisk {
     fn strategy(&mut self, bio: DiskBio) {
-        let result = self.carry_out(bio.command, &bio.data);
+        let result = self.carry_out(&bio);
         bio.complete(result);
     }
 
-    fn at_once(
-        &mut self,
-        command: Command,
-        _offset: u64,
-        _length: u64,
-        data: &Buffer,
-    ) -> Option<Result<(), Errno>> {
-        Some(self.carry_out(command, data))
+    fn at_once(&mut self, request: &Piece) -> Option<Result<(), Errno>> {
+        Some(self.carry_out(request))
     }
 
     fn gone(self: Box<Self>) {}

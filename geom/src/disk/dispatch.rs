@@ -125,15 +125,19 @@ impl Graph {
             Err(result) => return Admitted::Ended(maker.end(result)),
         };
         let clear = !order.ordered && disk.is_clear(order.command, &passage);
+        let piece = Piece {
+            command: order.command,
+            offset: passage.offset,
+            length: passage.length,
+            data: order.data,
+            ordered: order.ordered,
+        };
         // A taste hears of its reads by their ends.
-        if clear && !consumer.tastes {
-            let (offset, length) = (passage.offset, passage.length);
-            let ended = disk
-                .door
-                .at_once(order.command, offset, length, &order.data);
-            if let Some(result) = ended {
-                return Admitted::Ended(maker.end(result));
-            }
+        if clear
+            && !consumer.tastes
+            && let Some(result) = disk.door.at_once(&piece)
+        {
+            return Admitted::Ended(maker.end(result));
         }
         consumer.in_flight += 1;
         self.requests_made = self.requests_made.wrapping_add(1);
@@ -145,13 +149,6 @@ impl Graph {
             waiting: !clear,
             error: None,
         });
-        let piece = Piece {
-            command: order.command,
-            offset: passage.offset,
-            length: passage.length,
-            data: order.data,
-            ordered: order.ordered,
-        };
         if clear {
             disk.in_flight += 1;
             let bio = DiskBio::new(piece, Token::new(request, inbox));

@@ -8,10 +8,9 @@ use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
-use crate::bio::{Command, DiskBio};
+use crate::bio::{DiskBio, Piece};
 use crate::disk::{Attribute, Disk};
 use crate::errno::Errno;
-use crate::memory::Buffer;
 
 /// A driver behind its door. `None` once it is gone.
 pub(crate) struct Door {
@@ -69,15 +68,9 @@ impl Door {
 
     /// The end of what the driver carries out at once; `None` if it is to be handed over instead.
     #[inline]
-    pub(crate) fn at_once(
-        &self,
-        command: Command,
-        offset: u64,
-        length: u64,
-        data: &Buffer,
-    ) -> Option<Result<(), Errno>> {
+    pub(crate) fn at_once(&self, request: &Piece) -> Option<Result<(), Errno>> {
         let mut slot = self.driver.try_borrow_mut().ok()?;
-        slot.as_mut()?.at_once(command, offset, length, data)
+        slot.as_mut()?.at_once(request)
     }
 
     /// When the driver wants to be called next.

@@ -5,9 +5,8 @@ use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-use crate::bio::{Command, DiskBio};
+use crate::bio::{DiskBio, Piece};
 use crate::errno::Errno;
-use crate::memory::Buffer;
 
 /// A driver's side of one disk. See the [module](crate::disk) for when each is called.
 pub trait Disk {
@@ -32,14 +31,8 @@ pub trait Disk {
     /// Only a plain request comes here: one that is ordered (every flush of a device), that is cut
     /// into pieces, that has to wait or that belongs to a taste goes to `strategy`, so a driver has
     /// both. The graph is locked: nothing here may call a method of a handle.
-    fn at_once(
-        &mut self,
-        command: Command,
-        offset: u64,
-        length: u64,
-        data: &Buffer,
-    ) -> Option<Result<(), Errno>> {
-        let _ = (command, offset, length, data);
+    fn at_once(&mut self, request: &Piece) -> Option<Result<(), Errno>> {
+        let _ = request;
         None
     }
 

@@ -65,7 +65,7 @@ pub(crate) mod standing;
 mod state;
 pub(crate) mod timer;
 
-pub use crate::bio::{Command, DiskBio};
+pub use crate::bio::{Command, DiskBio, Piece};
 pub use driver::{Attribute, Disk};
 pub use handle::DiskHandle;
 pub use params::{DISK_VERSION, DiskError, DiskLimits, DiskParams, LARGEST_MEDIA};

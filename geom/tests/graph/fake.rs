@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use geom::disk::{Attribute, Command, Disk, DiskBio};
-use geom::{Buffer, Errno};
+use geom::Errno;
+use geom::disk::{Attribute, Command, Disk, DiskBio, Piece};
 
 /// Something to do inside an entry of the driver.
 pub(crate) type Hook = Box<dyn FnMut()>;
@@ -158,13 +158,7 @@ impl Disk for Driver {
         }
     }
 
-    fn at_once(
-        &mut self,
-        _command: Command,
-        _offset: u64,
-        _length: u64,
-        _data: &Buffer,
-    ) -> Option<Result<(), Errno>> {
+    fn at_once(&mut self, _request: &Piece) -> Option<Result<(), Errno>> {
         if !self.0.at_once.get() {
             return None;
         }

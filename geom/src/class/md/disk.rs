@@ -3,10 +3,9 @@
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 
-use crate::bio::{Command, DiskBio};
+use crate::bio::{Command, DiskBio, Piece};
 use crate::disk::Disk;
 use crate::errno::Errno;
-use crate::memory::Buffer;
 
 use super::Store;
 
@@ -14,34 +13,23 @@ pub(super) struct MdDisk(pub(super) Rc<Store>);
 
 impl Disk for MdDisk {
     fn strategy(&mut self, bio: DiskBio) {
-        let result = self.carry_out(bio.command, bio.offset, bio.length, &bio.data);
+        let result = self.carry_out(&bio);
         bio.complete(result);
     }
 
-    fn at_once(
-        &mut self,
-        command: Command,
-        offset: u64,
-        length: u64,
-        data: &Buffer,
-    ) -> Option<Result<(), Errno>> {
-        Some(self.carry_out(command, offset, length, data))
+    fn at_once(&mut self, request: &Piece) -> Option<Result<(), Errno>> {
+        Some(self.carry_out(request))
     }
 
     fn gone(self: Box<Self>) {}
 }
 
 impl MdDisk {
-    fn carry_out(
-        &self,
-        command: Command,
-        offset: u64,
-        length: u64,
-        data: &Buffer,
-    ) -> Result<(), Errno> {
-        match command {
-            Command::Read => self.0.read(offset, data),
-            Command::Write => return self.0.write(offset, data),
+    fn carry_out(&self, piece: &Piece) -> Result<(), Errno> {
+        let (offset, length) = (piece.offset, piece.length);
+        match piece.command {
+            Command::Read => self.0.read(offset, &piece.data),
+            Command::Write => return self.0.write(offset, &piece.data),
             Command::Delete => self.0.clear(offset, length, false),
             Command::Erase => self.0.clear(offset, length, true),
             Command::Flush => {}
