@@ -35,12 +35,7 @@ fn run(xen: &Xen) -> ! {
     loop {
         match domain.turn() {
             Next::Turn => {}
-            Next::Sleep(until) => {
-                if let Some(at) = domain.alarm.next(until) {
-                    xen.set_timer(Some(at));
-                }
-                xen.block();
-            }
+            Next::Sleep => xen.block(),
             // With the epitaph of any other crash: it is asked for to see one.
             Next::End(ShutdownReason::Crash) => panic!("a crash was asked for"),
             Next::End(reason) => xen.shutdown(reason),

@@ -7,7 +7,7 @@ use hv::Instant;
 /// What Xen was asked for, until it has come to it. A busy domain sleeps thousands of times before
 /// its next deadline, and need neither ask each time nor look at the clock for it.
 #[derive(Debug, Default)]
-pub struct Alarm {
+pub(crate) struct Alarm {
     at: Cell<Option<Instant>>,
 }
 
@@ -15,7 +15,7 @@ impl Alarm {
     /// What Xen is to be asked for by a domain that sleeps until `until`; `None` if it need not be
     /// asked: it wakes the domain early enough, or the domain waits for no time at all.
     #[must_use = "without it the domain sleeps on"]
-    pub fn next(&self, until: Option<Instant>) -> Option<Instant> {
+    pub(crate) fn next(&self, until: Option<Instant>) -> Option<Instant> {
         let until = until?;
         if self.at.get().is_some_and(|at| at <= until) {
             return None;

@@ -14,7 +14,7 @@ use exec::{Notify, error, info, warn};
 use futures_util::future::{Either, select};
 use geom::class::md::MdParams;
 use geom::{Geom, Params};
-use hv::{Hypervisor, Instant, ShutdownReason};
+use hv::{Hypervisor, ShutdownReason};
 use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
@@ -35,8 +35,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub enum Next {
     /// Another turn at once: something is ready.
     Turn,
-    /// Sleep until an event comes, or until the time if there is one.
-    Sleep(Option<Instant>),
+    /// Sleep until an event comes: Xen sends one when the time has come for what waits for a time.
+    Sleep,
     /// End the domain.
     End(ShutdownReason),
 }
@@ -53,8 +53,7 @@ pub struct Domain<H: Hypervisor> {
     pub blkfront: Blkfront<H>,
     /// What is served to others.
     pub blkback: Blkback<H>,
-    /// What Xen was asked to wake the domain at, for whoever has it sleep.
-    pub alarm: Rc<Alarm>,
+    alarm: Rc<Alarm>,
     end: Rc<Cell<Option<ShutdownReason>>>,
 }
 
@@ -191,9 +190,11 @@ impl<H: Hypervisor> Domain<H> {
             return Next::End(reason);
         }
         if more {
-            Next::Turn
-        } else {
-            Next::Sleep(self.pv.exec.next_deadline())
+            return Next::Turn;
         }
+        if let Some(at) = self.alarm.next(self.pv.exec.next_deadline()) {
+            self.pv.hv.set_timer(Some(at));
+        }
+        Next::Sleep
     }
 }

@@ -1,7 +1,7 @@
 //! What a running domain is made of: the same in the image and in the simulator.
 //!
 //! - [`domain`]: [`Domain`]: the parts, put together and run
-//! - [`alarm`]: [`Alarm`]: when Xen is to wake it
+//! - `alarm`: when Xen is to wake it
 //! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
 //! - `pages`: what memory disks keep their data in
 //! - `ready`: when everything that was there at boot is settled
@@ -10,11 +10,10 @@
 
 extern crate alloc;
 
-pub mod alarm;
+mod alarm;
 pub mod domain;
 mod pages;
 mod ready;
 mod service;
 
-pub use alarm::Alarm;
 pub use domain::{Domain, Next};

@@ -140,12 +140,7 @@ fn turn(domain: &Domain<Dom>) -> Option<Instant> {
     }
     match next {
         Next::Turn => Some(hv.now()),
-        Next::Sleep(deadline) => {
-            if let Some(at) = domain.alarm.next(deadline) {
-                hv.set_timer(Some(at));
-            }
-            None
-        }
+        Next::Sleep => None,
         Next::End(reason) => {
             hv.shutdown(reason);
             None
