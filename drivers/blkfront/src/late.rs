@@ -14,8 +14,10 @@ use crate::queues::Remnant;
 
 /// How long a backend may take to let go of the rings before they are counted as parked.
 const LATE: Duration = Duration::from_secs(60);
-/// The pause before the second look at what is left, and the longest one.
-const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+/// The pause before the second look at what is left; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What connections have left, over all devices.
 pub(crate) struct Leavings<H: Hypervisor> {
@@ -78,7 +80,7 @@ impl<H: Hypervisor> Leavings<H> {
             remnant.shrink();
         }
         let until = self.pv.exec.now().after(LATE);
-        let [mut pause, longest] = PAUSES;
+        let mut pause = FIRST_PAUSE;
         while !self.look_at(&left) {
             if self.pv.exec.now() >= until
                 && let Some(remnant) = left.remnant.borrow().as_ref()
@@ -86,7 +88,7 @@ impl<H: Hypervisor> Leavings<H> {
                 remnant.park_rings();
             }
             self.pv.exec.sleep(pause).await;
-            pause = (pause * 2).min(longest);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         let mut all = self.left.borrow_mut();
         all.retain(|other| !Rc::ptr_eq(other, &left));
@@ -119,7 +121,7 @@ impl<H: Hypervisor> Leavings<H> {
 
 impl<H: Hypervisor> Late<H> {
     /// Hands over the rings of a connection that has ended. Allocates nothing.
-    pub(crate) fn look_at(self, remnant: Remnant<H>) {
+    pub(crate) fn leave(self, remnant: Remnant<H>) {
         *self.0.remnant.borrow_mut() = Some(remnant);
     }
 }

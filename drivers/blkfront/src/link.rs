@@ -196,7 +196,7 @@ impl<H: Hypervisor> Link<H> {
     /// maps or may still come to: those are parked. Allocates nothing.
     pub(crate) fn leave(mut self) {
         self.refuse();
-        self.late.look_at(self.queues.abandon(Errno::NoDevice));
+        self.late.leave(self.queues.abandon(Errno::NoDevice));
     }
 }
 

@@ -51,7 +51,7 @@ struct Inner<H: Hypervisor> {
     table: RefCell<Table<H>>,
     granted: Cell<usize>,
     /// Parked by their owners, who still have them.
-    owned: Cell<usize>,
+    parked_by_owner: Cell<usize>,
     parked_ever: Cell<u64>,
     parked: Notify,
 }
@@ -134,7 +134,7 @@ impl<H: Hypervisor> Grants<H> {
             hv,
             table: RefCell::new(table),
             granted: Cell::new(0),
-            owned: Cell::new(0),
+            parked_by_owner: Cell::new(0),
             parked_ever: Cell::new(0),
             parked: Notify::new(),
         };
@@ -189,7 +189,7 @@ impl<H: Hypervisor> Grants<H> {
             grants: self.clone(),
             reference,
             page: Some(page),
-            parked: Cell::new(false),
+            parked_by_owner: Cell::new(false),
         })
     }
 
@@ -232,7 +232,7 @@ impl<H: Hypervisor> Grants<H> {
         let table = self.inner.table.borrow();
         GrantUse {
             granted: self.inner.granted.get(),
-            parked: table.parked.len() + self.inner.owned.get(),
+            parked: table.parked.len() + self.inner.parked_by_owner.get(),
             parked_ever: self.inner.parked_ever.get(),
             free: table.free.len(),
             entries: table.frames.len() * ENTRIES_PER_PAGE,
@@ -240,11 +240,12 @@ impl<H: Hypervisor> Grants<H> {
         }
     }
 
-    fn end(&self, reference: u32, page: H::Page, owned: bool) -> Option<H::Page> {
+    fn end(&self, reference: u32, page: H::Page, parked_by_owner: bool) -> Option<H::Page> {
         let mut table = self.inner.table.borrow_mut();
-        let count = match owned {
-            true => &self.inner.owned,
-            false => &self.inner.granted,
+        let count = if parked_by_owner {
+            &self.inner.parked_by_owner
+        } else {
+            &self.inner.granted
         };
         count.set(count.get() - 1);
         if table.revoke(reference) {
@@ -252,7 +253,7 @@ impl<H: Hypervisor> Grants<H> {
             return Some(page);
         }
         table.parked.push((reference, page));
-        if !owned {
+        if !parked_by_owner {
             self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
         }
         self.inner.parked.notify();
@@ -333,8 +334,7 @@ pub struct Granted<H: Hypervisor> {
     reference: u32,
     /// Taken only by [`end`](Self::end) and by drop.
     page: Option<H::Page>,
-    /// Counted as parked already.
-    parked: Cell<bool>,
+    parked_by_owner: Cell<bool>,
 }
 
 impl<H: Hypervisor> Granted<H> {
@@ -354,10 +354,11 @@ impl<H: Hypervisor> Granted<H> {
     /// come to a request that names it. If the grant ended, that request would name whichever page
     /// is granted next under the same reference. The caller keeps it until the peer cannot.
     pub fn park(&self) {
-        if !self.parked.replace(true) {
+        if !self.parked_by_owner.replace(true) {
             let inner = &self.grants.inner;
             inner.granted.set(inner.granted.get() - 1);
-            inner.owned.set(inner.owned.get() + 1);
+            let parked = &inner.parked_by_owner;
+            parked.set(parked.get() + 1);
             inner.parked_ever.set(inner.parked_ever.get() + 1);
         }
     }
@@ -366,7 +367,8 @@ impl<H: Hypervisor> Granted<H> {
     /// until the peer lets go.
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
-        self.grants.end(self.reference, page, self.parked.get())
+        self.grants
+            .end(self.reference, page, self.parked_by_owner.get())
     }
 
     /// The page itself.
@@ -382,7 +384,10 @@ impl<H: Hypervisor> Granted<H> {
 impl<H: Hypervisor> Drop for Granted<H> {
     fn drop(&mut self) {
         if let Some(page) = self.page.take() {
-            drop(self.grants.end(self.reference, page, self.parked.get()));
+            drop(
+                self.grants
+                    .end(self.reference, page, self.parked_by_owner.get()),
+            );
         }
     }
 }
