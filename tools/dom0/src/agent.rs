@@ -10,6 +10,7 @@ use std::thread;
 
 mod command;
 mod file;
+mod follow;
 mod terminal;
 
 /// What reaches a request that is under way.
@@ -20,6 +21,8 @@ enum Input {
     End,
     /// End now.
     Kill,
+    /// The file that is followed may have changed.
+    Changed,
     /// The request's own command ended.
     Exited(io::Result<ExitStatus>),
 }
@@ -125,7 +128,7 @@ fn perform(
         Kind::Run => command::run(&frame.body, reply, own, inputs),
         Kind::Put => file::put(&frame.body, reply, inputs),
         Kind::Get => file::get(&frame.body, reply),
-        Kind::Follow => file::follow(&frame.body, reply, inputs),
+        Kind::Follow => follow::serve(&frame.body, reply, own, inputs),
         Kind::Terminal => terminal::serve(&frame.body, reply, inputs),
         kind => Err(malformed(&format!("{kind:?} is not a request"))),
     }

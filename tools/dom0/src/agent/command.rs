@@ -53,6 +53,7 @@ pub(super) fn run(
                 let _ = input.as_ref().map(|feed| feed.send(bytes));
             }
             Ok(Input::End) => input = None,
+            Ok(Input::Changed) => {}
             Ok(Input::Exited(status)) => break Some(status?),
             Ok(Input::Kill) => killed = Some(Ending::Killed),
             Err(RecvTimeoutError::Timeout) if killed.is_none() => killed = Some(Ending::TimedOut),

@@ -1,4 +1,4 @@
-//! Files: put, got and followed.
+//! Files: put and got.
 
 use super::{Input, Reply, malformed, path};
 use crate::wire::{Kind, Put};
@@ -6,11 +6,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
-
-/// How often a followed file is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+use std::sync::mpsc::Receiver;
 
 /// Writes a file under a temporary name beside its own, then renames it: whoever reads it sees
 /// the old one or the whole new one.
@@ -47,25 +43,4 @@ fn receive(partial: &Path, mode: u32, inputs: &Receiver<Input>) -> io::Result<()
 pub(super) fn get(body: &[u8], reply: &Reply) -> io::Result<()> {
     reply.send_all(Kind::Data, &mut File::open(path(body)?)?)?;
     reply.send(Kind::Done, [])
-}
-
-pub(super) fn follow(body: &[u8], reply: &Reply, inputs: &Receiver<Input>) -> io::Result<()> {
-    let path = path(body)?;
-    let mut file = None;
-    loop {
-        if file.is_none() {
-            file = match File::open(path) {
-                Ok(file) => Some(file),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
-        }
-        if let Some(file) = &mut file {
-            reply.send_all(Kind::Data, file)?;
-        }
-        match inputs.recv_timeout(LOOK) {
-            Err(RecvTimeoutError::Timeout) | Ok(Input::Data(_) | Input::End) => {}
-            _ => return reply.send(Kind::Done, []),
-        }
-    }
 }
