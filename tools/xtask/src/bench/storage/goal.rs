@@ -11,6 +11,10 @@ pub(super) struct Verdict {
     pub what: String,
     pub ratio: f64,
     pub limit: Limit,
+    /// The part of the CPU time of the first contender's path that dom0 has, where both are
+    /// measured: what no driver domain can do anything about. What Xen does for the domain counts
+    /// as the domain's.
+    pub outside: Option<f64>,
 }
 
 /// What a ratio may be.
@@ -37,7 +41,12 @@ impl std::fmt::Display for Verdict {
         };
         let verdict = if self.is_met() { "met" } else { "MISSED" };
         let (what, ratio) = (&self.what, self.ratio);
-        write!(f, "{what}: {ratio:.3} ({limit} is asked: {verdict})")
+        write!(f, "{what}: {ratio:.3} ({limit} is asked: {verdict}")?;
+        if let (false, Some(outside)) = (self.is_met(), self.outside) {
+            let percent = outside * 100.0;
+            write!(f, "; dom0 has {percent:.0} % of the CPU time")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -52,6 +61,7 @@ pub(super) fn verdicts(rows: &[Row], clock: Clock) -> Vec<Verdict> {
                 what: what(),
                 ratio,
                 limit,
+                outside: outside(rows, row),
             });
         }
         // The peer with its better setting for this job.
@@ -62,6 +72,7 @@ pub(super) fn verdicts(rows: &[Row], clock: Clock) -> Vec<Verdict> {
                 what: format!("{}, against the peer's better setting", what()),
                 ratio,
                 limit: Limit::AtMost(1.0),
+                outside: None,
             });
         }
     }
@@ -119,7 +130,21 @@ fn growth_verdict(rows: &[Row]) -> Option<Verdict> {
         ),
         ratio: cost(&most)? / cost(&one)?,
         limit: Limit::AtMost(1.15),
+        outside: None,
     })
+}
+
+/// What dom0 has of the CPU time of the job that `row` is of.
+fn outside(rows: &[Row], row: &Row) -> Option<f64> {
+    let cost = |metric| {
+        let mut of_job = rows
+            .iter()
+            .filter(|other| (other.part, &other.name) == (row.part, &row.name));
+        let row = of_job.find(|other| other.metric == metric)?;
+        Some(row.figures(0).median())
+    };
+    let (domain, dom0) = (cost(Metric::Domain)?, cost(Metric::Dom0)?);
+    Some(dom0 / (domain + dom0))
 }
 
 #[cfg(test)]
@@ -161,6 +186,21 @@ mod tests {
         let found = verdicts(&rows, Clock::Slope);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].ratio, found[0].limit), (0.5, Limit::AtMost(0.6)));
+    }
+
+    #[test]
+    fn a_missed_goal_says_how_much_is_outside_the_domain() {
+        let name = "randread 4k qd32";
+        let rows = [
+            row(serve::MEMORY, name, Metric::Iops, &[12.0, 10.0]),
+            row(serve::MEMORY, name, Metric::Domain, &[1.0, 9.0]),
+            row(serve::MEMORY, name, Metric::Dom0, &[4.0, 1.0]),
+            row(serve::AGAIN, name, Metric::Iops, &[9.0, 10.0]),
+        ];
+        let found = verdicts(&rows, Clock::Window(1));
+        let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(text[0].ends_with("MISSED; dom0 has 80 % of the CPU time)"));
+        assert!(text[1].ends_with("MISSED)"));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Report {
         };
         let verdict = |verdict: &Verdict| {
             json!({"what": verdict.what, "ratio": verdict.ratio, "met": verdict.is_met(),
-                   "text": verdict.to_string()})
+                   "outside": verdict.outside, "text": verdict.to_string()})
         };
         json!({
             "setting": self.setting,
