@@ -116,12 +116,7 @@ fn limit(row: &Row, clock: Clock) -> Option<Limit> {
 /// The first contender's own cost, with the most exports against one.
 fn growth_verdict(rows: &[Row]) -> Option<Verdict> {
     let (one, most) = growth::ends();
-    let cost = |name: &str| {
-        let found = rows.iter().find(|row| {
-            row.part == growth::PART && row.metric == Metric::Domain && row.name == name
-        })?;
-        Some(found.figures(0).median())
-    };
+    let cost = |name: &str| median(rows, growth::PART, name, Metric::Domain);
     Some(Verdict {
         what: format!(
             "{}, {}, {most} against {one}",
@@ -136,15 +131,17 @@ fn growth_verdict(rows: &[Row]) -> Option<Verdict> {
 
 /// What dom0 has of the CPU time of the job that `row` is of.
 fn outside(rows: &[Row], row: &Row) -> Option<f64> {
-    let cost = |metric| {
-        let mut of_job = rows
-            .iter()
-            .filter(|other| (other.part, &other.name) == (row.part, &row.name));
-        let row = of_job.find(|other| other.metric == metric)?;
-        Some(row.figures(0).median())
-    };
+    let cost = |metric| median(rows, row.part, &row.name, metric);
     let (domain, dom0) = (cost(Metric::Domain)?, cost(Metric::Dom0)?);
     Some(dom0 / (domain + dom0))
+}
+
+/// The first contender's figure.
+fn median(rows: &[Row], part: &str, name: &str, metric: Metric) -> Option<f64> {
+    let wanted = (part, name, metric);
+    let mut rows = rows.iter();
+    let row = rows.find(|row| (row.part, &row.name[..], row.metric) == wanted)?;
+    Some(row.figures(0).median())
 }
 
 #[cfg(test)]
