@@ -11,10 +11,40 @@ pub(super) struct Verdict {
     pub what: String,
     pub ratio: f64,
     pub limit: Limit,
-    /// The part of the CPU time of the first contender's path that dom0 has, where both are
-    /// measured: what no driver domain can do anything about. What Xen does for the domain counts
-    /// as the domain's.
-    pub outside: Option<f64>,
+    /// What the first contender's domain has no part in, where that is measured.
+    pub outside: Option<Outside>,
+}
+
+/// What is outside a driver domain. What Xen does for a domain counts as the domain's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outside {
+    /// The part of the CPU time of both domains that dom0 has, and the part of the time that dom0's
+    /// vCPU is in use.
+    Load { share: f64, busy: f64 },
+    /// The part of the time in which Xen charges nothing to the domain.
+    Wait { share: f64 },
+}
+
+impl Outside {
+    pub(super) fn share(self) -> f64 {
+        match self {
+            Self::Load { share, .. } | Self::Wait { share } => share,
+        }
+    }
+}
+
+impl std::fmt::Display for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let share = self.share() * 100.0;
+        match self {
+            Self::Load { busy, .. } => write!(
+                f,
+                "dom0 has {share:.0} % of the CPU time of both, its vCPU is {:.0} % in use",
+                busy * 100.0
+            ),
+            Self::Wait { .. } => write!(f, "the domain does nothing in {share:.0} % of it"),
+        }
+    }
 }
 
 /// What a ratio may be.
@@ -43,8 +73,7 @@ impl std::fmt::Display for Verdict {
         let (what, ratio) = (&self.what, self.ratio);
         write!(f, "{what}: {ratio:.3} ({limit} is asked: {verdict}")?;
         if let (false, Some(outside)) = (self.is_met(), self.outside) {
-            let percent = outside * 100.0;
-            write!(f, "; dom0 has {percent:.0} % of the CPU time")?;
+            write!(f, "; {outside}")?;
         }
         f.write_str(")")
     }
@@ -85,7 +114,7 @@ fn limit(row: &Row, clock: Clock) -> Option<Limit> {
     use Metric::{Domain, Iops, Median, Throughput};
     let job = JOBS.iter().find(|job| job.name == row.name);
     match (row.part, clock) {
-        (lifecycle::PART, Clock::Window(_)) => match &row.name[..] {
+        (lifecycle::PART, Clock::Window(_)) if row.metric == Metric::Time => match &row.name[..] {
             lifecycle::READY | lifecycle::READY_LEAST => Some(AtMost(1.0 / 15.0)),
             lifecycle::FIRST_READ | lifecycle::DETACH => Some(AtMost(1.0)),
             _ => None,
@@ -129,11 +158,18 @@ fn growth_verdict(rows: &[Row]) -> Option<Verdict> {
     })
 }
 
-/// What dom0 has of the CPU time of the job that `row` is of.
-fn outside(rows: &[Row], row: &Row) -> Option<f64> {
-    let cost = |metric| median(rows, row.part, &row.name, metric);
-    let (domain, dom0) = (cost(Metric::Domain)?, cost(Metric::Dom0)?);
-    Some(dom0 / (domain + dom0))
+/// What is outside the domain in the job that `row` is of.
+fn outside(rows: &[Row], row: &Row) -> Option<Outside> {
+    let figure = |metric| median(rows, row.part, &row.name, metric);
+    if row.metric == Metric::Time {
+        let share = 1.0 - figure(Metric::Used)? / figure(Metric::Time)?;
+        return Some(Outside::Wait { share });
+    }
+    let (domain, dom0) = (figure(Metric::Domain)?, figure(Metric::Dom0)?);
+    Some(Outside::Load {
+        share: dom0 / (domain + dom0),
+        busy: figure(Metric::Busy)? / 100.0,
+    })
 }
 
 /// The first contender's figure.
@@ -146,7 +182,7 @@ fn median(rows: &[Row], part: &str, name: &str, metric: Metric) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Limit, Metric, Row, growth, serve, verdicts};
+    use super::{Clock, Limit, Metric, Row, growth, lifecycle, serve, verdicts};
 
     fn row(part: &'static str, name: &str, metric: Metric, values: &[f64]) -> Row {
         Row {
@@ -192,12 +228,36 @@ mod tests {
             row(serve::MEMORY, name, Metric::Iops, &[12.0, 10.0]),
             row(serve::MEMORY, name, Metric::Domain, &[1.0, 9.0]),
             row(serve::MEMORY, name, Metric::Dom0, &[4.0, 1.0]),
+            row(serve::MEMORY, name, Metric::Busy, &[99.0, 50.0]),
             row(serve::AGAIN, name, Metric::Iops, &[9.0, 10.0]),
         ];
         let found = verdicts(&rows, Clock::Window(1));
         let text: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert!(text[0].ends_with("MISSED; dom0 has 80 % of the CPU time)"));
+        let outside = "MISSED; dom0 has 80 % of the CPU time of both, its vCPU is 99 % in use)";
+        assert!(text[0].ends_with(outside));
         assert!(text[1].ends_with("MISSED)"));
+    }
+
+    #[test]
+    fn a_missed_time_says_how_much_of_it_the_domain_does_nothing() {
+        let rows = [
+            row(
+                lifecycle::PART,
+                lifecycle::DETACH,
+                Metric::Time,
+                &[9.0, 8.0],
+            ),
+            row(
+                lifecycle::PART,
+                lifecycle::DETACH,
+                Metric::Used,
+                &[0.9, 1.0],
+            ),
+        ];
+        let found = verdicts(&rows, Clock::Window(1));
+        assert_eq!(found.len(), 1);
+        let text = found[0].to_string();
+        assert!(text.ends_with("MISSED; the domain does nothing in 90 % of it)"));
     }
 
     #[test]

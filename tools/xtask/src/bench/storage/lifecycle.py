@@ -4,7 +4,9 @@ lifecycle.py ready CONFIG NAME TARGET     from the start of `xl create` until a 
                                           when it returns, reaches InitWait; and until it returns
 lifecycle.py attach NAME TARGET VDEV ACCESS    from the start of `xl block-attach` until it returns, and
                                           until the first read has completed
-lifecycle.py detach VDEV                  from the start of `xl block-detach` until it returns
+lifecycle.py detach NAME VDEV             from the start of `xl block-detach` until it returns
+
+Prints the CPU time that Xen charged to the domain NAME meanwhile last.
 """
 import ctypes
 import glob
@@ -13,6 +15,8 @@ import os
 import subprocess
 import sys
 import time
+
+from xen import Xen
 
 LIMIT = 120
 PAUSE = 0.001
@@ -34,8 +38,20 @@ def wait(what, condition):
     return time.monotonic()
 
 
-def say(start, *times):
-    print(*("%.2f" % (1000 * (moment - start)) for moment in times))
+def say(start, used, *times):
+    print(*("%.2f" % (1000 * (moment - start)) for moment in times), "%.2f" % (used / 1e6))
+
+
+class Domain:
+    """A domain, and what it has used of its CPU since this was made."""
+
+    def __init__(self, name):
+        self.number = int(subprocess.check_output(["xl", "domid", name]))
+        self.xen = Xen()
+        self.start = self.xen.cpu_time(self.number)
+
+    def used(self):
+        return self.xen.cpu_time(self.number) - self.start
 
 
 class Permission(ctypes.Structure):
@@ -48,7 +64,7 @@ class Store:
     def __init__(self):
         self.library = ctypes.CDLL(glob.glob("/usr/lib/x86_64-linux-gnu/libxenstore.so.*")[0])
         self.library.xs_transaction_start.restype = ctypes.c_uint32
-        for function in ("xs_open", "xs_read"):
+        for function in ("xs_open", "xs_read", "xs_directory"):
             getattr(self.library, function).restype = ctypes.c_void_p
         self.handle = ctypes.c_void_p(self.library.xs_open(0))
 
@@ -56,6 +72,14 @@ class Store:
         length = ctypes.c_uint()
         found = self.library.xs_read(self.handle, 0, path.encode(), ctypes.byref(length))
         return ctypes.string_at(found, length.value) if found else None
+
+    def domain(self, name):
+        """The number of the domain of that name."""
+        count = ctypes.c_uint()
+        found = self.library.xs_directory(self.handle, 0, b"/local/domain", ctypes.byref(count))
+        numbers = ctypes.cast(found, ctypes.POINTER(ctypes.c_char_p))[:count.value]
+        return next(int(number) for number in numbers
+                    if self.read("/local/domain/%d/name" % int(number)) == name.encode())
 
     def directory(self, transaction, path, owner, reader):
         self.library.xs_mkdir(self.handle, transaction, path.encode())
@@ -105,17 +129,18 @@ def write_entry(store, domain, device, target):
 def ready(config, name, target):
     # Without dom0's frontend the entry goes no further than InitWait, and goes with its domain.
     subprocess.run(["modprobe", "-r", "xen-blkfront"], check=True)
-    store = Store()
+    store, xen = Store(), Xen()
     start = time.monotonic()
     xl("create", "-q", config)
     created = time.monotonic()
-    domain = int(subprocess.check_output(["xl", "domid", name]))
+    domain = store.domain(name)
     back, front = write_entry(store, domain, 51792, target)
     serves = wait("InitWait", lambda: store.read(back + "/state") == INIT_WAIT)
+    used = xen.cpu_time(domain)
     xl("destroy", name)
     store.remove(front)
     subprocess.run(["modprobe", "xen-blkfront"], check=True)
-    say(start, serves, created)
+    say(start, used, serves, created)
 
 
 def read_first(path, piece):
@@ -133,17 +158,21 @@ def read_first(path, piece):
 
 def attach(name, target, vdev, access):
     piece = mmap.mmap(-1, 4096)
+    domain = Domain(name)
     start = time.monotonic()
     xl("block-attach", "0",
        "format=raw,backend=%s,vdev=%s,access=%s,target=%s" % (name, vdev, access, target))
     returned = time.monotonic()
-    say(start, returned, wait("first read", lambda: read_first("/dev/" + vdev, piece)))
+    has_read = wait("first read", lambda: read_first("/dev/" + vdev, piece))
+    say(start, domain.used(), returned, has_read)
 
 
-def detach(vdev):
+def detach(name, vdev):
+    domain = Domain(name)
     start = time.monotonic()
     xl("block-detach", "0", vdev)
-    say(start, time.monotonic())
+    detached = time.monotonic()
+    say(start, domain.used(), detached)
 
 
 {"ready": ready, "attach": attach, "detach": detach}[sys.argv[1]](*sys.argv[2:])

@@ -22,9 +22,11 @@ pub(super) const DETACH: &str = "block-detach";
 /// them may run yet, and dom0 may have no disk of any.
 pub(super) fn starts(nest: &Nest, contenders: &[&Contender], count: u32) -> Result<Vec<Row>> {
     let mut rows = [
-        row(READY, contenders.len()),
-        row(READY_LEAST, contenders.len()),
-        row("xl create returns", contenders.len()),
+        row(READY, Metric::Time, contenders.len()),
+        row(READY, Metric::Used, contenders.len()),
+        row(READY_LEAST, Metric::Time, contenders.len()),
+        row(READY_LEAST, Metric::Used, contenders.len()),
+        row("xl create returns", Metric::Time, contenders.len()),
     ];
     for round in 1..=count {
         eprintln!("{PART}, round {round} of {count}: starts");
@@ -39,12 +41,13 @@ pub(super) fn starts(nest: &Nest, contenders: &[&Contender], count: u32) -> Resu
                 )?;
                 let target = contender.memory_target();
                 let times = server::timed(nest, &format!("ready {path} {name} {target}"))?;
-                let [ready, created] = times[..] else {
+                let [ready, created, used] = times[..] else {
                     anyhow::bail!("no times of a start: {times:?}");
                 };
-                rows[size].values[number].push(ready);
+                rows[2 * size].values[number].push(ready);
+                rows[2 * size + 1].values[number].push(used);
                 if size == 0 {
-                    rows[2].values[number].push(created);
+                    rows[4].values[number].push(created);
                 }
             }
         }
@@ -54,13 +57,19 @@ pub(super) fn starts(nest: &Nest, contenders: &[&Contender], count: u32) -> Resu
 
 /// Attaches and detaches each one's export in turn, and times it.
 pub(super) fn attaches(servers: &[Server<'_>], count: u32) -> Result<Vec<Row>> {
-    let names = ["block-attach returns", FIRST_READ, DETACH];
-    let mut rows = names.map(|name| row(name, servers.len()));
+    let mut rows = [
+        row("block-attach returns", Metric::Time, servers.len()),
+        row(FIRST_READ, Metric::Time, servers.len()),
+        row(FIRST_READ, Metric::Used, servers.len()),
+        row(DETACH, Metric::Time, servers.len()),
+        row(DETACH, Metric::Used, servers.len()),
+    ];
     for round in 1..=count {
         eprintln!("{PART}, round {round} of {count}: attach and detach");
         for (number, server) in servers.iter().enumerate() {
             let export = server.attach(server.contender.memory_target(), 0, "rw")?;
-            let times = [export.attached, export.first_read, export.detach()?];
+            let attach = [export.attached, export.first_read, export.used];
+            let times = attach.into_iter().chain(export.detach()?);
             for (row, time) in rows.iter_mut().zip(times) {
                 row.values[number].push(time);
             }
@@ -69,11 +78,11 @@ pub(super) fn attaches(servers: &[Server<'_>], count: u32) -> Result<Vec<Row>> {
     Ok(rows.into())
 }
 
-fn row(name: &str, contenders: usize) -> Row {
+fn row(name: &str, metric: Metric, contenders: usize) -> Row {
     Row {
         part: PART,
         name: name.to_owned(),
-        metric: Metric::Time,
+        metric,
         values: vec![Vec::new(); contenders],
         repeated: 0,
     }

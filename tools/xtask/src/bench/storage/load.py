@@ -9,40 +9,15 @@ and end; the I/Os are those of the window, by the devices' own counts. `slope` r
 I/Os in turn, and takes what the last run did and cost more than the one before it. Speed and latency are
 fio's, of the last run.
 """
-import ctypes
-import glob
 import json
 import os
 import subprocess
 import sys
 import time
 
+from xen import Xen
+
 SECTOR = 512
-
-
-class VcpuInfo(ctypes.Structure):
-    """xc_vcpuinfo_t of xenctrl.h: struct xen_domctl_getvcpuinfo."""
-    _fields_ = [("vcpu", ctypes.c_uint32), ("flags", ctypes.c_uint8 * 3),
-                ("cpu_time", ctypes.c_uint64), ("cpu", ctypes.c_uint32)]
-
-
-class Xen:
-    def __init__(self):
-        name = glob.glob("/usr/lib/x86_64-linux-gnu/libxenctrl.so.*")[0]
-        self.library = ctypes.CDLL(name)
-        self.library.xc_interface_open.restype = ctypes.c_void_p
-        self.handle = ctypes.c_void_p(self.library.xc_interface_open(None, None, 0))
-
-    def cpu_time(self, domain):
-        """Of all the domain's vCPUs."""
-        info = VcpuInfo()
-        total = vcpu = 0
-        while self.library.xc_vcpu_getinfo(self.handle, domain, vcpu, ctypes.byref(info)) == 0:
-            total += info.cpu_time
-            vcpu += 1
-        if vcpu == 0:
-            sys.exit("Xen knows no domain %d" % domain)
-        return total
 
 
 class Load:
@@ -62,7 +37,8 @@ class Load:
         return total
 
     def now(self):
-        return self.xen.cpu_time(0), self.xen.cpu_time(self.domain), self.transferred()
+        return (self.xen.cpu_time(0), self.xen.cpu_time(self.domain), self.transferred(),
+                time.monotonic_ns())
 
     def start(self, option):
         return subprocess.Popen(self.words + [option], stdout=subprocess.PIPE)
@@ -111,13 +87,13 @@ def main():
     mode, length, domain, names, options = *sys.argv[1:5], sys.argv[5:]
     load = Load(int(domain), names, options)
     if mode == "window":
-        (dom0, driver, moved), parts = load.window(int(length))
+        (dom0, driver, moved, passed), parts = load.window(int(length))
     else:
-        (dom0, driver, moved), parts = load.slope([int(count) for count in length.split(",")])
+        (dom0, driver, moved, passed), parts = load.slope([int(count) for count in length.split(",")])
     size = next(option for option in options if option.startswith("--bs=")).removeprefix("--bs=")
     block = int(size[:-1]) * {"k": 1024, "m": 1024 ** 2}[size[-1]]
     print(json.dumps({
-        "ios": moved / block, "dom0_ns": dom0, "domain_ns": driver,
+        "ios": moved / block, "dom0_ns": dom0, "domain_ns": driver, "passed_ns": passed,
         "iops": sum(part["iops"] for part in parts.values()),
         "bytes_per_second": sum(part["bw_bytes"] for part in parts.values()),
         "latency": {name: latency(part) for name, part in parts.items()},

@@ -85,6 +85,7 @@ fn figures(job: Job, line: &str) -> Result<Figures> {
         ("", Metric::Domain, cost(domain)?),
         ("", Metric::Dom0, cost(dom0)?),
         ("", Metric::Both, cost(dom0 + domain)?),
+        ("", Metric::Busy, dom0 / number("passed_ns")? * 100.0),
     ];
     let latency = &value["latency"];
     let both = latency["read"].is_object() && latency["write"].is_object();
@@ -105,8 +106,8 @@ mod tests {
 
     fn line(latency: &str) -> String {
         format!(
-            r#"{{"ios": 100, "dom0_ns": 500000, "domain_ns": 200000, "iops": 7.5,
-                "bytes_per_second": 2097152, "latency": {latency}}}"#
+            r#"{{"ios": 100, "dom0_ns": 500000, "domain_ns": 200000, "passed_ns": 625000,
+                "iops": 7.5, "bytes_per_second": 2097152, "latency": {latency}}}"#
         )
     }
 
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!((small[0].1, small[0].2), (Metric::Iops, 7.5));
         assert_eq!(figure(&small, Metric::Domain), 2.0);
         assert_eq!(figure(&small, Metric::Both), 7.0);
+        assert_eq!(figure(&small, Metric::Busy), 80.0);
         let large = figures_of(4);
         assert_eq!((large[0].1, large[0].2), (Metric::Throughput, 2.0));
         assert!(figures(JOBS[0], "{}").is_err());
@@ -142,6 +144,6 @@ mod tests {
             ("read", Metric::Median, 10.5),
             ("write", Metric::Median, 1.0),
         ];
-        assert_eq!(found[4..], latencies);
+        assert_eq!(found[5..], latencies);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 
-use super::goal::Verdict;
+use super::goal::{Outside, Verdict};
 use super::plot;
 use super::row::{Metric, Row};
 use crate::project;
@@ -116,7 +116,8 @@ impl Report {
         };
         let verdict = |verdict: &Verdict| {
             json!({"what": verdict.what, "ratio": verdict.ratio, "met": verdict.is_met(),
-                   "outside": verdict.outside, "text": verdict.to_string()})
+                   "outside": verdict.outside.map(Outside::share),
+                   "text": verdict.to_string()})
         };
         json!({
             "setting": self.setting,

@@ -22,8 +22,12 @@ pub(super) enum Metric {
     Dom0,
     /// The same of both.
     Both,
+    /// How much of the time dom0's vCPU is in use, in per cent.
+    Busy,
     /// Milliseconds.
     Time,
+    /// Milliseconds of CPU time of the driver domain meanwhile.
+    Used,
 }
 
 impl Metric {
@@ -38,7 +42,9 @@ impl Metric {
             Self::Domain => "CPU of the domain (us per I/O)",
             Self::Dom0 => "CPU of dom0 (us per I/O)",
             Self::Both => "CPU of both (us per I/O)",
+            Self::Busy => "dom0's vCPU in use (%)",
             Self::Time => "time (ms)",
+            Self::Used => "CPU time of the domain meanwhile (ms)",
         }
     }
 
@@ -53,14 +59,16 @@ impl Metric {
             Self::Domain => "cpu-domain",
             Self::Dom0 => "cpu-dom0",
             Self::Both => "cpu-both",
+            Self::Busy => "dom0-busy",
             Self::Time => "time",
+            Self::Used => "cpu-time",
         }
     }
 
     /// Digits after the point that are worth reading.
     pub(super) fn decimals(self) -> usize {
         match self {
-            Self::Domain | Self::Dom0 | Self::Both => 2,
+            Self::Domain | Self::Dom0 | Self::Both | Self::Used => 2,
             _ => 0,
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::contender::{Contender, EXPORT_MIB, MEMORY_MIB};
 
 const DATA: (&str, &str) = ("/root/bench/data.py", include_str!("data.py"));
+/// What the programs share.
+const XEN: (&str, &str) = ("/root/bench/xen.py", include_str!("xen.py"));
 const LIFECYCLE: (&str, &str) = ("/root/bench/lifecycle.py", include_str!("lifecycle.py"));
 /// What a step of a life, or going through an export once, may take on dom0's clock.
 pub(super) const LIMIT: Duration = Duration::from_secs(180);
@@ -15,7 +17,7 @@ const DISKS: u32 = 17;
 
 /// Puts the programs into dom0, and disks of dom0's own for `count` domains to export again.
 pub(super) fn prepare(nest: &Nest, count: usize) -> Result<()> {
-    for (path, program) in [DATA, LIFECYCLE] {
+    for (path, program) in [DATA, LIFECYCLE, XEN] {
         nest.put(path, program.as_bytes())?;
     }
     lab::disk::ram_disks(
@@ -77,14 +79,16 @@ impl<'nest> Server<'nest> {
             self.nest,
             &format!("attach {name} {target} {vdev} {access}"),
         )?;
-        let [attached, first_read] = times[..] else {
+        let [attached, first_read, used] = times[..] else {
             anyhow::bail!("no times of an attach: {times:?}");
         };
         Ok(Export {
             nest: self.nest,
+            server: name,
             vdev,
             attached,
             first_read,
+            used,
         })
     }
 
@@ -108,11 +112,14 @@ impl<'nest> Server<'nest> {
 /// A disk of dom0's that a contender serves.
 pub(super) struct Export<'nest> {
     nest: &'nest Nest,
+    server: &'nest str,
     vdev: String,
     /// Milliseconds that `xl block-attach` took.
     pub attached: f64,
     /// Milliseconds from its start to the end of the first read.
     pub first_read: f64,
+    /// Milliseconds of CPU time that the domain used until then.
+    pub used: f64,
 }
 
 impl Export<'_> {
@@ -137,10 +144,11 @@ impl Export<'_> {
         data(self.nest, &format!("sum {} {mib}", self.device()))
     }
 
-    /// Detaches it; the milliseconds it took.
-    pub(super) fn detach(self) -> Result<f64> {
-        let times = timed(self.nest, &format!("detach {}", self.vdev))?;
-        times.first().copied().context("no time of a detach")
+    /// Detaches it; the milliseconds it took, and those of CPU time that the domain used.
+    pub(super) fn detach(self) -> Result<[f64; 2]> {
+        let times = timed(self.nest, &format!("detach {} {}", self.server, self.vdev))?;
+        let times = times.try_into().ok();
+        times.context("no times of a detach")
     }
 }
 
