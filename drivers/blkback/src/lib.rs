@@ -11,6 +11,7 @@
 //! - `keys`: what a frontend published, read
 //! - `link`: a connection: rings, ports and the provider; who is served when
 //! - `former`: a connection that has ended, until the frontend has seen that too
+//! - `moderation`: whether to gather answers before the frontend is told of them; pure
 //! - `polling`: how long to look for the next request before sleeping; pure
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
@@ -31,6 +32,7 @@ mod failure;
 mod former;
 mod keys;
 mod link;
+mod moderation;
 mod offer;
 mod polling;
 mod queue;
