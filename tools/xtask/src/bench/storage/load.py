@@ -4,8 +4,8 @@ load.py window MILLISECONDS DOMAIN /dev/DEVICE[:...] FIO-OPTION...
 load.py slope COUNT[,COUNT...] DOMAIN /dev/DEVICE[:...] FIO-OPTION...
 
 Prints one line of JSON. CPU time is what Xen has charged to the vCPUs of dom0 and of DOMAIN, in
-nanoseconds. `window` runs fio for a time and takes the CPU time of a window within it, without fio's start
-and end; the I/Os are those of the window, by the devices' own counts. `slope` runs fio for each count of
+nanoseconds. `window` runs fio for a time after a second of ramp and takes the CPU time of a window within
+it, without fio's start and end; the I/Os are those of the window, by the devices' own counts. `slope` runs fio for each count of
 I/Os in turn, and takes what the last run did and cost more than the one before it. Speed and latency are
 fio's, of the last run.
 """
@@ -18,6 +18,8 @@ import time
 from xen import Xen
 
 SECTOR = 512
+# Seconds after fio's start that its own figures leave out too (--ramp_time).
+RAMP = 1
 
 
 class Load:
@@ -48,7 +50,7 @@ class Load:
         fio = self.start("--runtime=%dms" % milliseconds)
         while self.transferred() == at_start and fio.poll() is None:
             time.sleep(0.005)
-        time.sleep(0.1)
+        time.sleep(RAMP + 0.1)
         before = self.now()
         time.sleep(milliseconds / 1000 - 0.3)
         after = self.now()
