@@ -62,10 +62,10 @@ pub(crate) struct Moderation {
     count: u32,
     /// When a request was last found.
     found: Instant,
-    /// What the frontend took for each request in the last epoch, and in the last one in which it
-    /// was told of each answer.
-    pace: Duration,
+    /// What the frontend took for each request in the last epoch in which it was told of each
+    /// answer, and in the last one in which it was told of many.
     each: Duration,
+    many: Duration,
     /// Sums of both in this trial: told of each answer, and told of many.
     sums: [Duration; 2],
     /// What it must not take for one without having paused.
@@ -108,8 +108,8 @@ impl Moderation {
             begun: None,
             count: 0,
             found: now,
-            pace: Duration::from_millis(1),
             each: Duration::from_millis(1),
+            many: Duration::ZERO,
             sums: [Duration::ZERO; 2],
             limit: LONGEST * PAUSE,
             next: None,
@@ -212,21 +212,22 @@ impl Moderation {
     fn pauses(&mut self) {
         self.begun = None;
         self.limit = (self.limit * 2).min(LONGEST * PAUSE);
-        match self.stage {
-            Stage::Kept(_) if self.gathers => self.keep(false, RENEWED),
-            Stage::Kept(epochs) => self.stage = Stage::Kept(epochs.min(RENEWED)),
-            Stage::Trial(_) => self.keep(false, RENEWED),
-        }
+        let epochs = match self.stage {
+            Stage::Kept(epochs) if !self.gathers => epochs.min(RENEWED),
+            _ => RENEWED,
+        };
+        self.keep(false, epochs);
     }
 
     fn epoch_ends(&mut self, pace: Duration) {
-        let before = core::mem::replace(&mut self.pace, pace);
         self.limit = pace * PAUSE;
-        if !self.gathers {
+        if self.gathers {
+            self.many = pace;
+        } else {
             self.each = pace;
         }
         match self.stage {
-            Stage::Trial(epoch) => self.tries(epoch, if self.gathers { pace } else { before }),
+            Stage::Trial(epoch) => self.tries(epoch),
             Stage::Kept(_) if self.gathers && pace > self.each / 4 * SLOWER => {
                 self.keep(false, RENEWED);
             }
@@ -238,14 +239,13 @@ impl Moderation {
         }
     }
 
-    /// This epoch of a trial has passed; what the frontend took while it was told of `many` is that
-    /// of this pair of epochs if both have passed.
-    fn tries(&mut self, epoch: usize, many: Duration) {
+    /// This epoch of a trial has passed.
+    fn tries(&mut self, epoch: usize) {
         if epoch % 2 == 1 {
             let [all_each, all_many] = &mut self.sums;
             *all_each += self.each;
-            *all_many += many;
-            if many > self.each {
+            *all_many += self.many;
+            if self.many > self.each {
                 return self.fails();
             }
         }
