@@ -101,7 +101,7 @@ impl Job {
             ""
         };
         let end = match clock {
-            Clock::Window(_) => "--time_based --ramp_time=1s",
+            Clock::Window(_) => "--time_based",
             Clock::Slope => "",
         };
         format!(

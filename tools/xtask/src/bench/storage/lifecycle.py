@@ -42,18 +42,6 @@ def say(start, used, *times):
     print(*("%.2f" % (1000 * (moment - start)) for moment in times), "%.2f" % (used / 1e6))
 
 
-class Domain:
-    """A domain, and what it has used of its CPU since this was made."""
-
-    def __init__(self, name):
-        self.number = int(subprocess.check_output(["xl", "domid", name]))
-        self.xen = Xen()
-        self.start = self.xen.cpu_time(self.number)
-
-    def used(self):
-        return self.xen.cpu_time(self.number) - self.start
-
-
 class Permission(ctypes.Structure):
     _fields_ = [("id", ctypes.c_uint), ("perms", ctypes.c_int)]
 
@@ -158,21 +146,21 @@ def read_first(path, piece):
 
 def attach(name, target, vdev, access):
     piece = mmap.mmap(-1, 4096)
-    domain = Domain(name)
-    start = time.monotonic()
+    xen, domain = Xen(), Store().domain(name)
+    before, start = xen.cpu_time(domain), time.monotonic()
     xl("block-attach", "0",
        "format=raw,backend=%s,vdev=%s,access=%s,target=%s" % (name, vdev, access, target))
     returned = time.monotonic()
     has_read = wait("first read", lambda: read_first("/dev/" + vdev, piece))
-    say(start, domain.used(), returned, has_read)
+    say(start, xen.cpu_time(domain) - before, returned, has_read)
 
 
 def detach(name, vdev):
-    domain = Domain(name)
-    start = time.monotonic()
+    xen, domain = Xen(), Store().domain(name)
+    before, start = xen.cpu_time(domain), time.monotonic()
     xl("block-detach", "0", vdev)
     detached = time.monotonic()
-    say(start, domain.used(), detached)
+    say(start, xen.cpu_time(domain) - before, detached)
 
 
 {"ready": ready, "attach": attach, "detach": detach}[sys.argv[1]](*sys.argv[2:])

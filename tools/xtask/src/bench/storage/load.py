@@ -5,9 +5,9 @@ load.py slope COUNT[,COUNT...] DOMAIN /dev/DEVICE[:...] FIO-OPTION...
 
 Prints one line of JSON. CPU time is what Xen has charged to the vCPUs of dom0 and of DOMAIN, in
 nanoseconds. `window` runs fio for a time after a second of ramp and takes the CPU time of a window within
-it, without fio's start and end; the I/Os are those of the window, by the devices' own counts. `slope` runs fio for each count of
-I/Os in turn, and takes what the last run did and cost more than the one before it. Speed and latency are
-fio's, of the last run.
+it, without fio's start and end; the I/Os are those of the window, by the devices' own counts. `slope` runs
+fio for each count of I/Os in turn, and takes what the last run did and cost more than the one before it.
+Speed and latency are fio's, of the last run.
 """
 import json
 import os
@@ -18,7 +18,7 @@ import time
 from xen import Xen
 
 SECTOR = 512
-# Seconds after fio's start that its own figures leave out too (--ramp_time).
+# Seconds after fio's start that its figures and ours leave out.
 RAMP = 1
 
 
@@ -42,12 +42,12 @@ class Load:
         return (self.xen.cpu_time(0), self.xen.cpu_time(self.domain), self.transferred(),
                 time.monotonic_ns())
 
-    def start(self, option):
-        return subprocess.Popen(self.words + [option], stdout=subprocess.PIPE)
+    def start(self, *options):
+        return subprocess.Popen([*self.words, *options], stdout=subprocess.PIPE)
 
     def window(self, milliseconds):
         at_start = self.transferred()
-        fio = self.start("--runtime=%dms" % milliseconds)
+        fio = self.start("--ramp_time=%ds" % RAMP, "--runtime=%dms" % milliseconds)
         while self.transferred() == at_start and fio.poll() is None:
             time.sleep(0.005)
         time.sleep(RAMP + 0.1)
