@@ -6,7 +6,8 @@
 //! each before the next is sent. So it is tried: some requests are answered at once, as many are
 //! answered together, three times; if the frontend is clearly faster with the second each time,
 //! that is kept for a while, and then tried again. A frontend that only waits longer is answered at
-//! once. So is one that pauses, until it has been tried anew.
+//! once. So is one that pauses, until it has been tried anew, and one whose requests are large: what
+//! an event costs is little beside them, and less than one measurement differs from the next.
 //!
 //! While answers are gathered, the ring is looked at by the timer, and no events are asked for. If
 //! there is nothing new by then, the frontend waits: it is told, and from then on half as many are
@@ -25,6 +26,9 @@ const GROWTH: u32 = 16;
 const WAITS: u32 = 3;
 /// So many requests are timed together.
 const EPOCH: u32 = 32;
+/// Requests are large if they have more bytes than this in the mean of an epoch: to copy as many
+/// takes some 3 us at 10 GB/s, which is about what an event costs a domain.
+const LARGE: u64 = 32 << 10;
 /// Whether answers are gathered in the epochs of a trial, which are compared two by two. Bursts may
 /// have one pause in some epochs and two in others, but not so that they look like this.
 const TRIAL: [bool; 6] = [false, true, true, false, false, true];
@@ -57,9 +61,11 @@ pub(crate) struct Moderation {
     stage: Stage,
     /// Epochs until the next trial if this one shows that it is not worth it.
     failed: u32,
-    /// This epoch: since when, if a request has come in it, and how many came then.
+    /// This epoch: since when, if a request has come in it, and how many came then, of how many
+    /// bytes.
     begun: Option<Instant>,
     count: u32,
+    bytes: u64,
     /// When a request was last found.
     found: Instant,
     /// What the frontend took for each request in the last epoch in which it was told of each
@@ -86,6 +92,13 @@ enum Stage {
     Kept(u32),
 }
 
+/// The requests that a look at the ring found, and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) requests: u32,
+    pub(crate) bytes: u64,
+}
+
 /// What to do after a look at the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Advice {
@@ -107,6 +120,7 @@ impl Moderation {
             failed: FAILED,
             begun: None,
             count: 0,
+            bytes: 0,
             found: now,
             each: Duration::from_millis(1),
             many: Duration::ZERO,
@@ -118,9 +132,10 @@ impl Moderation {
         }
     }
 
-    /// A look at `now` found so many requests, and so many answers are held back now.
-    pub(crate) fn looked(&mut self, now: Instant, found: u32, held: usize) -> Advice {
-        if found != 0 {
+    /// A look at `now` found these requests, and so many answers are held back now.
+    pub(crate) fn looked(&mut self, now: Instant, found: Found, held: usize) -> Advice {
+        let any = found.requests != 0;
+        if any {
             self.fed = true;
             self.time(now, found);
         }
@@ -138,7 +153,7 @@ impl Moderation {
         }
         self.next = match self.next {
             _ if !self.gathers => None,
-            None if found == 0 || held == 0 => None,
+            None if !any || held == 0 => None,
             None => Some(self.pause(now)),
             Some(_) if publish && self.fed => Some(self.pause(now)),
             Some(next) if now < next => Some(next),
@@ -190,22 +205,29 @@ impl Moderation {
     }
 
     /// Takes the time of what the frontend does.
-    fn time(&mut self, now: Instant, found: u32) {
+    fn time(&mut self, now: Instant, found: Found) {
         if now.since(self.found) > self.limit {
             self.pauses();
         }
         self.found = now;
         let Some(begun) = self.begun else {
-            (self.begun, self.count) = (Some(now), 0);
+            self.begins(now);
             return;
         };
-        self.count += found;
+        self.count += found.requests;
+        self.bytes += found.bytes;
         // Requests that one turn of the run loop finds seem to come all at once.
         if self.count >= EPOCH && now > begun {
             let pace = now.since(begun) / self.count;
-            (self.begun, self.count) = (Some(now), 0);
-            self.epoch_ends(pace);
+            let is_large = self.bytes / u64::from(self.count) > LARGE;
+            self.begins(now);
+            self.epoch_ends(pace, is_large);
         }
+    }
+
+    /// An epoch begins.
+    fn begins(&mut self, now: Instant) {
+        (self.begun, self.count, self.bytes) = (Some(now), 0, 0);
     }
 
     /// The frontend has paused: its load may be another one now.
@@ -219,7 +241,7 @@ impl Moderation {
         self.keep(false, epochs);
     }
 
-    fn epoch_ends(&mut self, pace: Duration) {
+    fn epoch_ends(&mut self, pace: Duration, is_large: bool) {
         self.limit = pace * PAUSE;
         if self.gathers {
             self.many = pace;
@@ -227,6 +249,7 @@ impl Moderation {
             self.each = pace;
         }
         match self.stage {
+            _ if is_large => self.keep(false, RENEWED),
             Stage::Trial(epoch) => self.tries(epoch),
             Stage::Kept(_) if self.gathers && pace > self.each / 4 * SLOWER => {
                 self.keep(false, RENEWED);

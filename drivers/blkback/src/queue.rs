@@ -17,7 +17,7 @@ use xen_abi::io::blkif::{
     Segment,
 };
 
-use crate::moderation::{Advice, Moderation};
+use crate::moderation::{Advice, Found, Moderation};
 use crate::request::{List, Refusal, Terms, Wish, echo};
 use crate::slot::{Slot, refused};
 use crate::statistics::Statistics;
@@ -60,7 +60,7 @@ pub(crate) struct Queue<H: Hypervisor> {
     held: usize,
     moderation: Moderation,
     /// Requests taken since the moderation was asked last.
-    found: u32,
+    found: Found,
     /// Until the ring is to be looked at without an event.
     again: Option<Instant>,
 }
@@ -99,7 +99,7 @@ impl<H: Hypervisor> Queue<H> {
             list: vec![[0; SEGMENT_SIZE]; SEGMENTS_PER_INDIRECT_PAGE].into_boxed_slice(),
             held: 0,
             moderation: Moderation::new(now),
-            found: 0,
+            found: Found::default(),
             again: None,
         }
     }
@@ -143,7 +143,7 @@ impl<H: Hypervisor> Queue<H> {
         if self.ring.take(bytes)?.is_none() {
             return Ok(Taken::Nothing);
         }
-        self.found += 1;
+        self.found.requests += 1;
         self.layout.widen(&mut entry);
         let request = Request::decode(&entry);
         let echo = echo(&request);
@@ -152,6 +152,7 @@ impl<H: Hypervisor> Queue<H> {
             Ok(wish) => {
                 let slot = self.slots.get_mut(index);
                 let length = slot.map_or(0, |slot| slot.begin(echo, wish, now));
+                self.found.bytes += length;
                 self.asking.push_back(index);
                 Ok(Taken::Begun(length))
             }

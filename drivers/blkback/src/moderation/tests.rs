@@ -22,6 +22,16 @@ struct Setting {
     disk: u64,
     /// How much later than it asked a ring is looked at.
     late: u64,
+    /// Bytes of a request.
+    size: u64,
+}
+
+/// So many requests of a page were found.
+fn found(requests: u32) -> Found {
+    Found {
+        requests,
+        bytes: u64::from(requests) * 4096,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +115,9 @@ impl Load {
         }
     }
 
-    fn look(&mut self, now: u64, found: u32) {
+    fn look(&mut self, now: u64, requests: u32) {
+        let bytes = u64::from(requests) * self.setting.size;
+        let found = Found { requests, bytes };
         let advice = match &mut self.moderation {
             Some(moderation) => moderation.looked(Instant(now), found, self.held),
             None => Advice {
@@ -150,6 +162,7 @@ const DEEP: Setting = Setting {
     think: 0,
     disk: 0,
     late: 0,
+    size: 4096,
 };
 
 #[test]
@@ -190,6 +203,7 @@ fn no_frontend_is_slower_for_it() {
                         think,
                         disk,
                         late,
+                        size: 4096,
                     };
                     let (took, _) = compare(setting);
                     assert!(took < 1.08, "{took}: {setting:?}");
@@ -208,6 +222,25 @@ fn a_frontend_that_is_not_faster_for_it_is_told_of_each() {
     }
 }
 
+#[test]
+fn the_answers_of_large_requests_are_not_gathered() {
+    for (size, gathered) in [(32 << 10, true), (33 << 10, false), (1 << 20, false)] {
+        let (_, together) = compare(Setting { size, ..DEEP });
+        assert_eq!(together > 2.0, gathered, "{together} of {size} bytes");
+        assert!(gathered || together < 1.1, "{together} of {size} bytes");
+    }
+}
+
+#[test]
+fn a_frontend_whose_requests_become_large_is_told_of_each() {
+    let mut moderation = gathering();
+    for now in 0..=u64::from(EPOCH) {
+        let (requests, bytes) = (1, 128 << 10);
+        moderation.looked(Instant(now * 3 * MICROSECOND), Found { requests, bytes }, 1);
+    }
+    assert!(!moderation.gathers);
+}
+
 /// How long bursts wait for their answers in all: of `size` requests, and then of one that is
 /// asked for when all are answered, as a file system's commit is.
 fn bursts(mut moderation: Moderation, size: usize, gap: u64) -> u64 {
@@ -219,12 +252,12 @@ fn bursts(mut moderation: Moderation, size: usize, gap: u64) -> u64 {
             for left in (0..size).rev() {
                 now += 3 * MICROSECOND;
                 held += 1;
-                let mut advice = moderation.looked(Instant(now), 1, held);
+                let mut advice = moderation.looked(Instant(now), found(1), held);
                 while left == 0 && !advice.publish {
                     let again = advice.again.expect("nobody looks").0;
                     waited += again - now;
                     now = again;
-                    advice = moderation.looked(Instant(now), 0, held);
+                    advice = moderation.looked(Instant(now), found(0), held);
                 }
                 if advice.publish {
                     held = 0;
@@ -264,8 +297,8 @@ fn gathering() -> Moderation {
 #[test]
 fn requests_that_come_all_at_once_say_nothing_of_the_pace() {
     let mut moderation = Moderation::new(Instant(0));
-    for found in [1, 32, 32] {
-        moderation.looked(Instant(MICROSECOND), found, 0);
+    for requests in [1, 32, 32] {
+        moderation.looked(Instant(MICROSECOND), found(requests), 0);
     }
     assert!(matches!(moderation.stage, Stage::Trial(0)));
 }
@@ -274,7 +307,7 @@ fn requests_that_come_all_at_once_say_nothing_of_the_pace() {
 fn a_frontend_that_pauses_is_told_of_each_until_it_has_been_tried_anew() {
     let mut moderation = gathering();
     for now in [3, 6, 9, 500] {
-        moderation.looked(Instant(now * MICROSECOND), 1, 1);
+        moderation.looked(Instant(now * MICROSECOND), found(1), 1);
     }
     assert!(!moderation.gathers);
 }
@@ -283,7 +316,7 @@ fn a_frontend_that_pauses_is_told_of_each_until_it_has_been_tried_anew() {
 fn a_frontend_that_has_become_slow_has_not_paused_for_ever() {
     let mut moderation = gathering();
     let ends = (1..1000).any(|now| {
-        moderation.looked(Instant(now * 1000 * MICROSECOND), 1, 1);
+        moderation.looked(Instant(now * 1000 * MICROSECOND), found(1), 1);
         matches!(moderation.stage, Stage::Trial(_))
     });
     assert!(ends, "it is never tried again");
@@ -292,10 +325,10 @@ fn a_frontend_that_has_become_slow_has_not_paused_for_ever() {
 #[test]
 fn answers_that_were_gathered_are_no_wait() {
     let mut moderation = gathering();
-    moderation.looked(Instant(MICROSECOND), 1, 1);
+    moderation.looked(Instant(MICROSECOND), found(1), 1);
     let due = moderation.next.unwrap();
     moderation.fed = false;
-    let advice = moderation.looked(due, 0, MOST);
+    let advice = moderation.looked(due, found(0), MOST);
     assert!(advice.publish);
     assert_eq!((moderation.batch, moderation.waited), (MOST, 0));
 }
@@ -304,6 +337,12 @@ fn answers_that_were_gathered_are_no_wait() {
 fn nothing_held_back_is_nothing_to_gather() {
     let mut moderation = Moderation::new(Instant(0));
     moderation.gathers = true;
-    assert_eq!(moderation.looked(Instant(MICROSECOND), 1, 0).again, None);
-    assert_ne!(moderation.looked(Instant(MICROSECOND), 1, 1).again, None);
+    assert_eq!(
+        moderation.looked(Instant(MICROSECOND), found(1), 0).again,
+        None
+    );
+    assert_ne!(
+        moderation.looked(Instant(MICROSECOND), found(1), 1).again,
+        None
+    );
 }
