@@ -11,7 +11,6 @@
 //! - `keys`: what a frontend published, read
 //! - `link`: a connection: rings, ports and the provider; who is served when
 //! - `former`: a connection that has ended, until the frontend has seen that too
-//! - `moderation`: whether to gather answers before the frontend is told of them; pure
 //! - `polling`: how long to look for the next request before sleeping; pure
 //! - `queue`: one ring and its requests
 //! - `request`: a request judged; pure
@@ -32,7 +31,6 @@ mod failure;
 mod former;
 mod keys;
 mod link;
-mod moderation;
 mod offer;
 mod polling;
 mod queue;

@@ -58,8 +58,6 @@ pub(crate) struct Link<H: Hypervisor> {
     /// The queue that is looked at first: they take turns.
     first: usize,
     polling: Polling,
-    /// While answers are gathered: until a ring is to be looked at without an event.
-    again: Option<(Instant, Sleep)>,
     /// The run loop's turn that was served last, and what it left of its share, in bytes.
     share: (u64, u64),
     /// When a request was taken from a ring; when there was none yet, when they were mapped.
@@ -101,15 +99,7 @@ impl<H: Hypervisor> Link<H> {
             let channel = channel.map_err(Failure::Port)?;
             let list = IoPage::new(pv.hv.alloc_page().ok_or(Failure::Memory)?);
             capacity += ring.capacity() as usize;
-            let now = pv.exec.now();
-            queues.push(Queue::new(
-                ring,
-                channel,
-                wanted.layout,
-                &pages_of,
-                list,
-                now,
-            ));
+            queues.push(Queue::new(ring, channel, wanted.layout, &pages_of, list));
         }
         Ok(Self {
             pv: pv.clone(),
@@ -125,7 +115,6 @@ impl<H: Hypervisor> Link<H> {
             appetite: Appetite::default(),
             first: 0,
             polling: Polling::default(),
-            again: None,
             share: (0, QUANTUM),
             taken: pv.exec.now(),
             worked: false,
@@ -159,11 +148,7 @@ impl<H: Hypervisor> Link<H> {
                 self.completions.set_waker(context.waker());
                 Poll::Pending
             }
-            Err(fault) => {
-                // What was answered before it was right.
-                self.publish();
-                Poll::Ready(fault)
-            }
+            Err(fault) => Poll::Ready(fault),
         }
     }
 
@@ -203,11 +188,9 @@ impl<H: Hypervisor> Link<H> {
             if worked != Worked::Nothing {
                 self.polling.found();
             }
-            let gathers = self.moderate(context);
             // With the window full nothing can be taken: the next completion looks again.
             let full = self.in_flight >= self.window;
-            let looks_on = !(gathers || full) && self.looks_on();
-            if worked == Worked::More || looks_on || !full && self.final_check()? {
+            if worked == Worked::More || !full && (self.looks_on() || self.final_check()?) {
                 // The others first, and the events that came meanwhile.
                 self.pv.exec.wake_next_turn(context.waker());
                 return Ok(());
@@ -217,25 +200,6 @@ impl<H: Hypervisor> Link<H> {
                 return Ok(());
             }
         }
-    }
-
-    /// Shows the frontend its answers, but for those that are to be gathered. Returns whether rings
-    /// are looked at by the timer meanwhile.
-    fn moderate(&mut self, context: &mut Context<'_>) -> bool {
-        let now = self.pv.exec.now();
-        for queue in &mut self.queues {
-            queue.moderate(now, &self.statistics);
-        }
-        let again = self.queues.iter().filter_map(Queue::again).min();
-        if again != self.again.as_ref().map(|(at, _)| *at) {
-            self.again = again.map(|at| (at, self.pv.exec.sleep_until(at)));
-        }
-        if let Some((_, sleep)) = &mut self.again
-            && Pin::new(sleep).poll(context).is_ready()
-        {
-            self.pv.exec.wake_next_turn(context.waker());
-        }
-        again.is_some()
     }
 
     /// What is left of this turn's share: a frontend that asks again, or whose disk completes,
@@ -338,6 +302,7 @@ impl<H: Hypervisor> Link<H> {
                 break;
             }
         }
+        self.publish();
         Ok(worked)
     }
 
@@ -369,8 +334,7 @@ impl<H: Hypervisor> Link<H> {
         }
         let mut any = false;
         for queue in &mut self.queues {
-            // One whose answers are gathered is looked at by the timer.
-            any |= queue.again().is_none() && queue.final_check()?;
+            any |= queue.final_check()?;
         }
         Ok(any)
     }
@@ -473,7 +437,10 @@ impl<H: Hypervisor> Link<H> {
 
     fn publish(&mut self) {
         for queue in &mut self.queues {
-            queue.tell(&self.statistics);
+            if queue.publish() {
+                queue.channel.notify();
+                self.statistics.borrow_mut().notifications += 1;
+            }
         }
     }
 }

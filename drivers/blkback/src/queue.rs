@@ -5,7 +5,6 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::RefCell;
 
 use geom::{Errno, Memory};
 use hv::{DomId, GrantRef, Hypervisor, Instant};
@@ -17,7 +16,6 @@ use xen_abi::io::blkif::{
     Segment,
 };
 
-use crate::moderation::{Advice, Found, Moderation};
 use crate::request::{List, Refusal, Terms, Wish, echo};
 use crate::slot::{Slot, refused};
 use crate::statistics::Statistics;
@@ -56,13 +54,8 @@ pub(crate) struct Queue<H: Hypervisor> {
     their_list: PeerMemory<H>,
     list_page: Rc<dyn Memory>,
     list: Box<[[u8; SEGMENT_SIZE]]>,
-    /// Answers that the frontend cannot see yet.
-    held: usize,
-    moderation: Moderation,
-    /// Requests taken since the moderation was asked last.
-    found: Found,
-    /// Until the ring is to be looked at without an event.
-    again: Option<Instant>,
+    /// There are answers that the frontend cannot see yet.
+    answered: bool,
 }
 
 /// What came of looking for a request.
@@ -82,7 +75,6 @@ impl<H: Hypervisor> Queue<H> {
         layout: Layout,
         peer: &Rc<Peer<H>>,
         list_page: IoPage<H>,
-        now: Instant,
     ) -> Self {
         let capacity = ring.capacity() as usize;
         Self {
@@ -97,10 +89,7 @@ impl<H: Hypervisor> Queue<H> {
             their_list: peer.memory(),
             list_page: Rc::new(list_page),
             list: vec![[0; SEGMENT_SIZE]; SEGMENTS_PER_INDIRECT_PAGE].into_boxed_slice(),
-            held: 0,
-            moderation: Moderation::new(now),
-            found: Found::default(),
-            again: None,
+            answered: false,
         }
     }
 
@@ -143,7 +132,6 @@ impl<H: Hypervisor> Queue<H> {
         if self.ring.take(bytes)?.is_none() {
             return Ok(Taken::Nothing);
         }
-        self.found.requests += 1;
         self.layout.widen(&mut entry);
         let request = Request::decode(&entry);
         let echo = echo(&request);
@@ -152,7 +140,6 @@ impl<H: Hypervisor> Queue<H> {
             Ok(wish) => {
                 let slot = self.slots.get_mut(index);
                 let length = slot.map_or(0, |slot| slot.begin(echo, wish, now));
-                self.found.bytes += length;
                 self.asking.push_back(index);
                 Ok(Taken::Begun(length))
             }
@@ -248,7 +235,7 @@ impl<H: Hypervisor> Queue<H> {
         if let Some(bytes) = bytes.get(..self.layout.response_size()) {
             // Every request that was taken has room for its answer.
             let _pushed = self.ring.push(bytes);
-            self.held += 1;
+            self.answered = true;
         }
     }
 
@@ -313,33 +300,9 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
-    /// Shows the frontend its answers, unless more are to be gathered first.
-    pub(crate) fn moderate(&mut self, now: Instant, statistics: &RefCell<Statistics>) {
-        let found = core::mem::take(&mut self.found);
-        let Advice { publish, again } = self.moderation.looked(now, found, self.held);
-        self.again = again;
-        if publish {
-            self.tell(statistics);
-        }
-    }
-
-    /// While answers are gathered: when to look at the ring again. The frontend sends no events
-    /// until then.
-    pub(crate) fn again(&self) -> Option<Instant> {
-        self.again
-    }
-
-    /// Shows the frontend its answers, and sends it an event if it must be told.
-    pub(crate) fn tell(&mut self, statistics: &RefCell<Statistics>) {
-        if self.publish() {
-            self.channel.notify();
-            statistics.borrow_mut().notifications += 1;
-        }
-    }
-
     /// Shows the frontend its answers; says whether it must be told.
     pub(crate) fn publish(&mut self) -> bool {
-        core::mem::take(&mut self.held) != 0 && self.ring.publish()
+        core::mem::take(&mut self.answered) && self.ring.publish()
     }
 
     /// The last look before sleeping: says whether there is a request.

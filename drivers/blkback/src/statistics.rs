@@ -33,8 +33,7 @@ pub struct Statistics {
     /// Times that there was none.
     pub poll_misses: u64,
     /// How many requests took how long, from the run loop's turn that found them to the one that
-    /// had their answer, which may then be gathered with others. Class 0 is below 1 us, class `n`
-    /// below `2^n` us.
+    /// answered them. Class 0 is below 1 us, class `n` below `2^n` us.
     pub latency: Latency,
 }
 
