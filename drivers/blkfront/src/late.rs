@@ -7,7 +7,7 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::Notify;
-use hv::Hypervisor;
+use hv::{DomId, Hypervisor};
 use pv::Pv;
 
 use crate::queues::Remnant;
@@ -18,6 +18,12 @@ const LATE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The share of the domain's memory that one backend's domain may have parked while a new
+/// connection to it is made: what it keeps is not to be had from others.
+const PARKED_SHARE: usize = 8;
+/// The share that all of them together may have.
+const PARKED_SHARE_OF_ALL: usize = 2;
 
 /// What connections have left, over all devices.
 pub(crate) struct Leavings<H: Hypervisor> {
@@ -65,11 +71,24 @@ impl<H: Hypervisor> Leavings<H> {
         Late(left)
     }
 
-    /// Lets go of all that backends have let go of. Each is seen to a second later at most; this is
-    /// for whoever needs the pages now.
-    pub(crate) fn sweep(&self) {
+    /// Lets go of all that backends have let go of, which may be a moment ago, and looks whether
+    /// this domain can spare pages for another connection to `backend`.
+    ///
+    /// # Errors
+    /// How many pages are parked, which are too many.
+    pub(crate) fn make_room(&self, backend: DomId) -> Result<(), usize> {
         for left in self.left.borrow().iter() {
             self.look_at(left);
+        }
+        let (grants, total) = (&self.pv.grants, self.pv.hv.memory_use().total);
+        grants.sweep();
+        let (its, all) = (grants.parked_by(backend), grants.usage().parked);
+        if its > total / PARKED_SHARE {
+            Err(its)
+        } else if all > total / PARKED_SHARE_OF_ALL {
+            Err(all)
+        } else {
+            Ok(())
         }
     }
 

@@ -6,6 +6,8 @@
 //! tried again by [`Grants::sweep`]. What a peer may still come to, mapped or not, its owner parks
 //! by [`Granted::park`].
 
+mod peers;
+
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -17,6 +19,8 @@ use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Mfn, Page, SharedMem};
 use xen_abi::grant_table::{
     self, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
 };
+
+use peers::Peers;
 
 const ENTRIES_PER_PAGE: usize = grant_table::ENTRIES_PER_PAGE as usize;
 const RESERVED_ENTRIES: usize = grant_table::RESERVED_ENTRIES as usize;
@@ -50,6 +54,7 @@ struct Inner<H: Hypervisor> {
     hv: H,
     table: RefCell<Table<H>>,
     granted: Cell<usize>,
+    peers: Peers,
     /// Parked by their owners, who still have them.
     parked_by_owner: Cell<usize>,
     parked_ever: Cell<u64>,
@@ -62,7 +67,7 @@ struct Table<H: Hypervisor> {
     free: Vec<u32>,
     /// Pages whose grant has ended but which a peer still maps. Room for every entry is reserved
     /// when the table grows, so that parking never allocates.
-    parked: Vec<(u32, H::Page)>,
+    parked: Vec<(u32, DomId, H::Page)>,
 }
 
 /// Why a page could not be granted.
@@ -134,6 +139,7 @@ impl<H: Hypervisor> Grants<H> {
             hv,
             table: RefCell::new(table),
             granted: Cell::new(0),
+            peers: Peers::default(),
             parked_by_owner: Cell::new(0),
             parked_ever: Cell::new(0),
             parked: Notify::new(),
@@ -185,9 +191,11 @@ impl<H: Hypervisor> Grants<H> {
             let _was_zero = frame.compare_exchange_u16(offset, 0, flags);
         }
         self.inner.granted.set(self.inner.granted.get() + 1);
+        self.inner.peers.grant(peer);
         Ok(Granted {
             grants: self.clone(),
             reference,
+            peer,
             page: Some(page),
             parked_by_owner: Cell::new(false),
         })
@@ -200,11 +208,12 @@ impl<H: Hypervisor> Grants<H> {
         let table = &mut *table;
         let before = table.parked.len();
         let mut index = 0;
-        while let Some((reference, _)) = table.parked.get(index) {
-            let reference = *reference;
+        while let Some((reference, peer, _)) = table.parked.get(index) {
+            let (reference, peer) = (*reference, *peer);
             if table.revoke(reference) {
                 table.parked.swap_remove(index);
                 table.free.push(reference);
+                self.inner.peers.release(peer, true);
             } else {
                 index += 1;
             }
@@ -240,7 +249,19 @@ impl<H: Hypervisor> Grants<H> {
         }
     }
 
-    fn end(&self, reference: u32, page: H::Page, parked_by_owner: bool) -> Option<H::Page> {
+    /// How many pages that were granted to `peer` are parked, as [`GrantUse::parked`] counts them.
+    #[must_use]
+    pub fn parked_by(&self, peer: DomId) -> usize {
+        self.inner.peers.parked(peer)
+    }
+
+    fn end(
+        &self,
+        reference: u32,
+        peer: DomId,
+        page: H::Page,
+        parked_by_owner: bool,
+    ) -> Option<H::Page> {
         let mut table = self.inner.table.borrow_mut();
         let count = if parked_by_owner {
             &self.inner.parked_by_owner
@@ -250,10 +271,12 @@ impl<H: Hypervisor> Grants<H> {
         count.set(count.get() - 1);
         if table.revoke(reference) {
             table.free.push(reference);
+            self.inner.peers.release(peer, parked_by_owner);
             return Some(page);
         }
-        table.parked.push((reference, page));
+        table.parked.push((reference, peer, page));
         if !parked_by_owner {
+            self.inner.peers.park(peer);
             self.inner.parked_ever.set(self.inner.parked_ever.get() + 1);
         }
         self.inner.parked.notify();
@@ -332,6 +355,7 @@ fn place(reference: u32) -> (usize, usize) {
 pub struct Granted<H: Hypervisor> {
     grants: Grants<H>,
     reference: u32,
+    peer: DomId,
     /// Taken only by [`end`](Self::end) and by drop.
     page: Option<H::Page>,
     parked_by_owner: Cell<bool>,
@@ -356,6 +380,7 @@ impl<H: Hypervisor> Granted<H> {
     pub fn park(&self) {
         if !self.parked_by_owner.replace(true) {
             let inner = &self.grants.inner;
+            inner.peers.park(self.peer);
             inner.granted.set(inner.granted.get() - 1);
             let parked = &inner.parked_by_owner;
             parked.set(parked.get() + 1);
@@ -368,7 +393,7 @@ impl<H: Hypervisor> Granted<H> {
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
         self.grants
-            .end(self.reference, page, self.parked_by_owner.get())
+            .end(self.reference, self.peer, page, self.parked_by_owner.get())
     }
 
     /// The page itself.
@@ -386,7 +411,7 @@ impl<H: Hypervisor> Drop for Granted<H> {
         if let Some(page) = self.page.take() {
             drop(
                 self.grants
-                    .end(self.reference, page, self.parked_by_owner.get()),
+                    .end(self.reference, self.peer, page, self.parked_by_owner.get()),
             );
         }
     }

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use geom::Errno;
+use hv::DomId;
 use sim::scene::Scene;
 use sim::storage::XVDA;
-use sim::{Blkback, BlkbackConfig, Malice, Storage};
+use sim::{Blkback, BlkbackConfig, Disk, DomainConfig, Malice, Storage, Vbd};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -377,11 +378,32 @@ fn f17_a_backend_that_keeps_the_pages_of_every_connection_is_given_no_more() {
         scene.storage.guest.log().join("\n")
     );
     scene.good_disk_goes_on();
+    another_domain_still_serves_a_disk(&scene);
     let parked = scene.storage.guest.pv.grants.usage().parked;
     assert!(
         parked <= 2048 / 8 + 200,
         "{parked} pages of 2048 are parked"
     );
+}
+
+/// What one domain keeps is not held against another.
+fn another_domain_still_serves_a_disk(scene: &Scene) {
+    let storage = &scene.storage;
+    let backend = DomId(7);
+    let _driver_domain = storage
+        .toolstack
+        .create_domain(backend, "other", DomainConfig::default());
+    let vbd = Vbd {
+        backend,
+        ..Storage::vbd(XVDA + 32)
+    };
+    let config = BlkbackConfig::default();
+    let disk = Disk::with(&scene.bytes);
+    let _serves = Blkback::attach(&storage.world, &storage.toolstack, vbd, &disk, config);
+    storage.until("another domain serves", |s| {
+        s.guest.geom.provider("xbd2").is_some()
+    });
+    storage.expect("xbd2", 0, &scene.bytes);
 }
 
 #[test]

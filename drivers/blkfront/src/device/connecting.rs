@@ -12,19 +12,11 @@ use crate::feature::Features;
 use crate::keys::{late_offers, medium, offers};
 use crate::link::Link;
 
-/// The share of the domain's memory that may be parked while a new connection is made.
-const PARKED_SHARE: usize = 8;
-
 impl<H: Hypervisor> Device<H> {
     /// Tells the backend where the rings are.
     pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        // A backend that kept pages may have let go of them a moment ago.
-        self.leavings.sweep();
-        self.pv.grants.sweep();
-        let parked = self.pv.grants.usage().parked;
-        if parked > self.pv.hv.memory_use().total / PARKED_SHARE {
-            return Err(Failure::Parked(parked));
-        }
+        let backend = course.frontend.backend_domain();
+        self.leavings.make_room(backend).map_err(Failure::Parked)?;
         let offers = offers(&course.frontend, self.queues).await?;
         let mut features = offers.accept(self.queues);
         // A device that does not say is trusted (blkif.h).
