@@ -2,6 +2,7 @@
 //!
 //! - [`ring`]: the head of a request/response ring
 //! - [`blkif`]: block devices
+//! - [`netif`]: network devices
 //! - [`console`]: the page of a console
 //! - [`xs_wire`]: xenstore's page and messages
 //! - [`xenbus`]: the states of a device's two ends
@@ -9,6 +10,7 @@
 
 pub mod blkif;
 pub mod console;
+pub mod netif;
 pub mod protocols;
 pub mod ring;
 pub mod xenbus;

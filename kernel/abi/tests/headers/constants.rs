@@ -1,7 +1,7 @@
 //! Constants.
 
 use xen_abi::io::xenbus::XenbusState;
-use xen_abi::io::{blkif, xs_wire};
+use xen_abi::io::{blkif, netif, xs_wire};
 use xen_abi::{
     arch_x86, callback, elfnote, event_channel, features, grant_table, memory, sched, version, xen,
 };
@@ -16,7 +16,7 @@ macro_rules! same {
 }
 
 pub(crate) fn pairs() -> Vec<Pair> {
-    [xen_h(), others(), grants(), io()].concat()
+    [xen_h(), others(), grants(), io(), network()].concat()
 }
 
 fn xen_h() -> Vec<Pair> {
@@ -209,5 +209,32 @@ fn io() -> Vec<Pair> {
         XenbusStateClosed = XenbusState::Closed.number(),
         XenbusStateReconfiguring = XenbusState::Reconfiguring.number(),
         XenbusStateReconfigured = XenbusState::Reconfigured.number(),
+    ]
+}
+
+fn network() -> Vec<Pair> {
+    same![
+        NETTXF_csum_blank = netif::TX_CSUM_BLANK,
+        NETTXF_data_validated = netif::TX_DATA_VALIDATED,
+        NETTXF_more_data = netif::TX_MORE_DATA,
+        NETTXF_extra_info = netif::TX_EXTRA_INFO,
+        NETRXF_data_validated = netif::RX_DATA_VALIDATED,
+        NETRXF_csum_blank = netif::RX_CSUM_BLANK,
+        NETRXF_more_data = netif::RX_MORE_DATA,
+        NETRXF_extra_info = netif::RX_EXTRA_INFO,
+        NETRXF_gso_prefix = netif::RX_GSO_PREFIX,
+        XEN_NETIF_MAX_TX_SIZE = netif::MAX_TX_SIZE as u64,
+        XEN_NETIF_NR_SLOTS_MIN = netif::SLOTS_MIN as u64,
+        XEN_NETIF_EXTRA_TYPE_GSO = netif::extra::TYPE_GSO,
+        XEN_NETIF_EXTRA_TYPE_MCAST_ADD = netif::extra::TYPE_MCAST_ADD,
+        XEN_NETIF_EXTRA_TYPE_MCAST_DEL = netif::extra::TYPE_MCAST_DEL,
+        XEN_NETIF_EXTRA_TYPE_HASH = netif::extra::TYPE_HASH,
+        XEN_NETIF_EXTRA_FLAG_MORE = netif::extra::FLAG_MORE,
+        XEN_NETIF_GSO_TYPE_TCPV4 = netif::extra::GSO_TCPV4,
+        XEN_NETIF_GSO_TYPE_TCPV6 = netif::extra::GSO_TCPV6,
+        NETIF_RSP_OKAY = netif::RSP_OKAY,
+        NETIF_RSP_ERROR = netif::RSP_ERROR,
+        NETIF_RSP_DROPPED = netif::RSP_DROPPED,
+        NETIF_RSP_NULL = netif::RSP_NULL,
     ]
 }

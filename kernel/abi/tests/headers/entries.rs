@@ -1,6 +1,7 @@
 //! Ring entries and messages, as a C compiler fills them and as this crate does.
 
 use xen_abi::io::blkif::{self, Direct, Layout, Request, Response, Segment};
+use xen_abi::io::netif::{Extra, RxRequest, RxResponse, TxRequest, TxResponse, extra};
 use xen_abi::io::xs_wire;
 use xen_abi::shared_info::VcpuTime;
 
@@ -20,6 +21,9 @@ pub(crate) fn entries() -> Vec<Entry> {
         header(),
         time(),
     ]
+    .into_iter()
+    .chain(network())
+    .collect()
 }
 
 fn statements(kind: &str, fields: &str) -> String {
@@ -157,4 +161,84 @@ fn time() -> Entry {
         statements("struct vcpu_time_info", fields),
         time.encode().to_vec(),
     )
+}
+
+fn network() -> Vec<Entry> {
+    let transmit = TxRequest {
+        gref: 0x0102_0304,
+        offset: 0x0506,
+        flags: 0x0708,
+        id: 0x090a,
+        size: 0x0b0c,
+    };
+    let sent = TxResponse {
+        id: 0x0102,
+        status: -2,
+    };
+    let receive = RxRequest {
+        id: 0x0102,
+        gref: 0x0304_0506,
+    };
+    let received = RxResponse {
+        id: 0x0102,
+        offset: 0x0304,
+        flags: 0x0506,
+        status: -1,
+    };
+    let gso = Extra::Gso {
+        size: 1448,
+        kind: extra::GSO_TCPV6,
+    };
+    let multicast = Extra::Multicast {
+        add: false,
+        address: [1, 2, 3, 4, 5, 6],
+    };
+    assert_eq!(TxRequest::decode(&transmit.encode()), transmit);
+    assert_eq!(TxResponse::decode(&sent.encode()), sent);
+    assert_eq!(RxRequest::decode(&receive.encode()), receive);
+    assert_eq!(RxResponse::decode(&received.encode()), received);
+    let list: [(&str, &str, &str, Vec<u8>); 6] = [
+        (
+            "netif_tx_request",
+            "struct netif_tx_request",
+            "it.gref = 0x01020304; it.offset = 0x0506; it.flags = 0x0708; it.id = 0x090a; \
+             it.size = 0x0b0c;",
+            transmit.encode().to_vec(),
+        ),
+        (
+            "netif_tx_response",
+            "struct netif_tx_response",
+            "it.id = 0x0102; it.status = NETIF_RSP_DROPPED;",
+            sent.encode().to_vec(),
+        ),
+        (
+            "netif_rx_request",
+            "struct netif_rx_request",
+            "it.id = 0x0102; it.gref = 0x03040506;",
+            receive.encode().to_vec(),
+        ),
+        (
+            "netif_rx_response",
+            "struct netif_rx_response",
+            "it.id = 0x0102; it.offset = 0x0304; it.flags = 0x0506; it.status = NETIF_RSP_ERROR;",
+            received.encode().to_vec(),
+        ),
+        (
+            "netif_extra_info gso",
+            "struct netif_extra_info",
+            "it.type = XEN_NETIF_EXTRA_TYPE_GSO; it.flags = XEN_NETIF_EXTRA_FLAG_MORE; \
+             it.u.gso.size = 1448; it.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV6;",
+            gso.encode(true).to_vec(),
+        ),
+        (
+            "netif_extra_info mcast",
+            "struct netif_extra_info",
+            "it.type = XEN_NETIF_EXTRA_TYPE_MCAST_DEL; \
+             for (int n = 0; n < 6; n++) it.u.mcast.addr[n] = n + 1;",
+            multicast.encode(false).to_vec(),
+        ),
+    ];
+    list.into_iter()
+        .map(|(name, kind, fields, bytes)| (name, statements(kind, fields), bytes))
+        .collect()
 }

@@ -7,7 +7,7 @@ use xen_abi::callback::CallbackRegister;
 use xen_abi::grant_table::{
     self, Copy, CopyPtr, MapGrantRef, QuerySize, SetVersion, SetupTable, UnmapGrantRef,
 };
-use xen_abi::io::{blkif, console, ring, xs_wire};
+use xen_abi::io::{blkif, console, netif, ring, xs_wire};
 use xen_abi::memory::{Domain, MachphysMapping, Reservation};
 use xen_abi::version::FeatureInfo;
 use xen_abi::xen::{MmuUpdate, MmuextOp, MulticallEntry, StartInfo};
@@ -337,6 +337,8 @@ fn pages(pairs: &mut Vec<Pair>) {
             ("offsetof(struct blkif_sring, ring)", ring::ENTRIES),
             ("sizeof(union blkif_sring_entry)", blkif::REQUEST_SIZE),
             ("sizeof(struct blkif_response)", blkif::RESPONSE_SIZE),
+            ("sizeof(union netif_tx_sring_entry)", netif::TX_ENTRY_SIZE),
+            ("sizeof(union netif_rx_sring_entry)", netif::RX_ENTRY_SIZE),
             ("sizeof(struct blkif_request_segment)", blkif::SEGMENT_SIZE),
         ],
     );
