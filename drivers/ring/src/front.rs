@@ -179,19 +179,53 @@ impl<M: SharedMem> FrontRing<M> {
         self.has_response()
     }
 
+    /// As [`final_check`](Self::final_check) for who has no use for less than `count` responses:
+    /// asks for an event when there are so many, and says whether there are already. There must be
+    /// so many [`outstanding`](Self::outstanding).
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn final_check_for(&mut self, count: u32) -> Result<bool, PeerFault> {
+        self.memory
+            .store_u32(RSP_EVENT, self.rsp_cons.wrapping_add(count));
+        // As in `final_check`.
+        fence(Ordering::SeqCst);
+        self.look()?;
+        Ok(self.rsp_prod.wrapping_sub(self.rsp_cons) >= count)
+    }
+
     fn has_response(&mut self) -> Result<bool, PeerFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.rsp_prod == self.rsp_cons {
-            let theirs = self.memory.load_u32(RSP_PROD);
-            let limit = self.published.wrapping_sub(self.rsp_cons);
-            if let Err(fault) = ahead("rsp_prod", theirs, self.rsp_cons, limit) {
-                self.fault = Some(fault);
-                return Err(fault);
-            }
-            self.rsp_prod = theirs;
+            self.look()?;
         }
         Ok(self.rsp_prod != self.rsp_cons)
+    }
+
+    /// Reads how many responses there are.
+    fn look(&mut self) -> Result<(), PeerFault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let theirs = self.memory.load_u32(RSP_PROD);
+        let seen = self.rsp_prod.wrapping_sub(self.rsp_cons);
+        let limit = self.published.wrapping_sub(self.rsp_cons);
+        let result = ahead("rsp_prod", theirs, self.rsp_cons, limit).and_then(|distance| {
+            // What was seen once is not taken back.
+            let possible = distance >= seen;
+            possible.then_some(()).ok_or(PeerFault {
+                name: "rsp_prod",
+                theirs,
+                ours: self.rsp_prod,
+                limit: limit - seen,
+            })
+        });
+        match result {
+            Ok(()) => self.rsp_prod = theirs,
+            Err(fault) => self.fault = Some(fault),
+        }
+        result
     }
 }

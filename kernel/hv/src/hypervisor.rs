@@ -14,6 +14,29 @@ pub trait Page: SharedMem {
     fn mfn(&self) -> Mfn;
 }
 
+/// Pages of this domain's own memory in a row, to be written by their owner and by nobody else.
+/// Dropping it frees them.
+///
+/// So they may be granted to a peer for reading only, and are lent as plain bytes. A span that a
+/// peer may still map must not be dropped: `pv`'s grant table sees to that.
+pub trait Span {
+    /// One of its pages.
+    type Page: Page;
+
+    /// How many pages.
+    fn pages(&self) -> usize;
+
+    /// The machine frame behind page `index`, one of [`pages`](Self::pages), as grant entries name
+    /// it.
+    fn mfn(&self, index: usize) -> Mfn;
+
+    /// Lends all bytes. A peer that maps the pages may see them change meanwhile.
+    fn write<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> R) -> R;
+
+    /// Takes it apart, into its pages in their order. Needs no memory.
+    fn into_pages(self) -> impl Iterator<Item = Self::Page>;
+}
+
 /// A virtual interrupt (`VIRQ_*` in xen.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Virq {
@@ -133,6 +156,8 @@ pub struct MemoryUse {
 pub trait Hypervisor: Clone + 'static {
     /// A page of the domain's own memory.
     type Page: Page + 'static;
+    /// Pages that only the domain itself writes.
+    type Span: Span<Page = Self::Page> + 'static;
     /// Memory that Xen or another domain owns, mapped into this one; dropping it unmaps a foreign
     /// page.
     type Mapping: SharedMem + 'static;
@@ -140,8 +165,20 @@ pub trait Hypervisor: Clone + 'static {
     /// Takes a page, filled with zeros; `None` when there is none left.
     fn alloc_page(&self) -> Option<Self::Page>;
 
+    /// Takes `pages` pages in a row, filled with zeros; `None` when there are none left, or not so
+    /// many in a row.
+    fn alloc_span(&self, pages: usize) -> Option<Self::Span>;
+
     /// What the domain's memory is used for.
     fn memory_use(&self) -> MemoryUse;
+
+    /// Bytes the heap can still take: what is free in it, and the pages it may grow by. Those it
+    /// leaves for others are not among them, so this can be 0 while pages are free. A large piece
+    /// may fail before: memory may be in parts. Cheap enough to be asked for each connection.
+    ///
+    /// Whatever outsiders can make the domain allocate has to ask first: an allocation that fails
+    /// ends the domain.
+    fn heap_room(&self) -> usize;
 
     /// The shared info page (`struct shared_info` in xen.h).
     fn shared_info(&self) -> Self::Mapping;
@@ -232,6 +269,10 @@ pub trait Hypervisor: Clone + 'static {
 
     /// The time since 1970-01-01 00:00 UTC, as Xen's wall clock has it.
     fn wall_clock(&self) -> Duration;
+
+    /// A number that nobody else can guess, as far as the machine allows: a source for sequence
+    /// numbers, ports and the like, not for keys.
+    fn random(&self) -> u64;
 
     /// Asks for one [`Virq::Timer`] at `at`, instead of any asked for before; `None` asks for none
     /// (`HYPERVISOR_set_timer_op`).

@@ -24,7 +24,7 @@ pub use errno::Errno;
 pub use heap::HeapMemory;
 pub use hypervisor::{
     Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page, Shared,
-    ShutdownReason, Virq,
+    ShutdownReason, Span, Virq,
 };
 pub use memory::{PAGE_SIZE, SharedMem};
 pub use unit::{DomId, GrantRef, Instant, Mfn, Pfn, Port};

@@ -22,7 +22,8 @@ struct Clock {
     start: u64,
 }
 
-fn tsc() -> u64 {
+/// The time stamp counter.
+pub(crate) fn tsc() -> u64 {
     // SAFETY: every processor that Xen runs on has the counter, and Xen lets a domain read it.
     unsafe { _rdtsc() }
 }

@@ -11,7 +11,7 @@ use crate::mmu::{self, Spare};
 use crate::span::{Span, shared_by_span};
 
 /// Frames that only the heap may take: 256 KiB.
-const HEAP_RESERVE: usize = 64;
+pub(crate) const HEAP_RESERVE: usize = 64;
 
 static FRAMES: Mutex<Option<Frames>> = Mutex::new(None);
 
@@ -89,7 +89,7 @@ pub(crate) fn take_run(at: Option<Pfn>, count: u64, keep: usize) -> Option<Pfn> 
 }
 
 /// Gives a frame back.
-fn release(pfn: Pfn) {
+pub(crate) fn release(pfn: Pfn) {
     if let Some(frames) = FRAMES.lock().as_mut() {
         let released = frames.map.release(pfn);
         debug_assert!(released, "frame {pfn} was free already");
@@ -105,11 +105,20 @@ pub struct Page {
 impl Page {
     /// Takes a page, filled with zeros.
     pub(crate) fn take() -> Option<Self> {
-        let pfn = take()?;
+        // SAFETY: nobody has a frame that was free.
+        let page = unsafe { Self::of(take()?) };
+        page.span.fill(0, hv::PAGE_SIZE, 0);
+        Some(page)
+    }
+
+    /// The page that a frame is.
+    ///
+    /// # Safety
+    /// The frame is one of those that [`init`] made available, was taken, and is nobody else's.
+    pub(crate) unsafe fn of(pfn: Pfn) -> Self {
         // SAFETY: the frame is mapped for good, and this page's alone until it is dropped.
         let span = unsafe { Span::new(mmu::address(pfn), hv::PAGE_SIZE) };
-        span.fill(0, hv::PAGE_SIZE, 0);
-        Some(Self { pfn, span })
+        Self { pfn, span }
     }
 
     /// The frame, which is never given back.

@@ -81,6 +81,25 @@ pub(crate) fn usage() -> HeapUse {
     }
 }
 
+/// Bytes the main heap can still take: free in it, or of frames that it may have.
+pub(crate) fn room() -> usize {
+    let frames = frame::usage();
+    let own = {
+        let main = HEAP.main.lock();
+        let counters = main.counters();
+        counters
+            .claimed_bytes
+            .saturating_sub(counters.allocated_bytes)
+    };
+    let more = frames.free.saturating_sub(kept(frames.total));
+    own + more * PAGE
+}
+
+/// Of so many frames, those the main heap leaves for pages.
+fn kept(total: usize) -> usize {
+    total / RESERVE
+}
+
 fn is_boot(pointer: *mut u8) -> bool {
     let start = BOOT_MEMORY.0.get().addr();
     (start..start + BOOT_BYTES).contains(&pointer.addr())
@@ -152,7 +171,7 @@ impl FromFrames {
             .checked_add(layout.align())?
             .checked_add(own)?;
         let needed = bytes.div_ceil(PAGE);
-        let keep = frame::usage().total / RESERVE;
+        let keep = kept(frame::usage().total);
         let at = self.end.map(frame_at);
         let attempt = |count: usize| {
             let first = frame::take_run(at, count as u64, keep)?;

@@ -14,7 +14,9 @@
 //! - `image`: where the parts of the image lie
 //! - `mmu`: the page tables: all memory mapped, the image protected, single pages of others
 //! - `frame`: the domain's frames, and [`Page`]
+//! - `lent`: frames in a row that only the domain itself writes
 //! - `window`: room for foreign pages, and [`Mapping`]
+//! - `random`: numbers that nobody can guess
 //! - `vector`: copies by wide registers
 //! - `span`: the one way to touch memory that others may write
 //! - `heap`: the global allocator
@@ -31,8 +33,10 @@ mod frame;
 mod heap;
 mod hypercall;
 mod image;
+mod lent;
 mod memory_functions;
 mod mmu;
+mod random;
 mod span;
 pub mod stack;
 mod start;

@@ -48,7 +48,7 @@ pub(crate) fn start() {
 
 /// Leaf 1 of CPUID in ecx, as Xen wants this domain to see it. The plain instruction would tell of
 /// the machine; Xen is asked by the bytes before it (`XEN_EMULATE_PREFIX` of arch-x86/xen.h).
-fn features() -> u32 {
+pub(crate) fn features() -> u32 {
     let ecx: u32;
     // SAFETY: Xen writes the four registers, of which the compiler's own, rbx, is put back.
     unsafe {

@@ -19,10 +19,11 @@ use xen_abi::xen::{DOMID_SELF, VIRQ_DEBUG, VIRQ_TIMER};
 
 use crate::frame::{self, Page};
 use crate::hypercall::{event, grant, sched};
+use crate::lent::Lent;
 use crate::span::Span;
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
-use crate::{clock, heap, stack, vector};
+use crate::{clock, heap, random, stack, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -136,10 +137,15 @@ fn span<'a>(memory: &Shared<'a, Xen>) -> &'a Span {
 
 impl Hypervisor for Xen {
     type Page = Page;
+    type Span = Lent;
     type Mapping = Mapping;
 
     fn alloc_page(&self) -> Option<Page> {
         Page::take()
+    }
+
+    fn alloc_span(&self, pages: usize) -> Option<Lent> {
+        Lent::take(pages)
     }
 
     fn memory_use(&self) -> MemoryUse {
@@ -152,6 +158,10 @@ impl Hypervisor for Xen {
             stack_size: stack.size,
             stack_used: stack.used,
         }
+    }
+
+    fn heap_room(&self) -> usize {
+        heap::room()
     }
 
     fn shared_info(&self) -> Mapping {
@@ -276,6 +286,10 @@ impl Hypervisor for Xen {
 
     fn wall_clock(&self) -> Duration {
         clock::wall()
+    }
+
+    fn random(&self) -> u64 {
+        random::next()
     }
 
     fn set_timer(&self, at: Option<Instant>) {

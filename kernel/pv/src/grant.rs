@@ -7,6 +7,7 @@
 //! by [`Granted::park`].
 
 mod peers;
+pub mod span;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -159,24 +160,26 @@ impl<H: Hypervisor> Grants<H> {
         peer: DomId,
         access: Access,
     ) -> Result<Granted<H>, GrantError<H::Page>> {
-        let Ok(frame) = u32::try_from(page.mfn().0) else {
-            return Err(GrantError {
-                page,
-                refusal: GrantRefusal::FrameTooHigh,
-            });
-        };
-        let mut table = self.inner.table.borrow_mut();
-        if table.free.is_empty()
-            && let Err(refusal) = table.grow(&self.inner.hv)
-        {
-            return Err(GrantError { page, refusal });
+        match self.enter(page.mfn(), peer, access) {
+            Ok(reference) => Ok(Granted {
+                grants: self.clone(),
+                reference,
+                peer,
+                page: Some(page),
+                parked_by_owner: Cell::new(false),
+            }),
+            Err(refusal) => Err(GrantError { page, refusal }),
         }
-        let Some(reference) = table.free.pop() else {
-            return Err(GrantError {
-                page,
-                refusal: GrantRefusal::TableFull,
-            });
-        };
+    }
+
+    /// Makes an entry for a page.
+    fn enter(&self, page: Mfn, peer: DomId, access: Access) -> Result<u32, GrantRefusal> {
+        let frame = u32::try_from(page.0).map_err(|_| GrantRefusal::FrameTooHigh)?;
+        let mut table = self.inner.table.borrow_mut();
+        if table.free.is_empty() {
+            table.grow(&self.inner.hv)?;
+        }
+        let reference = table.free.pop().ok_or(GrantRefusal::TableFull)?;
         let flags = match access {
             Access::ReadOnly => GTF_PERMIT_ACCESS | GTF_READONLY,
             Access::ReadWrite => GTF_PERMIT_ACCESS,
@@ -192,13 +195,7 @@ impl<H: Hypervisor> Grants<H> {
         }
         self.inner.granted.set(self.inner.granted.get() + 1);
         self.inner.peers.grant(peer);
-        Ok(Granted {
-            grants: self.clone(),
-            reference,
-            peer,
-            page: Some(page),
-            parked_by_owner: Cell::new(false),
-        })
+        Ok(reference)
     }
 
     /// Tries again to take back what peers still mapped when its grant ended. Returns how many
@@ -253,6 +250,16 @@ impl<H: Hypervisor> Grants<H> {
     #[must_use]
     pub fn parked_by(&self, peer: DomId) -> usize {
         self.inner.peers.parked(peer)
+    }
+
+    /// Counts a page as parked by its owner.
+    fn park(&self, peer: DomId) {
+        let inner = &self.inner;
+        inner.peers.park(peer);
+        inner.granted.set(inner.granted.get() - 1);
+        let parked = &inner.parked_by_owner;
+        parked.set(parked.get() + 1);
+        inner.parked_ever.set(inner.parked_ever.get() + 1);
     }
 
     fn end(
@@ -379,12 +386,7 @@ impl<H: Hypervisor> Granted<H> {
     /// is granted next under the same reference. The caller keeps it until the peer cannot.
     pub fn park(&self) {
         if !self.parked_by_owner.replace(true) {
-            let inner = &self.grants.inner;
-            inner.peers.park(self.peer);
-            inner.granted.set(inner.granted.get() - 1);
-            let parked = &inner.parked_by_owner;
-            parked.set(parked.get() + 1);
-            inner.parked_ever.set(inner.parked_ever.get() + 1);
+            self.grants.park(self.peer);
         }
     }
 
@@ -392,8 +394,8 @@ impl<H: Hypervisor> Granted<H> {
     /// until the peer lets go.
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
-        self.grants
-            .end(self.reference, self.peer, page, self.parked_by_owner.get())
+        let by_owner = self.parked_by_owner.get();
+        self.grants.end(self.reference, self.peer, page, by_owner)
     }
 
     /// The page itself.
@@ -409,10 +411,8 @@ impl<H: Hypervisor> Granted<H> {
 impl<H: Hypervisor> Drop for Granted<H> {
     fn drop(&mut self) {
         if let Some(page) = self.page.take() {
-            drop(
-                self.grants
-                    .end(self.reference, self.peer, page, self.parked_by_owner.get()),
-            );
+            let by_owner = self.parked_by_owner.get();
+            drop(self.grants.end(self.reference, self.peer, page, by_owner));
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`domain`]: [`Pv`], the handle that every driver is given
 //! - [`event`]: [`Events`] and [`Channel`]: ports, their dispatch and their waiters
-//! - [`grant`]: [`Grants`] and [`Granted`]: pages that a peer may map, and taking them back
+//! - [`grant`]: [`Grants`] and [`Granted`]: pages that a peer may map, and taking them back;
+//!   [`GrantedSpan`]: pages in a row that it may only read
 //! - [`pvclock`]: time from the page Xen shares
 //! - [`frames`]: [`FrameMap`](frames::FrameMap): which of the domain's frames are free
 //! - [`pagetable`]: where the page tables of a map of all memory go
@@ -20,4 +21,5 @@ pub mod pvclock;
 
 pub use domain::Pv;
 pub use event::{Channel, Events, PortUse};
+pub use grant::span::GrantedSpan;
 pub use grant::{GrantError, GrantRefusal, GrantUse, Granted, Grants};
