@@ -1,0 +1,171 @@
+//! From the backend's offer to a link in use.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use exec::Level;
+use hv::Hypervisor;
+use xenbus::StoreError;
+use xenbus::state::XenbusState;
+
+use super::{Course, Device, LONGEST_PAUSE, Seen};
+use crate::Event;
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::feature::Features;
+use crate::frame::ETHERNET;
+use crate::keys;
+use crate::link::{Description, Link};
+use crate::queues::{Peer, Queues};
+
+/// The share of the domain's memory that a backend may still have of former connections while a new
+/// one is made.
+const PARKED_SHARE: usize = 8;
+
+/// What a former connection, or another system before this one, may have said that is not true now.
+const STALE: [&str; 14] = [
+    "queue-0",
+    "queue-1",
+    "queue-2",
+    "queue-3",
+    "queue-4",
+    "queue-5",
+    "queue-6",
+    "queue-7",
+    "feature-no-csum-offload",
+    "feature-gso-tcpv4-prefix",
+    "feature-gso-tcpv6-prefix",
+    "ctrl-ring-ref",
+    "event-channel-ctrl",
+    "xdp-headroom",
+];
+
+impl<H: Hypervisor> Device<H> {
+    /// Tells the backend where the rings are.
+    pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let frontend = &course.frontend;
+        let domain = frontend.backend_domain();
+        // A backend that kept pages may have let go of them a moment ago.
+        self.pv.grants.sweep();
+        let kept = self.leavings.sweep(domain) + self.pv.grants.parked_by(domain);
+        // Other backends are not to suffer for what this one keeps.
+        if kept > self.pv.hv.memory_use().total / PARKED_SHARE {
+            return self.put_off(course, kept).await;
+        }
+        let offers = keys::offers(frontend, self.queues).await?;
+        let mut features = offers.accept(self.queues).ok_or(Failure::NoCopy)?;
+        features.multicast &= self.filter.get();
+        let mac = keys::address(frontend).await?;
+        let mtu = features.mtu(keys::mtu(frontend).await?);
+        let address_hint = keys::address_hint(frontend).await?;
+        // A device that does not say is trusted (netif.h).
+        let trusted = frontend.read::<u8>("trusted").await != Ok(0);
+        let peer = Peer {
+            domain,
+            trusted,
+            name: &self.name,
+        };
+        loop {
+            let withdrawn = frontend.withdraw(&stale(&features)).await;
+            withdrawn.map_err(Failure::Store)?;
+            let late = self.leavings.reserve(domain);
+            let mut queues = match Queues::new(&self.pv, peer, features, mtu + ETHERNET) {
+                // Each queue has pages and ports of its own.
+                Err(Failure::Memory(_) | Failure::Port(_)) if features.queues > 1 => {
+                    features.queues = 1;
+                    continue;
+                }
+                made => made?,
+            };
+            let keys = queues.keys();
+            let connection = Connection::new(&self.pv.exec, queues, late);
+            match frontend.publish(&keys, XenbusState::Connected).await {
+                Ok(()) => {
+                    let description = Description {
+                        name: self.name.clone(),
+                        mac,
+                        mtu,
+                        address_hint: address_hint.clone(),
+                        features,
+                    };
+                    course.connection = Some((Rc::new(connection), description));
+                }
+                Err(StoreError::Quota) if features.queues > 1 => {
+                    features.queues = 1;
+                    continue;
+                }
+                Err(error) => {
+                    // It may have been published all the same.
+                    connection.end();
+                    return Err(Failure::Store(error));
+                }
+            }
+            course.deadline = None;
+            return Ok(());
+        }
+    }
+
+    /// The backend still has `kept` pages, more than this domain can spare. It may let go of them.
+    async fn put_off(&self, course: &mut Course<H>, kept: usize) -> Result<(), Failure> {
+        let text = format_args!("the backend still has {kept} pages of former connections");
+        self.pv.log.limited(Level::Warn, &self.name, text);
+        self.signals.settle();
+        course.deadline = Some(self.pv.exec.now().after(LONGEST_PAUSE));
+        let seen = self.seen(course).await?;
+        course.deadline = None;
+        if let Seen::Backend(state) = seen {
+            course.backend = state;
+        }
+        Ok(())
+    }
+
+    /// The backend serves the rings: the link is there.
+    pub(super) async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        // Of no need: who cannot watch it takes the carrier to be up.
+        let carrier = alloc::format!("{}/carrier", course.frontend.backend_path());
+        course.carrier = course.frontend.store().watch(&carrier).await.ok();
+        let up = keys::carrier(&course.frontend).await;
+        let Some((connection, description)) = &course.connection else {
+            return Ok(());
+        };
+        connection.set_carrier(up.unwrap_or(true));
+        exec::info!(
+            self.pv.log,
+            &self.name,
+            "vif {}: mtu {}, {}",
+            self.number,
+            description.mtu,
+            description.features,
+        );
+        course.live = true;
+        course.deadline = None;
+        course.complained = false;
+        course.connected_at = Some(self.pv.exec.now());
+        let link = Link::new(connection.clone(), description.clone());
+        self.events.push(Event::Up(link));
+        self.signals.settle();
+        Ok(())
+    }
+}
+
+/// The keys that a former connection may have left, and that a backend would believe of one with
+/// `features`.
+fn stale(features: &Features) -> Vec<&'static str> {
+    let mut keys = STALE.to_vec();
+    if features.queues == 1 {
+        keys.push("multi-queue-num-queues");
+    }
+    if features.queues > 1 {
+        keys.extend(["tx-ring-ref", "rx-ring-ref"]);
+    }
+    if features.queues > 1 || features.split {
+        keys.push("event-channel");
+    }
+    if features.queues > 1 || !features.split {
+        keys.extend(["event-channel-tx", "event-channel-rx"]);
+    }
+    if !features.multicast {
+        keys.push("request-multicast-control");
+    }
+    keys
+}
