@@ -1,0 +1,10 @@
+//! Tests over a hub in memory: real stacks on both sides.
+
+mod attacks;
+mod dhcp;
+mod frames;
+mod limits;
+mod neighbors;
+mod peer;
+mod tcp;
+mod world;
