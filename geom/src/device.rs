@@ -109,6 +109,15 @@ impl Device {
         graph.disks.get(base.disk).map(|disk| disk.params.limits)
     }
 
+    /// Whether the disk below cannot be written, so that an open for writing is refused.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        let graph = self.mesh.graph.borrow();
+        let provider = graph.providers.get(self.provider);
+        let disk = provider.and_then(|provider| graph.disks.get(provider.base.disk));
+        disk.is_some_and(|disk| disk.params.read_only)
+    }
+
     /// Raised with each change of size, media, limits or attributes.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! What there is: providers, disks, and how many of everything.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,7 +8,9 @@ use crate::disk::DiskInfo;
 use crate::disk::record::DiskRecord;
 use crate::graph::Graph;
 use crate::id::DiskId;
+use crate::made::Made;
 use crate::mesh::Geom;
+use crate::node::{ConsumerInfo, GeomInfo, Kind, Node};
 use crate::provider::{Provider, ProviderInfo};
 
 /// How many of what there are: for tests that everything is back at its baseline.
@@ -59,6 +62,17 @@ impl Geom {
             .map(|provider| graph.provider_info(provider))
     }
 
+    /// All geoms, in the order of their making, each with what it stands on.
+    #[must_use]
+    pub fn geoms(&self) -> Vec<GeomInfo> {
+        let graph = self.graph();
+        let geoms = graph.geoms.sorted();
+        geoms
+            .iter()
+            .map(|(_, node)| graph.geom_info(node))
+            .collect()
+    }
+
     /// All disks that are not gone and destroyed, in the order of their creation.
     #[must_use]
     pub fn disks(&self) -> Vec<DiskInfo> {
@@ -98,6 +112,33 @@ impl Geom {
 }
 
 impl Graph {
+    fn geom_info(&self, node: &Node) -> GeomInfo {
+        let (detail, defect) = match &node.kind {
+            Kind::Slicer(slicer) => (String::from(slicer.scheme), slicer.defect.clone()),
+            Kind::Dev { holder } => (holder.clone(), None),
+            Kind::Disk { disk, .. } => {
+                let state = self.disks.get(*disk).map(|disk| format!("{}", disk.state));
+                (state.unwrap_or_default(), None)
+            }
+            Kind::Taste => (String::new(), None),
+        };
+        let consumer = node.consumer.and_then(|id| self.consumers.get(id));
+        GeomInfo {
+            id: node.id,
+            class: node.class_name(),
+            name: String::from(&*node.name),
+            detail,
+            defect,
+            withering: node.wither,
+            consumer: consumer.map(|consumer| ConsumerInfo {
+                provider: consumer.provider,
+                counts: consumer.counts,
+                in_flight: consumer.in_flight,
+            }),
+            providers: node.providers.clone(),
+        }
+    }
+
     fn provider_info(&self, provider: &Provider) -> ProviderInfo {
         ProviderInfo {
             id: provider.id,
@@ -110,10 +151,38 @@ impl Graph {
             sector_size: provider.sector_size,
             stripe_size: provider.stripe_size,
             offset: provider.base.offset,
+            kind: slice_text(provider, "type"),
+            label: self.label(provider),
             counts: provider.counts,
             tasted: provider.tasted,
             error: provider.error,
             generation: provider.generation,
         }
     }
+}
+
+impl Graph {
+    /// The label that its table gives a partition, or that a disk was made with.
+    fn label(&self, provider: &Provider) -> String {
+        let made = match &provider.slice {
+            None => self.disks.get(provider.base.disk),
+            Some(_) => return slice_text(provider, "label"),
+        };
+        let mut config = made
+            .iter()
+            .flat_map(|disk| &disk.made)
+            .flat_map(Made::config);
+        let found = config.find(|(key, _)| *key == "label");
+        found.map(|(_, text)| text).unwrap_or_default()
+    }
+}
+
+/// What a table says of a partition under `key`; empty if nothing.
+fn slice_text(provider: &Provider, key: &str) -> String {
+    let config = provider.slice.iter().flat_map(|slice| &slice.config);
+    let mut found = config.filter(|(known, _)| *known == key);
+    found
+        .next()
+        .map(|(_, text)| text.clone())
+        .unwrap_or_default()
 }

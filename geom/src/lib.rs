@@ -78,6 +78,7 @@ pub use inspect::Counters;
 pub use made::DestroyError;
 pub use memory::{Buffer, Memory};
 pub use mesh::Geom;
+pub use node::{ConsumerInfo, GeomInfo};
 pub use pages::PageSource;
 pub use params::Params;
 pub use provider::{ProviderInfo, Tasted};

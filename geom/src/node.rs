@@ -95,3 +95,35 @@ pub(crate) struct Consumer {
     /// Its holder has closed it; the counts drop when `in_flight` is 0.
     pub(crate) closing: bool,
 }
+
+/// A geom as lists show it, with its consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeomInfo {
+    /// Stable for the geom's life, never used again.
+    pub id: GeomId,
+    /// Such as `PART`.
+    pub class: &'static str,
+    /// Such as `xbd0`.
+    pub name: String,
+    /// The scheme of a table, the state of a disk, who holds a provider.
+    pub detail: String,
+    /// What is wrong with its table.
+    pub defect: Option<String>,
+    /// To be destroyed as soon as nothing holds it.
+    pub withering: bool,
+    /// What it stands on.
+    pub consumer: Option<ConsumerInfo>,
+    /// What it makes of it.
+    pub providers: Vec<ProviderId>,
+}
+
+/// An attachment to a provider, as lists show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerInfo {
+    /// To this one.
+    pub provider: ProviderId,
+    /// Its open counts.
+    pub counts: Counts,
+    /// Requests made through it that have not ended.
+    pub in_flight: u32,
+}

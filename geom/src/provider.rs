@@ -95,6 +95,10 @@ pub struct ProviderInfo {
     pub stripe_size: u64,
     /// First byte on its disk.
     pub offset: u64,
+    /// The type of a partition, as its table has it.
+    pub kind: String,
+    /// Its label there, or the one that a disk was made with.
+    pub label: String,
     /// Open counts.
     pub counts: Counts,
     /// How far its taste is.

@@ -39,13 +39,18 @@ pub struct Statistics {
 
 /// How many requests took how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency([u64; LATENCY_CLASSES]);
+pub struct Latency {
+    classes: [u64; LATENCY_CLASSES],
+    sum: Duration,
+}
 
 impl Latency {
-    pub(crate) fn note(&mut self, took: Duration) {
+    /// Counts a request that took so long.
+    pub fn note(&mut self, took: Duration) {
+        self.sum = self.sum.saturating_add(took);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let class = (u64::BITS - micros.leading_zeros()) as usize;
-        if let Some(count) = self.0.get_mut(class.min(LATENCY_CLASSES - 1)) {
+        if let Some(count) = self.classes.get_mut(class.min(LATENCY_CLASSES - 1)) {
             *count += 1;
         }
     }
@@ -53,15 +58,21 @@ impl Latency {
     /// The counts, class by class.
     #[must_use]
     pub fn classes(&self) -> &[u64; LATENCY_CLASSES] {
-        &self.0
+        &self.classes
+    }
+
+    /// What all of them took together.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        self.sum
     }
 
     /// The time below which `percent` of a hundred requests took; `None` if there were none.
     #[must_use]
     pub fn below(&self, percent: u64) -> Option<Duration> {
-        let all: u64 = self.0.iter().sum();
+        let all: u64 = self.classes.iter().sum();
         let mut seen = 0;
-        let class = self.0.iter().position(|count| {
+        let class = self.classes.iter().position(|count| {
             seen += count;
             all != 0 && seen * 100 >= all * percent
         })?;
@@ -87,6 +98,7 @@ mod tests {
             (1, 1, 1, 1)
         );
         assert_eq!(classes[LATENCY_CLASSES - 1], 1);
+        assert_eq!(latency.sum(), Duration::from_micros(100_000_001_004));
         assert_eq!(latency.below(20), Some(Duration::from_micros(1)));
         assert_eq!(latency.below(50), Some(Duration::from_micros(4)));
         assert_eq!(latency.below(80), Some(Duration::from_micros(1024)));

@@ -56,6 +56,31 @@ fn json_balances_and_dot_names_every_object() {
 }
 
 #[test]
+fn geoms_say_what_they_stand_on_and_make() {
+    let rig = Rig::new();
+    let (_fake, _handle) = rig.settled_disk(0, with_head(64, &[(1, 8)]));
+    let _device = rig
+        .geom
+        .open_as("xbd0h1", Access::READ_WRITE, "shell")
+        .unwrap();
+    let id = |name: &str| rig.geom.provider(name).unwrap().id;
+    let geoms = rig.geom.geoms();
+    let shown = |index: usize| {
+        let geom: &geom::GeomInfo = &geoms[index];
+        let below = geom.consumer.map(|c| (c.provider, c.counts.to_string()));
+        let what = (geom.class, geom.detail.clone());
+        (what, below, geom.providers.clone())
+    };
+    let (disk, partition) = (id("xbd0"), id("xbd0h1"));
+    assert_eq!(shown(0), (("DISK", "live".into()), None, vec![disk]));
+    let below = Some((disk, "r1w1e1".into()));
+    assert_eq!(shown(1), (("HEAD", "HEAD".into()), below, vec![partition]));
+    let below = Some((partition, "r1w1e0".into()));
+    assert_eq!(shown(2), (("DEV", "shell".into()), below, vec![]));
+    assert_eq!(rig.geom.provider("xbd0h1").unwrap().kind, "test");
+}
+
+#[test]
 fn attributes_come_from_the_nearest_that_knows() {
     let rig = Rig::new();
     let media = with_head(64, &[(3, 8)]);

@@ -151,6 +151,8 @@ fn a_label_stands_for_the_name() {
     let found = |name: &str| rig.geom.provider(name).map(|provider| provider.name);
     assert_eq!(found("ram"), Some("md0".into()));
     assert_eq!(found("ram2"), Some("md1".into()));
+    let label = |name: &str| rig.geom.provider(name).map(|provider| provider.label);
+    assert_eq!(label("md1"), Some("ram2".into()));
     assert_eq!((found("ra"), found("ram3"), found("")), (None, None, None));
     assert_eq!(
         rig.geom.nop_create("ram2", &NopParams::default()),
