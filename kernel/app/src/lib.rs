@@ -1,6 +1,11 @@
 //! What a running domain is made of: the same in the image and in the simulator.
 //!
 //! - [`domain`]: [`Domain`]: the parts, put together and run
+//! - [`program`]: [`Program`]: a domain that runs one program of yours, and [`App`], what that is
+//!   given
+//! - [`run_loop`]: [`Next`]: turning a domain's tasks
+//! - `devices`: what both begin with
+//! - `nbd_service`: serving disks over NBD
 //! - `alarm`: when Xen is to wake it
 //! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
 //! - `pages`: what memory disks keep their data in
@@ -11,9 +16,15 @@
 extern crate alloc;
 
 mod alarm;
+mod devices;
 pub mod domain;
+mod nbd_service;
 mod pages;
+pub mod program;
 mod ready;
+pub mod run_loop;
 mod service;
 
-pub use domain::{Domain, Next};
+pub use domain::Domain;
+pub use program::{App, Program};
+pub use run_loop::Next;

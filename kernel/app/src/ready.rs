@@ -7,6 +7,7 @@ use blkfront::Blkfront;
 use exec::{Notify, info, warn};
 use geom::Geom;
 use hv::Hypervisor;
+use netfront::Netfront;
 use pv::Pv;
 
 /// How long tastes may take together. Each has a deadline of its own, but a disk whose size never
@@ -18,11 +19,12 @@ const TASTES: Duration = Duration::from_secs(60);
 /// poll of GEOM.
 pub(crate) async fn ready<H: Hypervisor>(
     pv: Pv<H>,
-    blkfront: Blkfront<H>,
+    (blkfront, netfront): (Blkfront<H>, Netfront<H>),
     geom: Geom,
     polled: Rc<Notify>,
 ) {
     blkfront.settled().await;
+    netfront.settled().await;
     let tasted = async {
         while !geom.is_settled() {
             polled.notified().await;

@@ -6,9 +6,10 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 
-use exec::{Level, Notify, error, info, warn};
+use exec::{Level, Log, Notify, error, info, warn};
 use futures_util::future::select;
 use geom::Geom;
+use geom::class::md::MdParams;
 use hv::{Hypervisor, Instant, Virq};
 use pv::Pv;
 
@@ -78,5 +79,16 @@ pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
             Err(error) => return warn!(pv.log, "watchdog", "cannot be armed: {error}"),
         }
         pv.exec.sleep(limit / 3).await;
+    }
+}
+
+/// Makes the memory disks that the command line asks for.
+pub(crate) fn make_disks(log: &Log, geom: &Geom, mds: &[MdParams]) {
+    for md in mds {
+        let (label, size) = (&md.label, md.size);
+        match geom.md_create(md) {
+            Ok(name) => info!(log, "md", "{name}: {label}, {size} bytes"),
+            Err(error) => error!(log, "md", "md={label}: {error}"),
+        }
     }
 }

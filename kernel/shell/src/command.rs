@@ -9,6 +9,8 @@ mod exports;
 mod fill;
 mod hexdump;
 mod made;
+mod network;
+mod ping;
 mod reader;
 mod status;
 mod store;
@@ -24,12 +26,14 @@ use alloc::vec::Vec;
 use blkback::Blkback;
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
+use net::Net;
 use pv::Pv;
 use xenbus::Store;
 
 use crate::help;
 use crate::output::Output;
-use crate::request::{Request, Resource};
+use crate::request::{self, Request, Resource};
+use crate::words;
 use target::Disks;
 
 /// The parts of a domain that commands speak to.
@@ -42,6 +46,8 @@ pub struct Parts<H: Hypervisor> {
     pub geom: Geom,
     /// What is served to others.
     pub blkback: Blkback<H>,
+    /// The network.
+    pub net: Net,
 }
 
 /// What is left to do after a command that succeeded.
@@ -54,6 +60,23 @@ pub enum After {
 }
 
 impl<H: Hypervisor> Parts<H> {
+    /// Runs the commands of a line, one after the other, also after one that fails; the reason if
+    /// one asks for the domain's end, which is the last then.
+    pub async fn run(&self, line: &str, out: &Output) -> Option<ShutdownReason> {
+        for command in words::commands(line) {
+            match request::parse(command) {
+                Ok(None) => {}
+                Ok(Some(request)) => match self.execute(request, out).await {
+                    Ok(After::Next) => {}
+                    Ok(After::End(reason)) => return Some(reason),
+                    Err(text) => out.line(format_args!("{text}")),
+                },
+                Err(error) => out.line(format_args!("{error}")),
+            }
+        }
+        None
+    }
+
     /// Does what `request` asks for.
     ///
     /// # Errors
@@ -99,6 +122,16 @@ impl<H: Hypervisor> Parts<H> {
             | Request::NopReset(_)
             | Request::NopList
             | Request::MadeDestroy(..) => made::run(&self.geom, request, out)?,
+            Request::Ifconfig => out.write(&network::interfaces(&self.net.interfaces())),
+            Request::Netstat => {
+                let (sockets, all) = (self.net.sockets(), self.net.connections());
+                network::sockets(&sockets, &all, out).await;
+            }
+            Request::Ping(wanted) => ping::run(&self.net, &self.pv.exec, &wanted, out).await?,
+            Request::Host(name) => network::host(&self.net, &name, out).await?,
+            Request::Tcpdump(count, interface) => {
+                network::dump(&self.net, count, interface, out).await?;
+            }
             Request::Exhaust(resource) => {
                 // An overflow leaves no moment to answer them, and a client that waits for an
                 // answer for ever takes its host's xenbus with it.

@@ -1,6 +1,7 @@
 //! What a command line asks for, checked as far as it can be without looking at the domain.
 
 pub(crate) mod made;
+pub(crate) mod network;
 mod options;
 
 use alloc::string::String;
@@ -14,6 +15,7 @@ use hv::ShutdownReason;
 use crate::number::{self, NumberError};
 use crate::table;
 use crate::words;
+pub use network::PingRequest;
 
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,16 @@ pub enum Request {
     NopList,
     /// Destroys a disk of a class; by force also if it is held.
     MadeDestroy(&'static str, String, bool),
+    /// The network interfaces.
+    Ifconfig,
+    /// The sockets.
+    Netstat,
+    /// Echo requests.
+    Ping(PingRequest),
+    /// The addresses of a name.
+    Host(String),
+    /// Packets as they pass: so many, on one interface or on all.
+    Tcpdump(Option<u64>, Option<String>),
     /// Uses up all of something, of which the domain ends.
     Exhaust(Resource),
     /// Ends the domain.

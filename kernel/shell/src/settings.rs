@@ -9,13 +9,21 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use blkback::target::Declarations;
+use blkback::target::{Declarations, Target};
 use exec::Level;
 use geom::class::md::MdParams;
+use net::AddressSetting;
 
 use crate::number;
 use crate::table::{self, Action};
 use crate::words;
+
+/// The TCP port of the status page if none is given: HTTP's own.
+const PAGE: u16 = 80;
+/// The key whose value is not repeated.
+const TOKEN: &str = "token";
+/// A shorter token would be guessed.
+const SHORTEST_TOKEN: usize = 8;
 
 /// What the kernel command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +36,29 @@ pub struct Settings {
     pub watchdog: Option<Duration>,
     /// How long GEOM waits for a disk's first reads before it goes on without them; whole seconds.
     pub taste_timeout: Option<Duration>,
+    /// What the image's own program is told.
+    pub app: String,
     /// Memory disks to make, in their order.
     pub mds: Vec<MdParams>,
     /// What may be exported.
     pub exports: Declarations,
+    /// Where network interfaces get their addresses from.
+    pub addresses: Vec<AddressSetting>,
+    /// The TCP port of the status page; none if there is to be no page.
+    pub page: Option<u16>,
+    /// What whoever sends commands to the status page must know; none can be sent without.
+    pub token: Option<String>,
+    /// What NBD clients may have, in their order.
+    pub nbd: Vec<NbdExport>,
+}
+
+/// A provider that NBD clients may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NbdExport {
+    /// What clients call it.
+    pub name: String,
+    /// What it is, and whether it may be written.
+    pub target: Target,
 }
 
 impl Default for Settings {
@@ -41,8 +68,13 @@ impl Default for Settings {
             loglevel: Level::Info,
             watchdog: None,
             taste_timeout: None,
+            app: String::new(),
             mds: Vec::new(),
             exports: Declarations::default(),
+            addresses: Vec::new(),
+            page: Some(PAGE),
+            token: None,
+            nbd: Vec::new(),
         }
     }
 }
@@ -112,6 +144,8 @@ impl Settings {
             }
             seen.push(entry.name);
             if set(&mut settings, value).is_none() {
+                // The log is for more eyes than a token is.
+                let value = if entry.name == TOKEN { "..." } else { value };
                 oddities.push(Oddity::BadValue {
                     key: entry.name,
                     value: value.into(),
@@ -148,6 +182,11 @@ pub(crate) fn taste_timeout(settings: &mut Settings, value: &str) -> Option<()> 
     Some(())
 }
 
+pub(crate) fn app(settings: &mut Settings, value: &str) -> Option<()> {
+    settings.app = value.into();
+    Some(())
+}
+
 pub(crate) fn md(settings: &mut Settings, value: &str) -> Option<()> {
     let (label, size) = value.split_once(':')?;
     let size = number::bytes(size).ok().filter(|size| *size > 0)?;
@@ -164,6 +203,47 @@ pub(crate) fn md(settings: &mut Settings, value: &str) -> Option<()> {
 
 pub(crate) fn export(settings: &mut Settings, value: &str) -> Option<()> {
     settings.exports.declare(value)
+}
+
+pub(crate) fn ip(settings: &mut Settings, value: &str) -> Option<()> {
+    settings.addresses.push(AddressSetting::parse(value)?);
+    Some(())
+}
+
+pub(crate) fn page(settings: &mut Settings, value: &str) -> Option<()> {
+    settings.page = match value {
+        "off" => None,
+        port => {
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            let port = port.parse().ok().filter(|&port: &u16| digits && port > 0);
+            Some(port?)
+        }
+    };
+    Some(())
+}
+
+pub(crate) fn token(settings: &mut Settings, value: &str) -> Option<()> {
+    let plain = value.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain || value.len() < SHORTEST_TOKEN {
+        return None;
+    }
+    settings.token = Some(value.into());
+    Some(())
+}
+
+pub(crate) fn nbd(settings: &mut Settings, value: &str) -> Option<()> {
+    let (name, target) = value.split_once(':')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let known = settings.nbd.iter().any(|export| export.name == name);
+    if name.is_empty() || known || !name.chars().all(plain) {
+        return None;
+    }
+    let target = Target::parse(target).ok()?;
+    settings.nbd.push(NbdExport {
+        name: name.into(),
+        target,
+    });
+    Some(())
 }
 
 /// Whole seconds, at least one.

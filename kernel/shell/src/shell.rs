@@ -14,12 +14,10 @@ use console::Console;
 use exec::Notify;
 use hv::{Hypervisor, ShutdownReason};
 
-use crate::command::{After, Parts};
+use crate::command::Parts;
 use crate::completion;
 use crate::editor::{Editor, MAX_LINE};
 use crate::output::Output;
-use crate::request;
-use crate::words;
 
 /// The prompt.
 pub const PROMPT: &str = "xenolith> ";
@@ -92,20 +90,9 @@ impl<H: Hypervisor> Shell<H> {
         }
     }
 
-    /// Runs the commands of a line, one after the other; the reason if one asks for the end.
+    /// Runs the commands of a line; the reason if one asks for the end.
     async fn run(self, line: String, out: Output) -> Option<ShutdownReason> {
-        for command in words::commands(&line) {
-            match request::parse(command) {
-                Ok(None) => {}
-                Ok(Some(request)) => match self.inner.parts.execute(request, &out).await {
-                    Ok(After::Next) => {}
-                    Ok(After::End(reason)) => return Some(reason),
-                    Err(text) => out.line(format_args!("{text}")),
-                },
-                Err(error) => out.line(format_args!("{error}")),
-            }
-        }
-        None
+        self.inner.parts.run(&line, &out).await
     }
 
     fn candidates(&self, before: &str) -> Vec<String> {

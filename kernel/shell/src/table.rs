@@ -8,7 +8,7 @@ use alloc::string::String;
 
 use hv::ShutdownReason;
 
-use crate::request::{self, GraphForm, Parse, Request, alone, made};
+use crate::request::{self, GraphForm, Parse, Request, alone, made, network};
 use crate::settings::{self, Set};
 
 /// A command or a key.
@@ -290,6 +290,31 @@ pub static TABLE: &[Entry] = &[
         request::fill,
     ),
     command(
+        "ifconfig",
+        "",
+        "network interfaces: addresses, and what passed them",
+        alone!(Request::Ifconfig),
+    ),
+    command(
+        "netstat",
+        "",
+        "TCP and UDP: who listens, and who is connected",
+        alone!(Request::Netstat),
+    ),
+    command(
+        "ping",
+        "[-c COUNT] [-s SIZE] [-i MILLISECONDS] HOST",
+        "echo requests: 4 if not said otherwise, of 56 bytes, each second",
+        network::ping,
+    ),
+    command("host", "NAME", "the addresses of a name", network::host),
+    command(
+        "tcpdump",
+        "[-c COUNT] [-i INTERFACE]",
+        "packets as they pass, a line each, until ^C or so many",
+        network::tcpdump,
+    ),
+    command(
         "poweroff",
         "",
         "ends the domain",
@@ -331,6 +356,12 @@ pub static TABLE: &[Entry] = &[
         "how long a disk may hold back its first reads; 10 if not given",
         settings::taste_timeout,
     ),
+    key(
+        "app",
+        "TEXT",
+        "what the image's own program is told, if it has one",
+        settings::app,
+    ),
     repeated_key(
         "md",
         "LABEL:SIZE",
@@ -342,6 +373,30 @@ pub static TABLE: &[Entry] = &[
         "NAME:PROVIDER[,ro]",
         "exports a provider by this name, and nothing else; may be repeated",
         settings::export,
+    ),
+    repeated_key(
+        "ip",
+        "[xnN:]dhcp|off|ADDRESS/LENGTH[,GATEWAY[,DNS]]",
+        "an interface's address, or that of all; dhcp if none is given",
+        settings::ip,
+    ),
+    key(
+        "page",
+        "PORT|off",
+        "the TCP port of the status page; 80 if not given",
+        settings::page,
+    ),
+    key(
+        "token",
+        "WORD",
+        "who has it (8 characters or more) may send the page commands",
+        settings::token,
+    ),
+    repeated_key(
+        "nbd",
+        "NAME:PROVIDER[,ro]",
+        "NBD clients may have a provider by this name; may be repeated",
+        settings::nbd,
     ),
 ];
 

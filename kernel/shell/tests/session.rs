@@ -11,6 +11,7 @@ use exec::info;
 use geom::disk::{Disk, DiskBio, DiskHandle, DiskParams};
 use geom::{Errno, Geom, Params};
 use hv::{DomId, ShutdownReason};
+use net::Net;
 use shell::command::Parts;
 use shell::shell::Shell;
 use sim::{Consoled, Dom, DomainConfig, Guest, Toolstack, World};
@@ -49,6 +50,7 @@ impl Bench {
             store: guest.store.clone(),
             geom: geom.clone(),
             blkback: Blkback::start(&guest.pv, &guest.store, &geom, Default::default()),
+            net: Net::new(&guest.pv, Vec::new()),
         });
         let ended = Rc::new(Cell::new(None));
         let end = ended.clone();

@@ -271,3 +271,46 @@ fn seeded_garbage_is_read_or_refused() {
         }
     }
 }
+
+#[test]
+fn the_network_is_asked_as_by_its_usual_tools() {
+    assert_eq!(request("ifconfig"), Request::Ifconfig);
+    assert_eq!(request("netstat"), Request::Netstat);
+    assert_eq!(request("host a.example"), Request::Host("a.example".into()));
+    assert_eq!(request("tcpdump"), Request::Tcpdump(None, None));
+    let some = Request::Tcpdump(Some(5), Some("xn0".into()));
+    assert_eq!(request("tcpdump -c 5 -i xn0"), some);
+    let usual = PingRequest {
+        host: "10.0.0.1".into(),
+        count: 4,
+        size: 56,
+        interval: Duration::from_secs(1),
+    };
+    assert_eq!(request("ping 10.0.0.1"), Request::Ping(usual.clone()));
+    let other = PingRequest {
+        count: 2,
+        size: 1000,
+        interval: Duration::from_millis(10),
+        ..usual
+    };
+    let line = "ping -c 2 -s 1000 -i 10 10.0.0.1";
+    assert_eq!(request(line), Request::Ping(other));
+    for line in [
+        "ping",
+        "ping -c 0 x",
+        "ping -s 65508 x",
+        "ping -i 0 x",
+        "ping -c x",
+        "ping x y",
+        "ping -z 1 x",
+        "host",
+        "host a b",
+        "tcpdump x",
+        "tcpdump -c 0",
+        "tcpdump -i",
+        "ifconfig xn0",
+        "netstat -n",
+    ] {
+        error(line);
+    }
+}

@@ -15,9 +15,10 @@ fn an_empty_line_gives_the_defaults() {
 
 #[test]
 fn every_key_is_read() {
-    let (settings, oddities) = Settings::parse(
-        r#"run="geom tree; sum xbd0p1; poweroff" loglevel=debug watchdog=30 taste_timeout=2"#,
-    );
+    let (settings, oddities) = Settings::parse(concat!(
+        r#"run="geom tree; sum xbd0p1; poweroff" loglevel=debug watchdog=30 "#,
+        r#"taste_timeout=2 app="xbd0 xbd1""#,
+    ));
     assert_eq!(
         settings.run.as_deref(),
         Some("geom tree; sum xbd0p1; poweroff")
@@ -25,6 +26,7 @@ fn every_key_is_read() {
     assert_eq!(settings.loglevel, Level::Debug);
     assert_eq!(settings.watchdog, Some(Duration::from_secs(30)));
     assert_eq!(settings.taste_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(settings.app, "xbd0 xbd1");
     assert_eq!(oddities, []);
 }
 
@@ -158,4 +160,66 @@ fn seeded_garbage_is_read_or_named() {
             "{line:?}"
         );
     }
+}
+
+#[test]
+fn the_network_is_told_of() {
+    let (settings, all) = Settings::parse(
+        "ip=xn0:10.0.0.5/24,10.0.0.1 ip=dhcp page=8080 token=open-sesame nbd=a:xbd0 nbd=b:md0,ro",
+    );
+    assert_eq!(all, []);
+    assert_eq!(settings.addresses.len(), 2);
+    assert_eq!(settings.addresses[0].interface.as_deref(), Some("xn0"));
+    assert_eq!(settings.page, Some(8080));
+    assert_eq!(settings.token.as_deref(), Some("open-sesame"));
+    let nbd: Vec<_> = settings
+        .nbd
+        .iter()
+        .map(|export| {
+            (
+                &*export.name,
+                &*export.target.provider,
+                export.target.read_only,
+            )
+        })
+        .collect();
+    assert_eq!(nbd, [("a", "xbd0", false), ("b", "md0", true)]);
+    assert_eq!(Settings::default().page, Some(80));
+    assert_eq!(Settings::parse("page=off").0.page, None);
+}
+
+#[test]
+fn what_the_network_cannot_mean_is_odd_and_left_out() {
+    for line in [
+        "ip=",
+        "ip=10.0.0.5",
+        "ip=10.0.0.0/24",
+        "ip=eth0:dhcp",
+        "page=",
+        "page=0",
+        "page=+80",
+        "page=65536",
+        "page=on",
+        "token=",
+        "token=short",
+        "token=ünïcödes",
+        "nbd=",
+        "nbd=a",
+        "nbd=a:",
+        "nbd=:xbd0",
+        "nbd=a/b:xbd0",
+        "nbd=a:xbd0,rw",
+        "nbd=a:xbd0,",
+    ] {
+        let (settings, all) = Settings::parse(line);
+        assert_eq!(settings, Settings::default(), "{line}");
+        assert_eq!(all.len(), 1, "{line}");
+    }
+    let (settings, all) = Settings::parse("nbd=a:xbd0 nbd=a:xbd1");
+    assert_eq!((settings.nbd.len(), all.len()), (1, 1), "a name twice");
+}
+
+#[test]
+fn a_bad_token_is_not_repeated() {
+    assert_eq!(oddities("token=secret"), ["token=...: takes WORD"]);
 }

@@ -1,0 +1,89 @@
+//! What every kind of domain begins with: its log, and its devices.
+
+use alloc::rc::Rc;
+
+use blkfront::Blkfront;
+use exec::{Notify, info, warn};
+use geom::{Geom, PageSource, Params};
+use hv::Hypervisor;
+use net::Net;
+use netfront::Netfront;
+use pv::Pv;
+use shell::settings::Settings;
+use xenbus::Store;
+
+use crate::run_loop::RunLoop;
+use crate::{ready, service};
+
+/// Reads the command line, and says in the log what begins.
+pub(crate) fn settings<H: Hypervisor>(pv: &Pv<H>, command_line: &str) -> Settings {
+    let (settings, oddities) = Settings::parse(command_line);
+    pv.log.set_level(settings.loglevel);
+    let pages = pv.hv.memory_use().total;
+    info!(
+        pv.log,
+        "boot",
+        "Xenolith {}, {pages} pages of memory",
+        env!("CARGO_PKG_VERSION")
+    );
+    for oddity in oddities {
+        warn!(pv.log, "command line", "{oddity}");
+    }
+    settings
+}
+
+/// The devices, and what is made of them.
+pub(crate) struct Devices<H: Hypervisor> {
+    pub(crate) store: Store,
+    pub(crate) geom: Geom,
+    pub(crate) blkfront: Blkfront<H>,
+    pub(crate) netfront: Netfront<H>,
+    pub(crate) net: Net,
+}
+
+impl<H: Hypervisor> Devices<H> {
+    pub(crate) fn start(pv: &Pv<H>, settings: &Settings) -> Self {
+        let store = Store::start(pv);
+        let mut params = Params::default();
+        if let Some(limit) = settings.taste_timeout {
+            params.taste_deadline = limit;
+        }
+        let geom = Geom::new(params);
+        let blkfront = Blkfront::start(pv, &store, &geom);
+        let netfront = Netfront::start(pv, &store);
+        let net = Net::start(pv, &netfront, settings.addresses.clone());
+        Self {
+            store,
+            geom,
+            blkfront,
+            netfront,
+            net,
+        }
+    }
+
+    /// Starts the tasks that keep things going. Returns what says when everything that was there at
+    /// boot is settled.
+    pub(crate) fn spawn_services(
+        &self,
+        pv: &Pv<H>,
+        settings: &Settings,
+        run_loop: &RunLoop<H>,
+        pages: Rc<dyn PageSource>,
+    ) -> impl Future<Output = ()> + 'static {
+        self.geom.set_page_source(pages);
+        let timer = service::timer(pv.clone(), run_loop.alarm.clone());
+        pv.exec.spawn("timer", timer);
+        let sweep = pv.grants.clone().reclaim(pv.exec.clone());
+        pv.exec.spawn("grant sweep", sweep);
+        if let Some(limit) = settings.watchdog {
+            pv.exec
+                .spawn("watchdog", service::watchdog(pv.clone(), limit));
+        }
+        service::make_disks(&pv.log, &self.geom, &settings.mds);
+        let polled = Rc::new(Notify::new());
+        let geom = service::geom(pv.clone(), self.geom.clone(), polled.clone());
+        pv.exec.spawn("geom", geom);
+        let (blkfront, netfront) = (self.blkfront.clone(), self.netfront.clone());
+        ready::ready(pv.clone(), (blkfront, netfront), self.geom.clone(), polled)
+    }
+}
