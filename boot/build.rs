@@ -1,4 +1,4 @@
-//! Links the image by its own script, and refuses flags it would not work with.
+//! Links every image by our own script, and refuses flags it would not work with.
 
 use std::env;
 
@@ -26,5 +26,6 @@ fn main() {
         &format!("-Wl,-T,{here}/link.ld"),
     ] {
         println!("cargo::rustc-link-arg-bins={argument}");
+        println!("cargo::rustc-link-arg-examples={argument}");
     }
 }

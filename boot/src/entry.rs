@@ -98,5 +98,22 @@ global_asm!(
 extern "C" fn xenolith_start(start_info: usize, builder_stack: usize, tsc: u64) -> ! {
     // SAFETY: called once, by the first instructions, with what Xen passed.
     let xen = unsafe { machine::start(start_info, builder_stack, tsc) };
-    crate::run(&xen)
+    xenolith_image(&xen)
+}
+
+// SAFETY: `image!` defines it, with this signature; without it nothing links.
+unsafe extern "Rust" {
+    /// What the image runs.
+    safe fn xenolith_image(xen: &machine::Xen) -> !;
+}
+
+/// Makes a function of the hypervisor, which never returns, what the image runs.
+#[macro_export]
+macro_rules! image {
+    ($run:path) => {
+        #[unsafe(no_mangle)]
+        fn xenolith_image(xen: &$crate::Xen) -> ! {
+            $run(xen)
+        }
+    };
 }

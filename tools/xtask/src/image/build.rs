@@ -13,8 +13,9 @@ use crate::project;
 
 /// What the image is compiled with. Xen pushes frames right below the stack pointer, so nothing
 /// may be kept there; frame pointers make backtraces; every CPU that runs Xen today is a v2.
-/// Inlining at its usual threshold of 225 makes the image a fifth larger, and more than 1 MiB; what
-/// is marked `#[inline]`, on the way of each request above all, is worth more than its usual 325.
+/// Inlining at its usual threshold of 225 makes the image a fifth larger, and larger than it may
+/// be; what is marked `#[inline]`, on the way of each request above all, is worth more than its
+/// usual 325.
 const FLAGS: &str = "-Cno-redzone=yes -Cforce-frame-pointers=yes -Ctarget-cpu=x86-64-v2 \
                      -Cllvm-args=-inline-threshold=100 -Cllvm-args=-inlinehint-threshold=800";
 
@@ -29,12 +30,36 @@ pub(crate) struct Paths {
     pub debug: PathBuf,
 }
 
-/// Where the build leaves its two files.
+/// Which image.
+#[derive(Clone, Copy)]
+enum Which<'name> {
+    /// The one without an application.
+    Plain,
+    /// The one of an example of `boot`'s.
+    Example(&'name str),
+}
+
+impl<'name> Which<'name> {
+    /// What its file is called, and where cargo puts it.
+    fn name_and_folder(self) -> (&'name str, &'static str) {
+        match self {
+            Self::Plain => ("xenolith", "image"),
+            Self::Example(name) => (name, "image/examples"),
+        }
+    }
+}
+
+/// Where the build leaves the two files of the image without an application.
 pub(crate) fn paths() -> Paths {
+    paths_of(Which::Plain)
+}
+
+fn paths_of(which: Which<'_>) -> Paths {
     let folder = project::root().join("target/xenolith");
+    let (name, _) = which.name_and_folder();
     Paths {
-        image: folder.join("xenolith"),
-        debug: folder.join("xenolith.debug"),
+        image: folder.join(name),
+        debug: folder.join(format!("{name}.debug")),
     }
 }
 
@@ -47,19 +72,26 @@ pub(crate) fn cargo_for_image(subcommand: &str) -> cargo::Cargo {
         .args(["--target", TARGET, "--profile", "image"])
 }
 
-/// Builds the image and its debug file, without looking at them.
+/// Builds the image without an application and its debug file, without looking at them.
 pub(crate) fn build() -> Result<Paths> {
-    cargo_for_image("build").args(["--package", "boot"]).run()?;
-    let linked = project::root()
-        .join("target/image")
-        .join(TARGET)
-        .join("image/xenolith");
+    build_of(Which::Plain)
+}
+
+fn build_of(which: Which<'_>) -> Result<Paths> {
+    let cargo = cargo_for_image("build").args(["--package", "boot"]);
+    match which {
+        Which::Plain => cargo.run()?,
+        Which::Example(name) => cargo.args(["--example", name]).run()?,
+    }
+    let (name, folder) = which.name_and_folder();
+    let target = project::root().join("target/image").join(TARGET);
+    let linked = target.join(folder).join(name);
     let mut bytes =
         fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
     let elf = Elf::parse(&bytes)?;
     names::fill(&elf, &mut bytes)?;
     let image = strip::write(&Elf::parse(&bytes)?);
-    let paths = paths();
+    let paths = paths_of(which);
     for (path, content) in [(&paths.image, &image), (&paths.debug, &bytes)] {
         write(path, content)?;
     }
@@ -95,7 +127,21 @@ pub(crate) fn check(paths: &Paths) -> Result<Vec<(&'static str, Vec<String>)>> {
 
 /// `cargo xtask build`: builds, checks, says what there is.
 pub(crate) fn command() -> Result<()> {
-    let paths = build()?;
+    command_of(Which::Plain)
+}
+
+/// Builds an example's image, without looking at it; where it is.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    Ok(build_of(Which::Example(name))?.image)
+}
+
+/// `cargo xtask image --example NAME`: the same for that.
+pub(crate) fn command_for_example(name: &str) -> Result<()> {
+    command_of(Which::Example(name))
+}
+
+fn command_of(which: Which<'_>) -> Result<()> {
+    let paths = build_of(which)?;
     let mut bad = 0;
     for (name, problems) in check(&paths)? {
         for problem in &problems {

@@ -1,11 +1,12 @@
-//! Every library but the one that is the machine forbids unsafe code, and what runs in the kernel
-//! does without std.
+//! Every library but those that are the machine and its first instructions forbids unsafe code, and
+//! what runs in the kernel does without std.
 
 use super::rust::code_of;
 use super::tree::{Package, Tree};
 
-/// The one library with unsafe code.
+/// The two libraries of the kernel with unsafe code.
 const MACHINE: &str = "kernel/machine";
+const BOOT: &str = "boot";
 /// Programs for a Linux dom0 talk to its devices with ioctls.
 const DOM0: &str = "tools/dom0";
 
@@ -22,7 +23,7 @@ fn problem(tree: &Tree, package: &Package) -> Option<String> {
         return Some(format!("{path} is missing"));
     };
     let code = code_of(&file.text);
-    let may_be_unsafe = matches!(package.folder.as_str(), MACHINE | DOM0);
+    let may_be_unsafe = matches!(package.folder.as_str(), MACHINE | BOOT | DOM0);
     if !may_be_unsafe && !code.contains("#![forbid(unsafe_code)]") {
         return Some(format!("{path} lacks #![forbid(unsafe_code)]"));
     }

@@ -1,0 +1,40 @@
+//! Turning what runs until it ends.
+
+use core::panic::PanicInfo;
+
+use app::Next;
+use exec::info;
+use hv::{Hypervisor, ShutdownReason};
+use machine::{Xen, epitaph};
+use pv::Pv;
+
+/// Turns by `turn` until it says that the domain ends.
+pub(crate) fn run(xen: &Xen, pv: &Pv<Xen>, turn: impl Fn() -> Next) -> ! {
+    let trace = pv.trace.clone();
+    epitaph::set_trace(move |out| {
+        trace.try_for_each(|entry| {
+            // A console that takes no more is the epitaph's own concern.
+            let _cut_short = writeln!(out, "{entry}");
+        });
+    });
+    let means = if xen.has_avx() { "AVX" } else { "rep movsq" };
+    info!(pv.log, "boot", "pages are copied by {means}");
+    if xen.vcpus() > 1 {
+        let vcpus = xen.vcpus();
+        info!(pv.log, "boot", "{vcpus} vCPUs; running on the first only");
+    }
+    loop {
+        match turn() {
+            Next::Turn => {}
+            Next::Sleep => xen.block(),
+            // With the epitaph of any other crash: it is asked for to see one.
+            Next::End(ShutdownReason::Crash) => panic!("a crash was asked for"),
+            Next::End(reason) => xen.shutdown(reason),
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    epitaph::panic(info)
+}
