@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use hv::{
     Access, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor, Instant,
-    MemoryUse, Port, Shared, SharedMem as _, ShutdownReason, Virq,
+    MemoryUse, PAGE_SIZE, Port, Shared, SharedMem as _, ShutdownReason, Virq,
 };
 
 use crate::frame::{Hold, Memory};
-use crate::{Call, Ended, Xen};
+use crate::lent::Lent;
+use crate::{Call, Ended, Rng, Xen};
 
 /// The wall clock when the machine was started: 2026-01-01 00:00 UTC.
 const STARTED_AT: Duration = Duration::from_secs(1_767_225_600);
@@ -44,6 +45,7 @@ impl Dom {
 
 impl Hypervisor for Dom {
     type Page = Memory;
+    type Span = Lent;
     type Mapping = Memory;
 
     fn alloc_page(&self) -> Option<Memory> {
@@ -62,6 +64,14 @@ impl Hypervisor for Dom {
         Some(Memory::new(frame, self.id, Hold::Own(self.xen.clone())))
     }
 
+    fn alloc_span(&self, pages: usize) -> Option<Lent> {
+        Lent::new(
+            (0..pages)
+                .map(|_| self.alloc_page())
+                .collect::<Option<_>>()?,
+        )
+    }
+
     fn memory_use(&self) -> MemoryUse {
         self.xen.with(self.id, |domain| MemoryUse {
             total: domain.config.pages,
@@ -71,6 +81,12 @@ impl Hypervisor for Dom {
             stack_size: 0,
             stack_used: 0,
         })
+    }
+
+    /// As in a domain of Xen's: one page in eight is not the heap's.
+    fn heap_room(&self) -> usize {
+        let memory = self.memory_use();
+        memory.free.saturating_sub(memory.total / 8) * PAGE_SIZE
     }
 
     fn shared_info(&self) -> Memory {
@@ -183,6 +199,15 @@ impl Hypervisor for Dom {
 
     fn wall_clock(&self) -> Duration {
         STARTED_AT + self.xen.now().since_start()
+    }
+
+    /// Follows from the domain and how often it asked: the same in each run.
+    fn random(&self) -> u64 {
+        let asked = self.xen.with(self.id, |domain| {
+            domain.randoms += 1;
+            domain.randoms
+        });
+        Rng::new(u64::from(self.id.0) << 32 | asked).next()
     }
 
     fn set_timer(&self, at: Option<Instant>) {

@@ -72,6 +72,8 @@ pub(crate) struct Domain {
     pub(crate) started: Instant,
     pub(crate) timer: Option<Instant>,
     pub(crate) watchdogs: Vec<Option<Instant>>,
+    /// Random numbers it asked for.
+    pub(crate) randoms: u64,
     pub(crate) runs_as: Option<ActorId>,
     pub(crate) ended: Option<Ended>,
 }
@@ -100,6 +102,7 @@ impl Xen {
             started: self.now(),
             timer: None,
             watchdogs: vec![None; WATCHDOGS],
+            randoms: 0,
             runs_as: None,
             ended: None,
         };

@@ -11,6 +11,8 @@ use blkfront::Blkfront;
 use exec::Line;
 use geom::Geom;
 use hv::{DomId, Hypervisor, Instant};
+use net::{AddressSetting, Net};
+use netfront::Netfront;
 use pv::Pv;
 use xenbus::Store;
 
@@ -35,6 +37,10 @@ pub struct Guest {
     pub blkfront: Option<Blkfront<Dom>>,
     /// Its block backend, if it has one.
     pub blkback: Option<Blkback<Dom>>,
+    /// Its network frontend, if it has one.
+    pub netfront: Option<Netfront<Dom>>,
+    /// Its network stack, if it has one.
+    pub net: Option<Net>,
 }
 
 /// What a guest holds; compared before and after, it shows leaks.
@@ -71,6 +77,8 @@ impl Guest {
             geom,
             blkfront: None,
             blkback: None,
+            netfront: None,
+            net: None,
         }
     }
 
@@ -112,6 +120,44 @@ impl Guest {
     ) -> Self {
         let mut guest = Self::with_disks(world, toolstack, id, config);
         guest.serve(Declarations::default());
+        guest
+    }
+
+    /// As [`start`](Self::start), with the network frontend; its vifs have up to `queues` pairs of
+    /// rings.
+    #[must_use]
+    pub fn with_network(
+        world: &World,
+        toolstack: &Toolstack,
+        id: DomId,
+        config: DomainConfig,
+        queues: u32,
+    ) -> Self {
+        let mut guest = Self::start(world, toolstack, id, config);
+        let pv = &guest.pv;
+        pv.exec
+            .spawn("grants", pv.grants.clone().reclaim(pv.exec.clone()));
+        guest.netfront = Some(Netfront::with_queues(pv, &guest.store, queues));
+        guest
+    }
+
+    /// As [`with_network`](Self::with_network), with one queue and the network stack. `address` is
+    /// that of its first vif, as `ip=` has it.
+    ///
+    /// # Panics
+    /// If that is none.
+    #[must_use]
+    pub fn with_stack(
+        world: &World,
+        toolstack: &Toolstack,
+        id: DomId,
+        config: DomainConfig,
+        address: &str,
+    ) -> Self {
+        let mut guest = Self::with_network(world, toolstack, id, config, 1);
+        let address = AddressSetting::parse(address).expect("an address");
+        let netfront = guest.netfront.as_ref().expect("it has a network");
+        guest.net = Some(Net::start(&guest.pv, netfront, vec![address]));
         guest
     }
 

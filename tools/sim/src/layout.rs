@@ -70,3 +70,57 @@ pub mod ring {
     /// Where the entries start.
     pub const HEADER: usize = 64;
 }
+
+/// The rings of a network interface (io/netif.h).
+pub mod netif {
+    /// Bytes of an entry of the transmit ring.
+    pub const TX_ENTRY: usize = 12;
+    /// Bytes of an entry of the receive ring.
+    pub const RX_ENTRY: usize = 8;
+    /// Bytes of an extra, which takes an entry of either ring.
+    pub const EXTRA: usize = 8;
+    /// Bytes of a transmit response.
+    pub const TX_RESPONSE: usize = 4;
+
+    /// `NETTXF_csum_blank`: the checksum is still to be made.
+    pub const TX_CSUM_BLANK: u16 = 1;
+    /// `NETTXF_data_validated`: the checksum is known to be good.
+    pub const TX_DATA_VALIDATED: u16 = 2;
+    /// `NETTXF_more_data`: the packet goes on in the next entry.
+    pub const TX_MORE_DATA: u16 = 4;
+    /// `NETTXF_extra_info`: an extra follows.
+    pub const TX_EXTRA_INFO: u16 = 8;
+
+    /// `NETRXF_data_validated`.
+    pub const RX_DATA_VALIDATED: u16 = 1;
+    /// `NETRXF_csum_blank`.
+    pub const RX_CSUM_BLANK: u16 = 2;
+    /// `NETRXF_more_data`.
+    pub const RX_MORE_DATA: u16 = 4;
+    /// `NETRXF_extra_info`.
+    pub const RX_EXTRA_INFO: u16 = 8;
+
+    /// `NETIF_RSP_OKAY`.
+    pub const OKAY: i16 = 0;
+    /// `NETIF_RSP_ERROR`.
+    pub const ERROR: i16 = -1;
+    /// `NETIF_RSP_DROPPED`.
+    pub const DROPPED: i16 = -2;
+    /// `NETIF_RSP_NULL`: the answer to an extra.
+    pub const NULL: i16 = 1;
+
+    /// `XEN_NETIF_EXTRA_TYPE_GSO`.
+    pub const EXTRA_GSO: u8 = 1;
+    /// `XEN_NETIF_EXTRA_TYPE_MCAST_ADD`.
+    pub const EXTRA_MCAST_ADD: u8 = 2;
+    /// `XEN_NETIF_EXTRA_TYPE_MCAST_DEL`.
+    pub const EXTRA_MCAST_DEL: u8 = 3;
+    /// One past the last kind of extra (`XEN_NETIF_EXTRA_TYPE_MAX`).
+    pub const EXTRA_END: u8 = 6;
+    /// `XEN_NETIF_EXTRA_FLAG_MORE`: another extra follows.
+    pub const EXTRA_MORE: u8 = 1;
+    /// `XEN_NETIF_GSO_TYPE_TCPV4`.
+    pub const GSO_TCPV4: u8 = 1;
+    /// `XEN_NETIF_GSO_TYPE_TCPV6`.
+    pub const GSO_TCPV6: u8 = 2;
+}

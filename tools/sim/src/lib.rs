@@ -14,6 +14,7 @@
 //! - [`dom`]: [`Dom`], one domain's view: the hypervisor that drivers run on
 //! - [`frame`]: pages of memory, and who holds them
 //! - [`events`]: event channels, on the bits in shared_info
+//! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
 //! - [`fault`]: hypercalls that fail by plan
 //! - [`rng`]: the one source of chance
@@ -25,12 +26,19 @@
 //! - [`consoled`]: the console daemon
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
+//! - [`netback`]: a network backend, honest or hostile
+//! - [`switch`]: what several of those, and a test, are plugged into
+//! - [`frames`]: Ethernet frames as tests write them
+//! - [`netpeer`]: a network frontend driven by hand
 //!
 //! Guests:
 //! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
 //! - [`machine`]: a domain composed as the image is, with its console
 //! - [`life`]: one random life from its seed
 //! - [`storage`]: such a domain with toolstack and disks: what tests start from
+//! - [`station`]: what a test has in the place of a stack: it sends and takes raw frames
+//! - [`network`]: a domain with vifs, a switch and such a station: what tests start from
+//! - [`lan`]: several guests with the shipped network stack, on one switch
 //! - [`driver_domain`]: a domain that serves devices, and its toolstack
 //! - [`scene`]: a good disk beside one whose backend lies
 //! - [`ramdisk`]: a disk in a guest's memory
@@ -47,18 +55,26 @@ pub mod events;
 pub mod exports;
 pub mod fault;
 pub mod frame;
+pub mod frames;
 pub mod frontend;
 pub mod grants;
 pub mod guest;
+pub mod lan;
 pub mod layout;
+pub mod lent;
 pub mod life;
 pub mod machine;
 pub mod neighbours;
+pub mod netback;
+pub mod netpeer;
+pub mod network;
 pub mod ramdisk;
 pub mod rng;
 pub mod scene;
 pub mod schedule;
+pub mod station;
 pub mod storage;
+pub mod switch;
 pub mod toolstack;
 pub mod world;
 pub mod xenstored;
@@ -73,12 +89,18 @@ pub use fault::{Call, Fault, When};
 pub use frame::{Frame, Memory};
 pub use frontend::Frontend;
 pub use guest::Guest;
+pub use lan::Lan;
 pub use machine::Machine;
 pub use neighbours::Neighbours;
+pub use netback::{Netback, NetbackConfig, Packet};
+pub use netpeer::NetPeer;
+pub use network::Network;
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
+pub use station::Station;
 pub use storage::Storage;
-pub use toolstack::{Detach, DetachError, Toolstack, Vbd};
+pub use switch::{Host, Switch, SwitchConfig};
+pub use toolstack::{Detach, DetachError, Toolstack, Vbd, Vif, VifConfig};
 pub use world::{World, Xen};
 pub use xenstored::Xenstored;

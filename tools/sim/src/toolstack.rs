@@ -1,8 +1,10 @@
 //! The toolstack: makes domains and devices in xenstore as libxl does, and takes devices away.
 //!
-//! - `detach`: `xl block-detach`, plain and forced, with libxl's deadlines
+//! - `vif`: network interfaces
+//! - `detach`: `xl block-detach` and `xl network-detach`, plain and forced, with libxl's deadlines
 
 mod detach;
+mod vif;
 
 use hv::DomId;
 
@@ -10,6 +12,9 @@ use crate::xenstored::Permission;
 use crate::{Dom, DomainConfig, World, Xen, Xenstored};
 
 pub use detach::{Detach, DetachError};
+pub use vif::{Vif, VifConfig, mac_text};
+
+use detach::Place;
 
 const DOM0: DomId = DomId(0);
 
@@ -129,17 +134,6 @@ impl Toolstack {
     /// domain as they are.
     pub fn create_vbd_of(&self, vbd: &Vbd, target: &str, mode: &str) {
         let (front, back) = (vbd.frontend_path(), vbd.backend_path());
-        let store = &self.store;
-        // The directories come first, with their permissions: what is in them inherits those.
-        store.remove(&front);
-        store.remove(&back);
-        for (path, owner, reader) in [
-            (&front, vbd.guest, vbd.backend),
-            (&back, vbd.backend, vbd.guest),
-        ] {
-            store.write(path, "");
-            store.set_permissions(path, &[only(owner, 'n'), only(reader, 'r')]);
-        }
         let (guest, backend) = (vbd.guest.to_string(), vbd.backend.to_string());
         let number = vbd.devid.to_string();
         let back_keys = [
@@ -167,8 +161,32 @@ impl Toolstack {
             ("protocol", "x86_64-abi"),
             ("state", "1"),
         ];
-        let paths: Vec<_> = (back_keys.iter().map(|(key, value)| (&back, key, value)))
-            .chain(front_keys.iter().map(|(key, value)| (&front, key, value)))
+        self.create_device(
+            (&front, vbd.guest),
+            &front_keys,
+            (&back, vbd.backend),
+            &back_keys,
+        );
+    }
+
+    /// Makes both directories of a device anew.
+    fn create_device(
+        &self,
+        (front, guest): (&str, DomId),
+        front_keys: &[(&str, &str)],
+        (back, backend): (&str, DomId),
+        back_keys: &[(&str, &str)],
+    ) {
+        let store = &self.store;
+        // The directories come first, with their permissions: what is in them inherits those.
+        store.remove(front);
+        store.remove(back);
+        for (path, owner, reader) in [(front, guest, backend), (back, backend, guest)] {
+            store.write(path, "");
+            store.set_permissions(path, &[only(owner, 'n'), only(reader, 'r')]);
+        }
+        let paths: Vec<_> = (back_keys.iter().map(|(key, value)| (back, key, value)))
+            .chain(front_keys.iter().map(|(key, value)| (front, key, value)))
             .map(|(path, key, value)| (format!("{path}/{key}"), *value))
             .collect();
         let edits: Vec<_> = paths
@@ -180,7 +198,7 @@ impl Toolstack {
 
     /// Starts `xl block-detach`, or with `force` `xl block-detach --force`.
     pub fn detach(&self, vbd: &Vbd, force: bool) -> Detach {
-        Detach::start(&self.xen, &self.store, vbd, force)
+        Detach::start(&self.xen, &self.store, Place::of_vbd(vbd), force)
     }
 
     /// Asks a domain to end, as `xl shutdown` does: `poweroff`, `reboot`, `halt`, `crash`.

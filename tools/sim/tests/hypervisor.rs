@@ -213,6 +213,20 @@ fn the_grant_table_grows_to_its_limit() {
 }
 
 #[test]
+fn what_the_heap_leaves_for_pages_is_no_room_for_it() {
+    let world = World::new(1);
+    let config = DomainConfig {
+        pages: 80,
+        ..DomainConfig::default()
+    };
+    let dom = world.create_domain(DomId(1), config);
+    assert_eq!(dom.heap_room(), 70 * hv::PAGE_SIZE);
+    let held: Vec<_> = (0..70).filter_map(|_| dom.alloc_page()).collect();
+    assert_eq!((held.len(), dom.memory_use().free), (70, 10));
+    assert_eq!(dom.heap_room(), 0);
+}
+
+#[test]
 fn memory_runs_out_and_comes_back() {
     let world = World::new(1);
     let config = DomainConfig {

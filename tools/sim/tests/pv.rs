@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::{Access, DomId, Errno, GrantRef, Hypervisor, SharedMem};
+use hv::{Access, DomId, Errno, GrantRef, Hypervisor, PAGE_SIZE, SharedMem};
 use pv::{GrantRefusal, Granted, Pv};
 use sim::{Call, Dom, DomainConfig, Fault, Guest, Memory, Rng, Toolstack, When, World};
 
@@ -267,4 +267,81 @@ fn a_dropped_channel_is_closed_and_its_port_used_again() {
     assert_eq!(world.usage(ONE).ports, before);
     let again = guest.pv.events.alloc_unbound(PEER, "two").unwrap();
     assert_eq!(again.port(), port);
+}
+
+#[test]
+fn a_span_is_the_peers_to_read_and_nobodys_else_to_write() {
+    let (world, guest) = guest(30, DomainConfig::default());
+    let before = guest.pv.grants.usage();
+    let span = guest.pv.hv.alloc_span(3).unwrap();
+    let mut granted = guest.pv.grants.grant_span(span, PEER).unwrap();
+    granted.write(|bytes| {
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        bytes[PAGE_SIZE - 2..PAGE_SIZE + 2].copy_from_slice(b"rock");
+    });
+    let entries: Vec<_> = granted.references().collect();
+    assert_eq!((entries.len(), granted.pages()), (3, 3));
+    for entry in &entries {
+        assert!(map(&world, *entry, Access::ReadWrite).is_none());
+    }
+    let (mut head, mut tail) = ([0; 2], [0; 2]);
+    let maps: Vec<_> = entries
+        .iter()
+        .map(|entry| map(&world, *entry, Access::ReadOnly).unwrap())
+        .collect();
+    maps[0].read(PAGE_SIZE - 2, &mut head);
+    maps[1].read(0, &mut tail);
+    assert_eq!((&head, &tail), (b"ro", b"ck"));
+    drop(maps);
+    drop(granted);
+    assert!(map(&world, entries[1], Access::ReadOnly).is_none());
+    let after = guest.pv.grants.usage();
+    assert_eq!((after.granted, after.parked), (before.granted, 0));
+    assert_eq!(world.usage(ONE).grants, 0);
+}
+
+#[test]
+fn c09_of_a_span_only_what_is_mapped_is_parked() {
+    let (world, guest) = guest(31, DomainConfig::default());
+    let before = world.usage(ONE).pages;
+    let span = guest.pv.hv.alloc_span(4).unwrap();
+    let granted = guest.pv.grants.grant_span(span, PEER).unwrap();
+    let entry = granted.references().nth(2).unwrap();
+    let mapping = map(&world, entry, Access::ReadOnly).unwrap();
+    drop(granted);
+    let grants = &guest.pv.grants;
+    assert_eq!(grants.usage().parked, 1);
+    assert_eq!((grants.parked_by(PEER), grants.parked_by(DomId(9))), (1, 0));
+    assert_eq!(
+        world.usage(ONE).pages,
+        before + 1,
+        "what is kept is counted"
+    );
+    drop(mapping);
+    assert_eq!(grants.sweep(), 1);
+    assert_eq!((grants.usage().parked, world.usage(ONE).pages), (0, before));
+    assert_eq!(world.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_span_that_cannot_be_granted_whole_is_not_granted() {
+    let config = DomainConfig {
+        grant_frames: 1,
+        ..DomainConfig::default()
+    };
+    let (world, guest) = guest(32, config);
+    let before = world.usage(ONE).pages;
+    let mut spans = Vec::new();
+    let refused = loop {
+        let Some(span) = guest.pv.hv.alloc_span(16) else {
+            panic!("there are more pages than references");
+        };
+        match guest.pv.grants.grant_span(span, PEER) {
+            Ok(span) => spans.push(span),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refused, GrantRefusal::TableFull);
+    drop(spans);
+    assert_eq!(world.usage(ONE).pages, before);
 }

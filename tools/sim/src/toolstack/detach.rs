@@ -1,12 +1,13 @@
-//! `xl block-detach`, plain and forced, with libxl's deadlines (`libxl_device.c`).
+//! `xl block-detach` and `xl network-detach`, plain and forced, with libxl's deadlines
+//! (`libxl_device.c`).
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::Instant;
+use hv::{DomId, Instant};
 
-use super::{DOM0, Vbd};
+use super::{DOM0, Vbd, Vif};
 use crate::xenstored::Watching;
 use crate::{Actor, Next, Xen, Xenstored};
 
@@ -29,13 +30,59 @@ pub enum DetachError {
 #[derive(Clone)]
 pub struct Detach(Rc<RefCell<Option<Result<Duration, DetachError>>>>);
 
+/// Where a device's directories are.
+pub(super) struct Place {
+    name: String,
+    backend: DomId,
+    frontend_path: String,
+    backend_path: String,
+}
+
+impl Place {
+    pub(super) fn of_vbd(vbd: &Vbd) -> Self {
+        Self {
+            name: format!("detach {}", vbd.devid),
+            backend: vbd.backend,
+            frontend_path: vbd.frontend_path(),
+            backend_path: vbd.backend_path(),
+        }
+    }
+
+    pub(super) fn of_vif(vif: &Vif) -> Self {
+        Self {
+            name: format!("detach vif{}.{}", vif.guest, vif.devid),
+            backend: vif.backend,
+            frontend_path: vif.frontend_path(),
+            backend_path: vif.backend_path(),
+        }
+    }
+}
+
 impl Detach {
-    pub(super) fn start(xen: &Xen, store: &Xenstored, vbd: &Vbd, force: bool) -> Self {
+    pub(super) fn start(xen: &Xen, store: &Xenstored, place: Place, force: bool) -> Self {
+        Self::start_as(xen, store, place, (force, false))
+    }
+
+    /// Plain, and if that does not come to an end in time, forced.
+    pub(super) fn start_auto(xen: &Xen, store: &Xenstored, place: Place) -> Self {
+        Self::start_as(xen, store, place, (false, true))
+    }
+
+    fn start_as(
+        xen: &Xen,
+        store: &Xenstored,
+        place: Place,
+        (force, then_force): (bool, bool),
+    ) -> Self {
+        let name = place.name.clone();
+        let path = format!("{}/state", place.backend_path);
         let outcome = Rc::new(RefCell::new(None));
         let task = Task {
             store: store.clone(),
-            vbd: *vbd,
+            place,
             force,
+            then_force,
+            began: xen.now(),
             started: xen.now(),
             closed: None,
             watch: None,
@@ -43,8 +90,7 @@ impl Detach {
         };
         task.ask();
         let task = Rc::new(RefCell::new(task));
-        let actor = xen.spawn(format!("detach {}", vbd.devid), task.clone());
-        let path = format!("{}/state", vbd.backend_path());
+        let actor = xen.spawn(name, task.clone());
         task.borrow_mut().watch = Some(store.watch(&path, actor));
         Self(outcome)
     }
@@ -58,8 +104,12 @@ impl Detach {
 
 struct Task {
     store: Xenstored,
-    vbd: Vbd,
+    place: Place,
     force: bool,
+    /// To be forced if the time is up.
+    then_force: bool,
+    began: Instant,
+    /// When this attempt began.
     started: Instant,
     /// When the backend was seen to be Closed.
     closed: Option<Instant>,
@@ -70,17 +120,17 @@ struct Task {
 impl Task {
     fn backend_state(&self) -> Option<String> {
         self.store
-            .read(&format!("{}/state", self.vbd.backend_path()))
+            .read(&format!("{}/state", self.place.backend_path))
     }
 
     /// Tells the backend to close; forced, the frontend's directory goes at the same time.
     fn ask(&self) {
-        let back = self.vbd.backend_path();
+        let back = &self.place.backend_path;
         let (online, state) = (format!("{back}/online"), format!("{back}/state"));
-        let front = self.vbd.frontend_path();
+        let front = &self.place.frontend_path;
         let mut edits: Vec<(&str, Option<&[u8]>)> = Vec::new();
         if self.force {
-            edits.push((&front, None));
+            edits.push((front, None));
         }
         let now = self.backend_state();
         if now.is_some() {
@@ -99,8 +149,8 @@ impl Task {
 
     /// Removes what is left of the device, and the directories above that are empty now.
     fn clean(&self) {
-        for path in [self.vbd.frontend_path(), self.vbd.backend_path()] {
-            self.store.remove(&path);
+        for path in [&self.place.frontend_path, &self.place.backend_path] {
+            self.store.remove(path);
             let mut above = path.as_str();
             while let Some(at) = above.rfind('/') {
                 above = &above[..at];
@@ -125,11 +175,17 @@ impl Actor for Task {
         if !closed && !late {
             return Next::At(self.started.after(DESTROY_TIMEOUT));
         }
+        if !closed && std::mem::take(&mut self.then_force) {
+            self.force = true;
+            self.started = xen.now();
+            self.ask();
+            return Next::Again;
+        }
         if !closed && !self.force {
             return self.end(Err(DetachError::Timeout));
         }
         // A backend in domain 0 leaves its directory to the toolstack.
-        if self.vbd.backend != DOM0 && self.store.exists(&self.vbd.backend_path()) {
+        if self.place.backend != DOM0 && self.store.exists(&self.place.backend_path) {
             let seen = *self.closed.get_or_insert(xen.now());
             let limit = seen.after(REMOVAL_TIMEOUT);
             if xen.now() < limit {
@@ -138,6 +194,6 @@ impl Actor for Task {
             return self.end(Err(DetachError::NotRemoved));
         }
         self.clean();
-        self.end(Ok(took))
+        self.end(Ok(xen.now().since(self.began)))
     }
 }
