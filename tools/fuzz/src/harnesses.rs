@@ -7,7 +7,11 @@ pub type Harness = fn(&[u8]);
 pub const HARNESSES: &[(&str, Harness)] = &[
     ("command_line", crate::command_line::command_line),
     ("gpt", crate::gpt::gpt),
+    ("http_request", crate::http_request::http_request),
     ("mbr", crate::mbr::mbr),
+    ("nbd_options", crate::nbd_options::nbd_options),
+    ("nbd_requests", crate::nbd_requests::nbd_requests),
+    ("network_frames", crate::network_frames::network_frames),
     ("numbers", crate::numbers::numbers),
     ("response_ring", crate::response_ring::response_ring),
     (

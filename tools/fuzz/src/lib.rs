@@ -8,10 +8,15 @@
 //! | --- | --- |
 //! | [`gpt`] | GUID partition tables |
 //! | [`mbr`] | master boot records and chains of extended ones |
+//! | [`http_request`] | requests of HTTP clients, however they are cut |
 //! | [`xenstore_message`] | messages of the xenstore daemon, however they are cut |
 //! | [`numbers`] | numbers in the store and numbers people type |
 //! | [`response_ring`] | the frontend's end of a request ring |
 //! | [`command_line`] | the kernel command line and lines at the shell |
+//! | [`nbd_options`] | the handshake of the NBD server |
+//! | [`nbd_requests`] | its transmission phase |
+//! | [`nbd_stream`] | a client of it for both |
+//! | [`network_frames`] | frames that a network interface receives |
 //! | [`harnesses`] | all of them by name |
 //! | [`image`] | how the first two turn an input into a disk |
 //! | [`repair`] | makes a changed GPT consistent again |
@@ -37,11 +42,16 @@
 pub mod command_line;
 pub mod gpt;
 pub mod harnesses;
+pub mod http_request;
 pub mod image;
 pub mod judge;
 pub mod laws;
 pub mod mbr;
 pub mod mutate;
+pub mod nbd_options;
+pub mod nbd_requests;
+pub mod nbd_stream;
+pub mod network_frames;
 pub mod numbers;
 pub mod random;
 pub mod repair;

@@ -18,6 +18,11 @@ fn xenstore_message() {
 }
 
 #[test]
+fn http_request() {
+    replay("http_request");
+}
+
+#[test]
 fn numbers() {
     replay("numbers");
 }
@@ -30,6 +35,21 @@ fn response_ring() {
 #[test]
 fn command_line() {
     replay("command_line");
+}
+
+#[test]
+fn nbd_options() {
+    replay("nbd_options");
+}
+
+#[test]
+fn nbd_requests() {
+    replay("nbd_requests");
+}
+
+#[test]
+fn network_frames() {
+    replay("network_frames");
 }
 
 #[test]
