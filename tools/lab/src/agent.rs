@@ -37,6 +37,16 @@ pub(crate) fn programs() -> Result<PathBuf> {
     Ok(built.join(TARGET).join("release"))
 }
 
+/// The bytes of a program for dom0 that not every nest has: `name` is that of its file in
+/// `tools/dom0/src/bin`.
+///
+/// # Errors
+/// If it does not build.
+pub fn program(name: &str) -> Result<Vec<u8>> {
+    let path = programs()?.join(name);
+    std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+}
+
 /// The top of the checkout that this crate was built from.
 pub(crate) fn workspace() -> Result<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).parent();

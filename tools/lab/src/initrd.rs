@@ -9,6 +9,8 @@ use std::path::Path;
 const FIRST: &[u8] = include_bytes!("dom0/initrd.sh");
 const INIT: &[u8] = include_bytes!("dom0/init.sh");
 const BLOCK: &[u8] = include_bytes!("dom0/block.sh");
+const NETWORK: &[u8] = include_bytes!("dom0/network.sh");
+const VIF: &[u8] = include_bytes!("dom0/vif.sh");
 
 /// The bytes of an initrd for the dom0 prepared in `dom0`, that starts the agent among the
 /// `programs`.
@@ -20,6 +22,8 @@ pub(crate) fn initrd(dom0: &Path, programs: &Path) -> Result<Vec<u8>> {
     archive.program("init", FIRST);
     archive.program("lab/init", INIT);
     archive.program("lab/block", BLOCK);
+    archive.program("lab/network", NETWORK);
+    archive.program("lab/vif", VIF);
     for program in PROGRAMS {
         archive.program(&format!("lab/{program}"), &read(&programs.join(program))?);
     }

@@ -10,6 +10,7 @@
 //! * [`nest`]: a running nest; [`output`], what a command in it said; [`running`], one under way.
 //! * [`shell`]: a program in dom0 at the user's terminal.
 //! * [`guest`]: a domain and its console. [`disk`]: block devices in dom0 for it.
+//! * [`network`]: dom0's bridge for guests, and the way from the host to a guest's page.
 //! * Inside: `tool`, `cache`, `scratch`, `recipe`, `prepare` and `progress` make what a nest needs;
 //!   `agent`, `initrd`, `cpio`, `turn` and `qemu` start one; `machine` ends it; `link` talks to its
 //!   agent.
@@ -24,6 +25,7 @@ mod initrd;
 mod link;
 mod machine;
 pub mod nest;
+pub mod network;
 pub mod options;
 pub mod output;
 mod prepare;
@@ -37,6 +39,7 @@ pub mod suite;
 mod tool;
 mod turn;
 
+pub use agent::program;
 pub use disk::Disk;
 pub use guest::Guest;
 pub use nest::Nest;

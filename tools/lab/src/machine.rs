@@ -7,6 +7,7 @@ use crate::{agent, initrd, prepare, qemu};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -32,6 +33,8 @@ pub(crate) struct Machine {
     leash: Option<ChildStdin>,
     directory: Scratch,
     turn: Mutex<Option<Turn>>,
+    /// What the host has of dom0's page port.
+    page: SocketAddr,
 }
 
 impl Machine {
@@ -48,6 +51,7 @@ impl Machine {
         fs::write(directory.join("initrd"), initrd)?;
         let listener = UnixListener::bind(directory.join("agent"))?;
         listener.set_nonblocking(true)?;
+        let page = free_port()?;
 
         let mut qemu = Command::new("/bin/sh")
             .args(["-c", LEASH, "qemu"])
@@ -55,6 +59,7 @@ impl Machine {
             .args(qemu::arguments(
                 options,
                 &dom0.join("dom0.ext4"),
+                page,
                 qemu::kvm(),
             ))
             .current_dir(directory.path())
@@ -70,6 +75,7 @@ impl Machine {
             leash,
             directory,
             turn: Mutex::new(Some(turn)),
+            page,
         };
         let port = machine.accept(&listener)?;
         Ok((machine, port))
@@ -106,6 +112,11 @@ impl Machine {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// The address on this host from which QEMU forwards to [`qemu::PAGE_PORT`] of dom0.
+    pub(crate) fn page(&self) -> SocketAddr {
+        self.page
+    }
+
     fn child(&self) -> MutexGuard<'_, Child> {
         self.qemu.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,6 +126,14 @@ impl Machine {
         // QEMU makes the file; before that nothing has been said.
         fs::read(self.directory.join("serial.log")).unwrap_or_default()
     }
+}
+
+/// A port of this host that nobody has. Somebody may take it before QEMU does: then QEMU says so,
+/// and ends at once.
+fn free_port() -> Result<SocketAddr> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+    Ok(listener.local_addr()?)
 }
 
 impl Drop for Machine {

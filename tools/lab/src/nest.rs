@@ -10,6 +10,7 @@ use crate::{agent, progress, turn};
 use anyhow::{Context, Result, bail};
 use dom0::wire::{Command, Kind, MAX_BODY, Put};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
@@ -181,6 +182,11 @@ impl Nest {
     /// Opens a terminal to write to, for as long as the request lives.
     pub(crate) fn terminal(&self, path: &str) -> Result<Request> {
         self.link.request(Kind::Terminal, path.into())
+    }
+
+    /// Where the host reaches [`crate::network::Forward`].
+    pub(crate) fn page(&self) -> SocketAddr {
+        self.machine.page()
     }
 
     /// Xen's own log: `xl dmesg`.

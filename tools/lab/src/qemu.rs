@@ -5,11 +5,15 @@ use crate::{prepare, tool};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 /// The oldest QEMU that is trusted to run a nest.
 const OLDEST: u32 = 8;
+
+/// The port of dom0 to which a port of the host is forwarded.
+pub(crate) const PAGE_PORT: u16 = 80;
 
 /// QEMU's program, with the arguments that come before all others.
 pub(crate) fn program() -> Result<Vec<OsString>> {
@@ -58,8 +62,14 @@ pub(crate) fn kvm() -> bool {
 }
 
 /// QEMU's other arguments. The files `xen`, `linux`, `initrd`, `agent` (a socket that listens)
-/// and `serial.log` are those of its working directory; `root` is dom0's disk, never written to.
-pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsString> {
+/// and `serial.log` are those of its working directory; `root` is dom0's disk, never written to;
+/// `page` is the host's side of [`PAGE_PORT`].
+pub(crate) fn arguments(
+    options: &Options,
+    root: &Path,
+    page: SocketAddr,
+    kvm: bool,
+) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut add = |text: &str| words.extend(text.split(' ').map(OsString::from));
     // erms, fsrm: each repetition of a string instruction takes as long as an instruction, and
@@ -78,6 +88,11 @@ pub(crate) fn arguments(options: &Options, root: &Path, kvm: bool) -> Vec<OsStri
     ));
     add("-serial file:serial.log -device virtio-serial-pci");
     add("-chardev socket,id=agent,path=agent -device virtserialport,chardev=agent,name=agent");
+    // Nothing leads from dom0 to the host or further; romfile: nobody boots from it.
+    add(&format!(
+        "-netdev user,id=page,restrict=on,ipv6=off,hostfwd=tcp:{page}-:{PAGE_PORT} \
+         -device virtio-net-pci,netdev=page,romfile="
+    ));
     words.push("-drive".into());
     let mut drive = OsString::from("if=none,id=root,format=raw,snapshot=on,file=");
     // A comma in an option's value is written twice.
@@ -121,7 +136,8 @@ mod tests {
     use std::path::Path;
 
     fn words(options: &Options, kvm: bool) -> Vec<String> {
-        arguments(options, Path::new("/a,b/dom0.ext4"), kvm)
+        let page = "127.0.0.1:4000".parse().unwrap();
+        arguments(options, Path::new("/a,b/dom0.ext4"), page, kvm)
             .into_iter()
             .map(|word| word.into_string().unwrap())
             .collect()
@@ -159,6 +175,15 @@ mod tests {
     fn the_root_disk_is_not_written_to_and_its_path_is_quoted() {
         let drive = "if=none,id=root,format=raw,snapshot=on,file=/a,,b/dom0.ext4";
         assert!(has(&words(&Options::default(), false), ["-drive", drive]));
+    }
+
+    #[test]
+    fn a_port_of_this_host_alone_leads_to_dom0_and_dom0_leads_nowhere() {
+        let words = words(&Options::default(), false);
+        let network = words.iter().find(|word| word.starts_with("user,"));
+        let network = network.unwrap();
+        assert!(network.contains("hostfwd=tcp:127.0.0.1:4000-:80"));
+        assert!(network.contains("restrict=on"));
     }
 
     #[test]
