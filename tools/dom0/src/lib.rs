@@ -7,11 +7,14 @@
 //!   `bin/backend` is its program.
 //! * [`frontend`]: a block frontend, honest or not, for what Linux's own would never do;
 //!   `bin/frontend` is its program.
+//! * [`streams`]: TCP streams and paced UDP, to measure a guest's network by; `bin/streams` is its
+//!   program, which also serves in a Linux guest.
 //! * `xen`: event channels, grants and xenstore, from Linux. Its `ioctl` and `mapping` are the only
 //!   unsafe code here.
 
 pub mod agent;
 pub mod backend;
 pub mod frontend;
+pub mod streams;
 pub mod wire;
 mod xen;
