@@ -2,12 +2,14 @@
 //!
 //! - [`options`]: its command line
 //! - [`storage`]: how it serves disks
+//! - [`network`]: how it moves packets
 //! - [`boot`]: how fast it boots; [`guests`]: against whom
 //! - [`figures`]: the smallest, the middle and the largest
 
 mod boot;
 mod figures;
 mod guests;
+mod network;
 mod options;
 mod storage;
 
@@ -20,6 +22,7 @@ pub(crate) use storage::smoke;
 pub(crate) fn command(bench: &Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Storage(options) => storage::command(options),
+        Bench::Network(options) => network::command(options),
         Bench::Boot(choice) => boot::command(*choice),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Help(&'static str),
     /// Build the image.
     Build,
+    /// Build an image of the user's own.
+    Image(String),
     /// Check the structure.
     Check,
     /// Look a log's addresses up.
@@ -39,12 +41,14 @@ cargo xtask COMMAND
 
   run [--tour]       everything from nothing to Xenolith's console in nested Xen
   build              build the image: target/xenolith/xenolith
+  image --example N  build the image of boot/examples/N.rs: target/xenolith/N
   check              check the structure: unsafe, dependencies, sizes, names
   symbolize LOG      source lines for the addresses in an epitaph
   test               the gate: everything that can be checked
   sim --seed N       replay a run of the simulator
   lab shell          a shell in the nest's dom0, image and configs in place
   bench              how it serves disks, beside a Linux driver domain
+  bench network      how it moves packets, beside a Linux guest
   bench boot         how fast it boots, beside its peers
 
 `cargo xtask COMMAND --help` tells more.
@@ -56,6 +60,14 @@ cargo xtask build
 Builds the image and checks the finished file. Leaves
   target/xenolith/xenolith        what `xl create` loads
   target/xenolith/xenolith.debug  symbols and lines, for `cargo xtask symbolize`
+";
+
+const IMAGE: &str = "\
+cargo xtask image --example NAME
+
+Builds the image of the application boot/examples/NAME.rs and checks the finished file. Leaves
+  target/xenolith/NAME            what `xl create` loads, with 'kernel=\"target/xenolith/NAME\"'
+  target/xenolith/NAME.debug      symbols and lines
 ";
 
 const CHECK: &str = "\
@@ -83,7 +95,8 @@ const RUN: &str = "\
 cargo xtask run [--tour] [--suite NAME] [--icount]
 
 Builds the image and the lab, boots QEMU with Xen and a Linux dom0, starts Xenolith over a demo
-disk, and shows its console. Without a terminal, or with --tour, a scripted tour instead.
+disk, and shows its console; prints where a browser on this machine finds its page. Without a
+terminal, or with --tour, a scripted tour instead.
 
   --tour        a tour: a disk is read, pulled and attached again
 ";
@@ -108,6 +121,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
             match name.as_str() {
                 "help" => Ok(Command::Help(OVERVIEW)),
                 "build" => plain(parser, BUILD, Command::Build),
+                "image" => image_of(parser),
                 "check" => plain(parser, CHECK, Command::Check),
                 "symbolize" => symbolize(parser),
                 "sim" => sim(parser),
@@ -159,6 +173,23 @@ fn with_nest(mut parser: Parser, help: &'static str, what: Option<&str>) -> Resu
     }
 }
 
+fn image_of(mut parser: Parser) -> Result<Command> {
+    let mut example = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help(IMAGE)),
+            Long("example") => example = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let example = example.context("which image? `cargo xtask image --example NAME`")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if example == "xenolith" || example.is_empty() || !example.chars().all(plain) {
+        bail!("an example cannot be called {example:?}");
+    }
+    Ok(Command::Image(example))
+}
+
 fn symbolize(mut parser: Parser) -> Result<Command> {
     let mut log = None;
     while let Some(argument) = parser.next()? {
@@ -202,6 +233,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::LabShell(nest) => return shell::command(nest),
         Command::Bench(bench) => return bench::command(&bench),
         Command::Build => image::build::command()?,
+        Command::Image(name) => image::build::command_for_example(&name)?,
         Command::Check => structure::command()?,
         Command::Symbolize(log) => image::symbolize::command(&log)?,
         // The simulator holds the whole kernel: it is its own program, so that xtask is built fast.
@@ -235,6 +267,10 @@ mod tests {
         assert_eq!(
             read(&["symbolize", "a.log"]),
             Ok(Command::Symbolize("a.log".into()))
+        );
+        assert_eq!(
+            read(&["image", "--example", "echo"]),
+            Ok(Command::Image("echo".into()))
         );
         let options = test::Options {
             long: true,
@@ -293,6 +329,9 @@ mod tests {
         let error = |words| read(words).unwrap_err();
         assert!(error(&["fly"]).contains("there is no command \"fly\""));
         assert!(error(&["build", "--fast"]).contains("--fast"));
+        assert!(error(&["image"]).contains("--example NAME"));
+        assert!(error(&["image", "--example", "../echo"]).contains("cannot be called"));
+        assert!(error(&["image", "--example", "xenolith"]).contains("cannot be called"));
         assert!(error(&["symbolize"]).contains("which log?"));
         assert!(error(&["sim"]).contains("which seed?"));
         assert!(error(&["sim", "--seed", "-1"]).contains("-1"));

@@ -26,6 +26,7 @@ pub(crate) fn command(choice: Choice, tour: bool) -> Result<ExitCode> {
     }
     let nest = nest::boot(&options)?;
     let disk = demo::disk(&nest)?;
+    let _forward = demo::network(&nest)?;
     if !interactive {
         tour::show(&nest, &disk)?;
         return Ok(ExitCode::SUCCESS);

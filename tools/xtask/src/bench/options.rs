@@ -11,8 +11,23 @@ use crate::nest::Choice;
 pub(crate) enum Bench {
     /// How it serves disks.
     Storage(Storage),
+    /// How it moves packets.
+    Network(Network),
     /// How fast it boots.
     Boot(Choice),
+}
+
+/// How its network is measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Network {
+    /// The nest.
+    pub nest: Choice,
+    /// A smoke: little of everything, one round.
+    pub quick: bool,
+    /// How many rounds, if not as many as usual.
+    rounds: Option<u32>,
+    /// Only jobs that contain this.
+    filter: Option<String>,
 }
 
 /// How its serving disks is measured.
@@ -33,11 +48,13 @@ pub(crate) struct Storage {
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--quick] [--rounds N] [--filter TEXT] [--linux-twice] [--suite NAME] [--icount]
+cargo xtask bench network [--quick] [--rounds N] [--filter TEXT] [--suite NAME] [--icount]
 cargo xtask bench boot [--suite NAME] [--icount]
 
 Measures how it serves disks: fio in dom0 on exports of Xenolith and of Linux as a driver domain, in
 one nest, in turn. Prints a table; JSON and pictures are in target/bench. With --icount it tells
 instructions: CPU time in microseconds is then thousands of them.
+`network` measures how it moves packets to and from dom0, beside a Linux PV guest in one nest.
 `boot` measures from `xl create` to ready, side by side with a Linux PV guest and GRUB.
 
   --quick        a smoke: one round of one job on memory
@@ -51,11 +68,13 @@ impl Bench {
     /// Reads the options; `None` if help is wanted.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
         let mut options = Storage::default();
-        let mut boot = false;
+        let mut what = None;
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
-                Value(word) if !boot && word == "boot" => boot = true,
+                Value(word) if what.is_none() && (word == "boot" || word == "network") => {
+                    what = Some(word);
+                }
                 Long("quick") => options.quick = true,
                 Long("linux-twice") => options.linux_twice = true,
                 Long("filter") => options.filter = Some(parser.value()?.string()?),
@@ -69,10 +88,20 @@ impl Bench {
             }
         }
         ensure!(options.rounds != Some(0), "no rounds, no figures");
-        if !boot {
-            return Ok(Some(Self::Storage(options)));
-        }
         let nest = options.nest;
+        match what {
+            None => return Ok(Some(Self::Storage(options))),
+            Some(word) if word == "network" => {
+                ensure!(!options.linux_twice, "--linux-twice is for disks");
+                return Ok(Some(Self::Network(Network {
+                    nest,
+                    quick: options.quick,
+                    rounds: options.rounds,
+                    filter: options.filter,
+                })));
+            }
+            Some(_) => {}
+        }
         let plain = Storage {
             nest,
             ..Storage::default()
@@ -82,6 +111,48 @@ impl Bench {
             "`bench boot` has only the options of the nest"
         );
         Ok(Some(Self::Boot(nest)))
+    }
+}
+
+impl Network {
+    /// How many rounds.
+    pub(super) fn rounds(&self) -> u32 {
+        let usual = match (self.quick, self.nest.icount) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 5,
+        };
+        self.rounds.unwrap_or(usual)
+    }
+
+    /// Whether a job is asked for.
+    pub(super) fn wants(&self, job: &str) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|text| job.contains(&text[..]))
+    }
+
+    /// What the result is called.
+    pub(super) fn name(&self) -> &'static str {
+        match (self.quick, self.nest.icount) {
+            (true, _) => "network-quick",
+            (false, true) => "network-icount",
+            (false, false) => "network",
+        }
+    }
+
+    /// What one must know to read the figures.
+    pub(super) fn setting(&self) -> String {
+        let clock = if self.nest.icount {
+            "deterministic clock, one CPU"
+        } else {
+            "ordinary clock, two CPUs"
+        };
+        format!(
+            "Xen {} under QEMU, {clock}; smallest/median/largest of {} interleaved rounds",
+            self.nest.suite.xen(),
+            self.rounds()
+        )
     }
 }
 
@@ -140,7 +211,7 @@ impl Storage {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bench, Storage};
+    use super::{Bench, Network, Storage};
     use crate::nest::Choice;
     use lexopt::Parser;
 
@@ -190,6 +261,21 @@ mod tests {
             ..Storage::default()
         };
         assert!(!quick.wants("life", "") && quick.wants("memory", "randread 4k qd32"));
+    }
+
+    #[test]
+    fn the_network_is_asked_for_by_its_name() {
+        let expected = Network {
+            quick: true,
+            filter: Some("TCP".to_owned()),
+            ..Network::default()
+        };
+        assert!(expected.wants("TCP to the domain") && !expected.wants("flood ping"));
+        assert_eq!((expected.rounds(), expected.name()), (1, "network-quick"));
+        let words = ["network", "--quick", "--filter", "TCP"];
+        assert_eq!(read(&words), Ok(Some(Bench::Network(expected))));
+        assert!(read(&["network", "--linux-twice"]).is_err());
+        assert!(read(&["network", "boot"]).is_err());
     }
 
     #[test]

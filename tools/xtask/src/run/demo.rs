@@ -1,10 +1,13 @@
 //! The disk and the guest that Xenolith is shown with.
 
 use anyhow::Result;
+use lab::network::{BRIDGE, Forward};
 use lab::{Disk, Nest};
 
 /// The guest's name.
 pub(super) const GUEST: &str = "xenolith";
+/// Its address on dom0's bridge.
+pub(super) const ADDRESS: &str = "10.0.0.2";
 /// Where its config stands in dom0.
 pub(super) const CONFIG: &str = "/root/demo.cfg";
 
@@ -23,9 +26,17 @@ pub(super) fn disk(nest: &Nest) -> Result<Disk> {
 pub(super) fn config(disk: &Disk) -> String {
     format!(
         "name = \"{GUEST}\"\ntype = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 32\n\
-         disk = [\"{}\"]\n",
+         disk = [\"{}\"]\nvif = [\"bridge={BRIDGE},script=/run/lab/vif\"]\n\
+         cmdline = \"ip={ADDRESS}/24 page=80\"\n",
         disk.xl("xvda", "rw")
     )
+}
+
+/// Makes dom0's network, and the way to the guest's page.
+pub(super) fn network(nest: &Nest) -> Result<Forward> {
+    let forward = nest.forward(ADDRESS)?;
+    println!("Its page, as long as it runs: {}", forward.url());
+    Ok(forward)
 }
 
 /// Puts the guest's config into dom0.

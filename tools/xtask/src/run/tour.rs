@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::{Disk, Guest, Nest};
 
-use super::demo::{GUEST, config};
+use super::demo::{ADDRESS, GUEST, config};
 
 /// How long any step may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -50,10 +50,21 @@ pub(super) fn show(nest: &Nest, disk: &Disk) -> Result<()> {
     println!();
     equal_sums(nest, &mut guest, disk)?;
 
+    show_page(nest)?;
     println!("\nxenolith> poweroff");
     guest.send("poweroff\r")?;
     guest.wait_shutdown(LIMIT)?;
     println!("\nThe tour is over. `cargo xtask run` at a terminal gives you the console.");
+    Ok(())
+}
+
+/// What the page says of the graph that the tour went through.
+fn show_page(nest: &Nest) -> Result<()> {
+    let curl = format!("curl -sf --max-time 30 http://{ADDRESS}/geom.dot");
+    println!("\ndom0# {curl}");
+    let graph = nest.check(&curl)?;
+    print!("{graph}");
+    ensure!(graph.contains(PARTITION), "{PARTITION} is not in the graph");
     Ok(())
 }
 

@@ -15,10 +15,14 @@ const NEEDS: [Need; 2] = [
     ("/usr/include/xen/xen.h", "libxen-dev"),
     ("/usr/bin/cc", "gcc"),
 ];
+/// What only the long lane needs.
+const NEEDS_FOR_LONG: [Need; 1] = [("/usr/bin/chromium", "chromium")];
 
 /// Installs what is missing if this is root on a Debian; else says what to do.
-pub(super) fn ensure() -> Result<()> {
-    let missing = missing(&NEEDS);
+pub(super) fn ensure(long: bool) -> Result<()> {
+    let more = if long { &NEEDS_FOR_LONG[..] } else { &[] };
+    let needs = [&NEEDS, more].concat();
+    let missing = missing(&needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -29,7 +33,11 @@ pub(super) fn ensure() -> Result<()> {
             "the tests need packages that are not installed. On Debian or Ubuntu:\n    \
              sudo apt-get update && sudo apt-get install {packages}\nElsewhere install what \
              brings {}, then try again.",
-            NEEDS.map(|(file, _)| file).join(" and ")
+            needs
+                .iter()
+                .map(|(file, _)| *file)
+                .collect::<Vec<_>>()
+                .join(" and ")
         );
     }
     println!("installing {packages}");

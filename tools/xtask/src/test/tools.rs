@@ -28,6 +28,9 @@ pub(super) fn clippy_for_image() -> Result<Found> {
         "boot",
         "--package",
         "machine",
+        "--lib",
+        "--bins",
+        "--examples",
         "--",
         "-Dwarnings",
     ];

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lab::Nest;
 use lab::guest::{Guest, Reason};
 
-use super::domain::{SECOND, start_config, sum};
+use super::domain::{SECOND, start_config, sum, wait_until};
 
 /// The disk of `disk.cfg`, `memory8.cfg` and `readonly.cfg`, made as `disk.cfg` says, but smaller:
 /// sums take long in emulation.
@@ -31,6 +31,7 @@ const CONFIGS: &[Config] = &[
     ("one-sector.cfg", one_sector),
     ("watchdog.cfg", watchdog),
     ("storage.cfg", storage),
+    ("network.cfg", network),
 ];
 
 /// All of them.
@@ -108,6 +109,25 @@ fn storage(nest: &Nest, config: &str) -> Result<()> {
     let reason = guest.wait_shutdown(40 * SECOND)?;
     ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
     guest.wait_gone(GONE)
+}
+
+/// What its comment says: the page, and a partitioned image over NBD.
+fn network(nest: &Nest, config: &str) -> Result<()> {
+    nest.network()?;
+    let mut guest = start_config(nest, "network", config)?;
+    let image = "/var/tmp/xenolith-network.img";
+    nest.check(&format!(
+        "set -e; for i in {{1..20}}; do ping -q -c 1 -W 1 10.0.0.2 >/dev/null && break; done; \
+         curl -sf --max-time 30 http://10.0.0.2/ >/dev/null; \
+         truncate -s 32M {image}; sgdisk -n 1:2048:+4M -n 2:0:0 {image} >/dev/null; \
+         nbdcopy --allocated {image} nbd://10.0.0.2/first"
+    ))?;
+    wait_until(&mut guest, "geom tree", 20 * SECOND, |said| {
+        said.contains("md0p2").then_some(())
+    })?;
+    nest.check("curl -sf --max-time 30 http://10.0.0.2/metrics >/dev/null")?;
+    let graph = nest.check("curl -sf --max-time 30 http://10.0.0.2/geom.json")?;
+    has(&graph, &["md0p2"])
 }
 
 fn shell(nest: &Nest, config: &str) -> Result<()> {

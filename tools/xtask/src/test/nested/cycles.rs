@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use lab::guest::{Guest, PROMPT};
 use lab::{Disk, Nest};
 
-use super::domain::{SECOND, config, frames, number, sum, wait_until};
+use super::domain::{SECOND, config, number, sum, wait_until};
+use super::holdings::{self, HISTORY, Holdings};
 use super::partition::gpt;
 
 const SEED: u64 = 0x5eed;
@@ -19,24 +20,6 @@ const WARM_UP: u32 = 4;
 /// How often a disk is read while it is detached, so that it is being read when it leaves: once
 /// takes a tenth of the time that xl needs.
 const SUMS: usize = 20;
-
-/// What the shell's history may add to the heap: it remembers 64 lines.
-const HISTORY: u64 = 8;
-
-/// What a domain holds.
-#[derive(Debug, PartialEq, Eq)]
-struct Holdings {
-    /// Frames that are neither free nor heap, in KiB.
-    frames: u64,
-    granted: u64,
-    parked: u64,
-    /// Owners of ports.
-    ports: Vec<String>,
-    tasks: Vec<String>,
-    /// As dom0's xenstored counts them.
-    watches: u64,
-    nodes: u64,
-}
 
 /// Plugs a disk in and out `cycles` times.
 pub(super) fn come_and_go(nest: &Nest, cycles: u32) -> Result<()> {
@@ -129,38 +112,7 @@ fn settled(nest: &Nest, guest: &mut Guest<'_>) -> Result<(Holdings, u64)> {
     let disks = guest.command("disk list")?;
     let gone = number(&disks, "gone:")?;
     ensure!(number(&disks, "created:")? == gone, "{disks}");
-    let names = |said: &str, skip: usize| -> Vec<String> {
-        let words = |line: &str| {
-            line.split_whitespace()
-                .skip(skip)
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        let mut lines: Vec<String> = said
-            .lines()
-            .filter(|line| !line.starts_with("on ports") && !line.starts_with(" port"))
-            .map(words)
-            .collect();
-        lines.sort();
-        lines
-    };
-    let tasks = names(&guest.command("tasks")?, 1);
-    let ports = names(&guest.command("events")?, 3);
-    let grants = guest.command("grants")?;
-    let memory = guest.command("mem")?;
-    let id = guest.id()?;
-    let quota = nest.check(&format!("xenstore-control quota {id}"))?;
-    let used = memory.split("KiB, ").nth(2).context("mem")?;
-    let holdings = Holdings {
-        frames: frames(&memory)?,
-        granted: number(&grants, "granted:")?,
-        parked: number(&grants, "parked:")?,
-        ports,
-        tasks,
-        watches: number(&quota.replace(" ", ""), "watches:")?,
-        nodes: number(&quota.replace(" ", ""), "nodes:")?,
-    };
-    Ok((holdings, number(used, "")?))
+    holdings::of(nest, guest)
 }
 
 /// The splitmix64 generator.

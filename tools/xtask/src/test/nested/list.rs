@@ -7,7 +7,7 @@ use lab::{Nest, Options, Suite};
 
 use super::export::filesystem::{self, Tree};
 use super::export::{self, client, ending, lifecycle, many, refusals, verify};
-use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, sums};
+use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, sums};
 use crate::bench;
 
 /// When a test runs.
@@ -63,6 +63,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "Xen 4.20, disks served",
         options: trixie,
         tests: SERVED,
+    },
+    Group {
+        name: "Xen 4.20, the network",
+        options: trixie,
+        tests: NETWORK,
     },
     Group {
         name: "Xen 4.20, disks served for long",
@@ -244,10 +249,48 @@ const SERVED_FOR_LONG: &[Test] = &[
     }),
 ];
 
+/// The domain on dom0's network, in a nest beside the others.
+const NETWORK: &[Test] = &[
+    long("nested_lab_network", net::footing::dom0s_network),
+    quick("nested_net_dhcp", net::address::dhcp),
+    smoke("nested_net_ping", net::ping::some_sizes),
+    long("nested_net_ping_every_size", net::ping::every_size),
+    quick("nested_net_jumbo", net::ping::jumbo),
+    quick("nested_net_slaac", net::address::slaac),
+    quick("nested_net_page", net::page::is_what_it_says),
+    quick("nested_net_capture", net::capture::shows_what_passes),
+    smoke("nested_net_tcp", |nest| net::streams::both_ways(nest, 16)),
+    long("nested_net_tcp_128", |nest| {
+        net::streams::both_ways(nest, 128)
+    }),
+    smoke("nested_net_echo", |nest| {
+        net::program::socat_hears_its_echo(nest, 8)
+    }),
+    long("nested_net_echo_64", |nest| {
+        net::program::socat_hears_its_echo(nest, 64)
+    }),
+    long("nested_net_tcp_connections", |nest| {
+        net::program::many_connections(nest, 1000)
+    }),
+    quick("nested_net_nbd", net::nbd::clients_find_what_they_wrote),
+    quick("nested_net_nbd_killed", net::nbd::clients_are_killed),
+    Test {
+        limit: Duration::from_secs(1200),
+        ..smoke("nested_net_cycles_20", |nest| {
+            net::cycles::come_and_go(nest, 20)
+        })
+    },
+    long("nested_net_cycles_200", |nest| {
+        net::cycles::come_and_go(nest, 200)
+    }),
+    long("nested_net_browser", net::browser::chromium_shows_the_page),
+];
+
 const XEN_4_17: &[Test] = &[
     quick("nested_lab_is_xen_4_17", |nest| footing::is_xen(nest, 17)),
     long("nested_417_lab_disks", footing::disks),
     long("nested_417_lab_domains", footing::domains),
+    long("nested_417_lab_network", net::footing::dom0s_network),
     quick(
         "nested_417_boots_and_powers_off",
         boot::boots_and_powers_off,

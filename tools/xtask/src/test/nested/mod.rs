@@ -16,7 +16,10 @@
 //! - [`loopback`]: it and dom0's own backend
 //! - [`peer`]: a program of ours in dom0 that takes orders
 //! - [`cycles`]: a disk comes and goes many times
+//! - [`holdings`]: what a domain holds, to find what a test left there
+//! - [`linux`]: a Linux guest
 //! - [`export`]: the storage driver domain
+//! - [`net`]: the domain on dom0's network
 
 mod boot;
 mod configs;
@@ -28,9 +31,12 @@ mod fill;
 mod footing;
 mod frontend;
 mod held;
+mod holdings;
 mod hostile;
+mod linux;
 mod list;
 mod loopback;
+mod net;
 mod partition;
 mod peer;
 mod runner;

@@ -7,9 +7,11 @@ use lab::Nest;
 use lab::guest::Reason;
 
 use super::attached::{Attached, start};
+use crate::test::nested::linux;
 
 /// Where dom0 has the guest's kernel and initrd.
 const FOLDER: &str = "/root/client";
+const MODULES: &str = "crc32c_generic xen-blkfront ext4";
 /// How long the guest may take to boot, to write and to end.
 const GUEST: Duration = Duration::from_secs(300);
 
@@ -19,7 +21,7 @@ pub(in crate::test::nested) fn a_linux_guests_files_are_there(
     nest: &Nest,
     files: u32,
 ) -> Result<()> {
-    prepare(nest)?;
+    linux::prepare(nest, FOLDER, include_bytes!("client.sh"), MODULES)?;
     let guest = start(nest, &[])?;
     let attached = Attached::new(nest, "md0", "xvdf", "w")?;
     nest.check(&format!("mkfs.ext4 -q -N 4096 {}", attached.path()))?;
@@ -45,14 +47,5 @@ pub(in crate::test::nested) fn a_linux_guests_files_are_there(
     attached.detach(false)?;
     guest.destroy()?;
     nest.check(&format!("rm -r {FOLDER}"))?;
-    Ok(())
-}
-
-/// Makes the guest's kernel and initrd.
-fn prepare(nest: &Nest) -> Result<()> {
-    nest.check(&format!("mkdir -p {FOLDER}"))?;
-    nest.put(&format!("{FOLDER}/init"), include_bytes!("client.sh"))?;
-    nest.put(&format!("{FOLDER}/initrd.sh"), include_bytes!("initrd.sh"))?;
-    nest.check(&format!("bash {FOLDER}/initrd.sh {FOLDER}"))?;
     Ok(())
 }
