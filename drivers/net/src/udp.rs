@@ -12,9 +12,11 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use crate::NetError;
 use crate::stack::{Shared, is_peer};
 
-/// What waits in each direction: datagrams, and their bytes.
-const DATAGRAMS: usize = 16;
-const BYTES: usize = 16 << 10;
+/// What may wait to be received, datagrams and their bytes: all that an interface takes in one turn
+/// of the run loop, and as much again while its reader is at work.
+const WAITING: (usize, usize) = (128, 192 << 10);
+/// What may wait to be sent.
+const LEAVING: (usize, usize) = (16, 16 << 10);
 /// The longest datagram that is sent; smoltcp cuts no longer one into fragments.
 const LONGEST: usize = 8 << 10;
 
@@ -34,8 +36,10 @@ impl fmt::Debug for UdpSocket {
 
 /// A socket of one interface at `port`.
 pub(crate) fn make(port: u16) -> Socket<'static> {
-    let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; DATAGRAMS], vec![0; BYTES]);
-    let mut socket = Socket::new(buffer(), buffer());
+    let buffer = |(datagrams, bytes): (usize, usize)| {
+        PacketBuffer::new(vec![PacketMetadata::EMPTY; datagrams], vec![0; bytes])
+    };
+    let mut socket = Socket::new(buffer(WAITING), buffer(LEAVING));
     // Port 0 was refused before.
     let _bound = socket.bind(port);
     socket

@@ -5,7 +5,7 @@ use std::time::Duration;
 use embedded_io_async::{Read, Write};
 use smoltcp::wire::Ipv4Address;
 
-use super::frames::syn;
+use super::frames::{syn, udp};
 use super::tcp::{at, echo};
 use super::world::World;
 
@@ -67,6 +67,28 @@ fn n21_who_has_not_proved_to_be_there_makes_room_for_others() {
     });
     assert_eq!(connected, Some(Ok(())));
     assert!(server.net.connections().count <= 513);
+}
+
+#[test]
+fn a_burst_as_long_as_a_turn_takes_waits_for_its_reader() {
+    let world = World::new();
+    let server = world.host(1, &["10.0.0.1/24"], 64);
+    let mut socket = server.net.udp(9).unwrap();
+    world.run_for(SECOND);
+    let from = (Ipv4Address::new(10, 0, 0, 99), 4000);
+    let to = (Ipv4Address::new(10, 0, 0, 1), 9);
+    for _ in 0..128 {
+        server
+            .port
+            .deliver(udp(server.mac(), from, to, &[0x5a; 1400]));
+    }
+    world.run_for(Duration::from_millis(100));
+    let counted = world.run(SECOND, async move {
+        for _ in 0..128 {
+            assert_eq!(socket.receive(&mut [0; 1500]).await.0, 1400);
+        }
+    });
+    assert!(counted.is_some(), "some are lost");
 }
 
 #[test]
