@@ -20,6 +20,8 @@ const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Measures, prints and writes the result.
 pub(crate) fn command(options: &Network) -> Result<ExitCode> {
+    // The nest has it too.
+    build::command()?;
     let image = build::example("streams")?;
     let nest = nest::boot(&lab::Options {
         time_limit: LIMIT,
