@@ -251,6 +251,34 @@ fn n08_a_peer_that_takes_nothing_or_is_gone_is_given_up() {
 }
 
 #[test]
+fn an_idle_connection_outlives_a_day_on_a_line_that_loses_frames() {
+    let world = World::new();
+    let server = world.host(1, &["10.0.0.1/24"], 64);
+    let client = world.host(2, &["10.0.0.2/24"], 64);
+    let mut listener = server.net.listen(7).unwrap();
+    let accepted = world.exec.clone();
+    world.exec.spawn("server", async move {
+        let (mut stream, _) = listener.accept().await;
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.unwrap();
+        stream.write_all(&byte).await.unwrap();
+        accepted.sleep(MINUTE).await;
+    });
+    let net = client.net.clone();
+    let stream = world.run(MINUTE, async move { net.connect(at(1, 7)).await.unwrap() });
+    world.hub.loss.set(30);
+    world.run_for(MINUTE * 60 * 24);
+    world.hub.loss.set(0);
+    let answer = world.run(MINUTE, async move {
+        let (mut stream, mut byte) = (stream.unwrap(), [5]);
+        stream.write_all(&byte).await?;
+        let read = stream.read(&mut byte).await?;
+        Ok::<_, crate::NetError>((read, byte))
+    });
+    assert_eq!(answer, Some(Ok((1, [5]))));
+}
+
+#[test]
 fn n09_a_wire_without_room_holds_nobody_up_and_nobody_is_left_out() {
     let world = World::new();
     let server = world.host(1, &["10.0.0.1/24"], 64);
