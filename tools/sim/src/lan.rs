@@ -1,12 +1,13 @@
 //! Several guests with the shipped network stack, on one switch.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use embedded_io_async::{Read, Write};
 use hv::DomId;
-use net::{IpAddress, IpEndpoint, Net, NetError};
+use net::{IpAddress, IpEndpoint, Net, NetError, TcpStream};
 
 use crate::guest::Holdings;
 use crate::{
@@ -35,6 +36,18 @@ impl Lan {
     /// So many guests with 64 MiB each, whose vifs are up.
     #[must_use]
     pub fn new(seed: u64, count: u16, line: SwitchConfig, config: &NetbackConfig) -> Self {
+        let addresses = (1..=count).map(|number| format!("10.0.0.{number}/24"));
+        Self::with_addresses(seed, addresses, line, config)
+    }
+
+    /// As [`new`](Self::new), a guest for each address; these are as `ip=` has them.
+    #[must_use]
+    pub fn with_addresses(
+        seed: u64,
+        addresses: impl Iterator<Item = String>,
+        line: SwitchConfig,
+        config: &NetbackConfig,
+    ) -> Self {
         let world = World::new(seed);
         let toolstack = Toolstack::start(&world);
         let switch = Switch::start(&world, line);
@@ -49,8 +62,7 @@ impl Lan {
             toolstack,
             world,
         };
-        for number in 1..=count {
-            let address = format!("xn0:10.0.0.{number}/24");
+        for (number, address) in (1..).zip(addresses) {
             let (world, toolstack) = (&lan.world, &lan.toolstack);
             let guest = Guest::with_stack(world, toolstack, DomId(number), memory, &address);
             let vif = Vif {
@@ -99,6 +111,29 @@ impl Lan {
         self.world.wake_domain(guest.dom.id());
     }
 
+    /// Serves at `port` of guest 0: takes a stream to its end, and answers with another one as
+    /// long.
+    ///
+    /// One direction after the other: smoltcp 0.14 does not recover where both ends of a connection
+    /// time out at the same moment, since each then takes the other's acknowledgements for old
+    /// ones. Such a connection is reset after a minute of silence.
+    ///
+    /// # Panics
+    /// If the port is not free.
+    pub fn serve_answers(&self, port: u16) {
+        let mut listener = self.net(0).listen(port).expect("the port is free");
+        let exec = self.guests[0].pv.exec.clone();
+        self.spawn(0, async move {
+            loop {
+                let (stream, _) = listener.accept().await;
+                exec.spawn("answer", async move {
+                    // A client may go in the middle: that is its own affair.
+                    let _ended = answer(stream).await;
+                });
+            }
+        });
+    }
+
     /// What a guest holds now.
     ///
     /// # Panics
@@ -141,6 +176,17 @@ fn byte(number: u64, offset: u64) -> u8 {
     word.wrapping_mul(0xbf58_476d_1ce4_e5b9).to_be_bytes()[usize::try_from(offset % 8).unwrap_or(0)]
 }
 
+/// Takes a stream behind its number, and answers with the one of the inverted number.
+async fn answer(mut stream: TcpStream) -> Result<(), NetError> {
+    let mut number = [0; 8];
+    let begun = stream.read_exact(&mut number).await;
+    begun.map_err(|_| NetError::Reset)?;
+    let number = u64::from_be_bytes(number);
+    let length = read_stream(&mut stream, number, u64::MAX, &Rc::default()).await?;
+    write_stream(&mut stream, !number, length).await?;
+    stream.close().await
+}
+
 /// Writes `length` bytes of stream `number`.
 ///
 /// # Errors
@@ -150,9 +196,21 @@ pub async fn write_stream(
     number: u64,
     length: u64,
 ) -> Result<(), NetError> {
-    let mut offset = 0;
-    while offset < length {
-        let count = (length - offset).min(16384);
+    write_part(to, number, 0..length).await
+}
+
+/// Writes a part of stream `number`.
+///
+/// # Errors
+/// What the network says.
+pub async fn write_part(
+    to: &mut impl Write<Error = NetError>,
+    number: u64,
+    part: Range<u64>,
+) -> Result<(), NetError> {
+    let mut offset = part.start;
+    while offset < part.end {
+        let count = (part.end - offset).min(16384);
         let bytes: Vec<u8> = (offset..offset + count)
             .map(|at| byte(number, at))
             .collect();

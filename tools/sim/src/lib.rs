@@ -28,6 +28,7 @@
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
 //! - [`switch`]: what several of those, and a test, are plugged into
+//! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
 //! - [`netpeer`]: a network frontend driven by hand
 //!
@@ -48,6 +49,7 @@
 
 pub mod blkback;
 pub mod consoled;
+pub mod dhcpd;
 pub mod dom;
 pub mod domain;
 pub mod driver_domain;
@@ -81,6 +83,7 @@ pub mod xenstored;
 
 pub use blkback::{Blkback, BlkbackConfig, Disk, Malice, Served, Tamper};
 pub use consoled::Consoled;
+pub use dhcpd::Dhcpd;
 pub use dom::Dom;
 pub use domain::{DomainConfig, Ended, Usage};
 pub use driver_domain::DriverDomain;
