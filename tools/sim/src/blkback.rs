@@ -2,7 +2,7 @@
 //!
 //! - [`disk`]: the bytes
 //! - [`request`]: requests and responses
-//! - `handshake`: xenbus states and keys
+//! - `handshake`: what it says and does at each of xenbus' states
 //! - `connection`: the ring, and the requests taken from it
 //! - `serve`: what it does with them
 //! - [`malice`]: what a hostile backend does differently
@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use hv::{Instant, SharedMem};
 
+use crate::backend::bus::{Bus, CLOSING};
+use crate::backend::{BackSide, sooner};
 use crate::toolstack::{Toolstack, Vbd};
-use crate::xenstored::Watching;
 use crate::{Actor, ActorId, Memory, Next, Xen, Xenstored};
 use connection::Connection;
 
@@ -144,24 +145,13 @@ pub struct Blkback {
 }
 
 pub(crate) struct Backend {
-    store: Xenstored,
+    bus: Bus,
     vbd: Vbd,
     disk: Disk,
     config: BlkbackConfig,
-    /// The state last written (XenbusState); 1 until the directory is found.
-    state: u32,
     connection: Option<Connection>,
-    watches: Vec<Watching>,
-    actor: Option<ActorId>,
-    /// The states have to be looked at.
-    look: bool,
     held: bool,
-    frozen: bool,
-    finished: bool,
     served: Served,
-    /// States of the malice script already gone through, and when the next is due.
-    scripted: usize,
-    next_script: Instant,
     next_storm: Instant,
     /// Pages that a hostile backend does not let go of.
     kept: Vec<Rc<Memory>>,
@@ -193,33 +183,19 @@ impl Blkback {
         config: BlkbackConfig,
     ) -> Self {
         let backend = Rc::new(RefCell::new(Backend {
-            store: store.clone(),
+            bus: Bus::new(xen, store, vbd.frontend_path(), vbd.backend_path()),
             vbd,
             disk: disk.clone(),
             config,
-            state: handshake::INITIALISING,
             connection: None,
-            watches: Vec::new(),
-            actor: None,
-            look: true,
             held: false,
-            frozen: false,
-            finished: false,
             served: Served::default(),
-            scripted: 0,
-            next_script: xen.now(),
             next_storm: xen.now(),
             kept: Vec::new(),
             spied: Vec::new(),
         }));
         let actor = xen.spawn(format!("blkback {}", vbd.devid), backend.clone());
-        {
-            let mut backend = backend.borrow_mut();
-            backend.actor = Some(actor);
-            let front = store.watch(&format!("{}/state", vbd.frontend_path()), actor);
-            let own = store.watch(&format!("{}/online", vbd.backend_path()), actor);
-            backend.watches = vec![front, own];
-        }
+        backend.borrow_mut().bus.watch(actor);
         Self {
             xen: xen.clone(),
             actor,
@@ -243,7 +219,7 @@ impl Blkback {
     /// The state it last wrote (XenbusState).
     #[must_use]
     pub fn state(&self) -> u32 {
-        self.backend.borrow().state
+        self.backend.borrow().bus.state
     }
 
     /// Whether it has a ring mapped.
@@ -267,7 +243,7 @@ impl Blkback {
 
     /// Stops doing anything at all, as a backend whose domain is paused; `false` goes on.
     pub fn set_frozen(&self, frozen: bool) {
-        self.backend.borrow_mut().frozen = frozen;
+        self.backend.borrow_mut().bus.frozen = frozen;
         self.xen.wake(self.actor);
     }
 
@@ -277,8 +253,8 @@ impl Blkback {
         let mut backend = self.backend.borrow_mut();
         backend.drop_connection(&self.xen);
         backend.kept.clear();
-        backend.watches.clear();
-        backend.finished = true;
+        backend.bus.unwatch();
+        backend.bus.finished = true;
         drop(backend);
         self.xen.dismiss(self.actor);
     }
@@ -373,54 +349,18 @@ impl Blkback {
 
     /// Writes a key of its directory, whatever is true.
     pub fn write_key(&self, key: &str, value: &str) {
-        let backend = self.backend.borrow();
-        let path = format!("{}/{key}", self.vbd.backend_path());
-        backend.store.write(&path, value);
+        self.backend.borrow().bus.write_key(key, value);
     }
 
     /// Closes the device from this side: writes Closing and stays so until the frontend is Closed.
     pub fn close(&self) {
-        self.backend.borrow_mut().switch(handshake::CLOSING);
+        self.backend.borrow_mut().switch(CLOSING);
         self.xen.wake(self.actor);
     }
 }
 
 impl Actor for Backend {
     fn turn(&mut self, xen: &Xen) -> Next {
-        if self.frozen {
-            return Next::Wait;
-        }
-        for watch in &self.watches {
-            self.look |= watch.drain();
-        }
-        let script = self.follow_script(xen);
-        let mut next = script.unwrap_or(Next::Wait);
-        if script.is_none() && std::mem::take(&mut self.look) {
-            self.handshake(xen);
-        }
-        if self.finished {
-            self.watches.clear();
-            return Next::Finished;
-        }
-        if let Some(connection) = &self.connection {
-            let before = connection.pending();
-            next = sooner(next, self.serve(xen));
-            let idle = self.connection.as_ref().is_some_and(|c| c.pending() == 0);
-            if script.is_none() && before != 0 && idle {
-                // A disconnect may have waited for the last request.
-                self.handshake(xen);
-            }
-        }
-        if self.finished { Next::Finished } else { next }
-    }
-}
-
-/// The one of two waits that ends first.
-fn sooner(one: Next, other: Next) -> Next {
-    match (one, other) {
-        (Next::Again, _) | (_, Next::Again) => Next::Again,
-        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
-        (Next::At(at), _) | (_, Next::At(at)) => Next::At(at),
-        _ => Next::Wait,
+        self.work(xen)
     }
 }

@@ -24,6 +24,7 @@
 //! - [`xenstored`]: xenstore, over its real wire protocol
 //! - [`toolstack`]: makes and removes domains and devices, as libxl does
 //! - [`consoled`]: the console daemon
+//! - `backend`: the states of xenbus, as every backend goes through them
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
@@ -47,6 +48,7 @@
 //! - [`neighbours`]: a good client beside one that is up to something
 #![forbid(unsafe_code)]
 
+mod backend;
 pub mod blkback;
 pub mod consoled;
 pub mod dhcpd;

@@ -5,7 +5,7 @@
 //! - [`checksum`]: those of IP, TCP, UDP and ICMP
 //! - [`segment`]: cuts large packets
 //! - [`config`]: what a backend offers, and what it has done
-//! - `handshake`: xenbus states and keys
+//! - `handshake`: what it says and does at each of xenbus' states
 //! - `connection`: the rings, and the packets under way
 //! - `serve`: works on the rings
 //! - [`transmit`]: takes packets from the guest
@@ -30,8 +30,9 @@ use std::rc::Rc;
 
 use hv::{Instant, Port, SharedMem};
 
+use crate::backend::bus::{Bus, CLOSING};
+use crate::backend::{BackSide, sooner};
 use crate::toolstack::{Toolstack, Vif, VifConfig};
-use crate::xenstored::Watching;
 use crate::{Actor, ActorId, Memory, Next, Xen, Xenstored};
 use connection::Connection;
 
@@ -49,33 +50,22 @@ pub struct Netback {
 }
 
 pub(crate) struct Backend {
-    store: Xenstored,
+    bus: Bus,
     vif: Vif,
     mtu: u16,
     config: NetbackConfig,
-    /// The state last written (XenbusState); 1 until the directory is found.
-    state: u32,
     connection: Option<Connection>,
     connections: u64,
-    watches: Vec<Watching>,
-    actor: Option<ActorId>,
     /// Who is told that packets came from the guest.
     listener: Option<ActorId>,
     /// Packets from the guest.
     sent: VecDeque<Packet>,
     /// Packets for the guest.
     arrived: VecDeque<Packet>,
-    /// The states have to be looked at.
-    look: bool,
-    frozen: bool,
-    finished: bool,
     /// Why the vif is shut off: the frontend did what no honest one does.
     disabled: Option<String>,
     complaints: Vec<String>,
     served: Served,
-    /// States of the malice script already gone through, and when the next is due.
-    scripted: usize,
-    next_script: Instant,
     next_storm: Instant,
     /// Pages that a hostile backend does not let go of.
     kept: Vec<Rc<Memory>>,
@@ -104,39 +94,25 @@ impl Netback {
     pub fn start(xen: &Xen, store: &Xenstored, vif: Vif, config: NetbackConfig) -> Self {
         let mtu = store.read(&format!("{}/mtu", vif.backend_path()));
         let backend = Rc::new(RefCell::new(Backend {
-            store: store.clone(),
+            bus: Bus::new(xen, store, vif.frontend_path(), vif.backend_path()),
             vif,
             mtu: mtu.and_then(|mtu| mtu.parse().ok()).unwrap_or(1500),
             config,
-            state: handshake::INITIALISING,
             connection: None,
             connections: 0,
-            watches: Vec::new(),
-            actor: None,
             listener: None,
             sent: VecDeque::new(),
             arrived: VecDeque::new(),
-            look: true,
-            frozen: false,
-            finished: false,
             disabled: None,
             complaints: Vec::new(),
             served: Served::default(),
-            scripted: 0,
-            next_script: xen.now(),
             next_storm: xen.now(),
             kept: Vec::new(),
             spied: Vec::new(),
             spied_posted: Vec::new(),
         }));
         let actor = xen.spawn(format!("netback {}", vif.devid), backend.clone());
-        {
-            let mut backend = backend.borrow_mut();
-            backend.actor = Some(actor);
-            let front = store.watch(&format!("{}/state", vif.frontend_path()), actor);
-            let own = store.watch(&format!("{}/online", vif.backend_path()), actor);
-            backend.watches = vec![front, own];
-        }
+        backend.borrow_mut().bus.watch(actor);
         Self {
             xen: xen.clone(),
             actor,
@@ -160,7 +136,7 @@ impl Netback {
     /// The state it last wrote (XenbusState).
     #[must_use]
     pub fn state(&self) -> u32 {
-        self.backend.borrow().state
+        self.backend.borrow().bus.state
     }
 
     /// Whether it has rings mapped.
@@ -221,7 +197,7 @@ impl Netback {
     /// Sends a packet to the guest.
     pub fn deliver(&self, packet: Packet) {
         let mut backend = self.backend.borrow_mut();
-        if packet.bytes.len() >= 14 && !backend.finished {
+        if packet.bytes.len() >= 14 && !backend.bus.finished {
             backend.arrived.push_back(packet);
             self.xen.wake(self.actor);
         }
@@ -240,7 +216,7 @@ impl Netback {
 
     /// Stops doing anything at all, as a backend whose domain is paused; `false` goes on.
     pub fn set_frozen(&self, frozen: bool) {
-        self.backend.borrow_mut().frozen = frozen;
+        self.backend.borrow_mut().bus.frozen = frozen;
         self.xen.wake(self.actor);
     }
 
@@ -255,8 +231,8 @@ impl Netback {
         let mut backend = self.backend.borrow_mut();
         backend.drop_connection(&self.xen);
         backend.kept.clear();
-        backend.watches.clear();
-        backend.finished = true;
+        backend.bus.unwatch();
+        backend.bus.finished = true;
         drop(backend);
         self.xen.dismiss(self.actor);
     }
@@ -327,14 +303,12 @@ impl Netback {
 
     /// Writes a key of its directory, whatever is true.
     pub fn write_key(&self, key: &str, value: &str) {
-        let backend = self.backend.borrow();
-        let path = format!("{}/{key}", self.vif.backend_path());
-        backend.store.write(&path, value);
+        self.backend.borrow().bus.write_key(key, value);
     }
 
     /// Closes the device from this side: writes Closing and stays so until the frontend is Closed.
     pub fn close(&self) {
-        self.backend.borrow_mut().switch(handshake::CLOSING);
+        self.backend.borrow_mut().switch(CLOSING);
         self.xen.wake(self.actor);
     }
 }
@@ -367,32 +341,6 @@ impl Backend {
 
 impl Actor for Backend {
     fn turn(&mut self, xen: &Xen) -> Next {
-        if self.frozen {
-            return Next::Wait;
-        }
-        for watch in &self.watches {
-            self.look |= watch.drain();
-        }
-        let script = self.follow_script(xen);
-        let mut next = script.unwrap_or(Next::Wait);
-        if script.is_none() && std::mem::take(&mut self.look) {
-            self.handshake(xen);
-        }
-        next = sooner(next, self.serve(xen));
-        if self.finished {
-            self.watches.clear();
-            return Next::Finished;
-        }
-        next
-    }
-}
-
-/// The one of two waits that ends first.
-fn sooner(one: Next, other: Next) -> Next {
-    match (one, other) {
-        (Next::Again, _) | (_, Next::Again) => Next::Again,
-        (Next::At(one), Next::At(other)) => Next::At(one.min(other)),
-        (Next::At(at), _) | (_, Next::At(at)) => Next::At(at),
-        _ => Next::Wait,
+        self.work(xen)
     }
 }

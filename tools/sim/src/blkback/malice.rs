@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backend::bus::Script;
+
 /// How one response is falsified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tamper {
@@ -68,6 +70,17 @@ pub struct Malice {
 }
 
 impl Malice {
+    /// What of it is about xenbus.
+    pub(crate) fn script(&self) -> Script<'_> {
+        Script {
+            keys: &self.keys,
+            states: &self.states,
+            state_time: self.state_time,
+            then_silent: self.then_silent,
+            never_map: self.never_map,
+        }
+    }
+
     /// What to do to response `number`.
     pub(crate) fn tamper(&self, number: u64) -> Option<Tamper> {
         let named = self.responses.iter().find(|(n, _)| *n == number);

@@ -13,6 +13,7 @@ use super::request::{
     Segment, Segments, WRITE, WRITE_BARRIER, encode_response,
 };
 use super::{Backend, sooner};
+use crate::backend::BackSide;
 use crate::layout::ring as index;
 use crate::{Memory, Next, Xen};
 
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(1);
 
 impl Backend {
     /// Takes what has come and finishes what is due.
-    pub(super) fn serve(&mut self, xen: &Xen) -> Next {
+    pub(super) fn serve_rings(&mut self, xen: &Xen) -> Next {
         let Some(mut connection) = self.connection.take() else {
             return Next::Wait;
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::slot::{Extra, RxResponse};
+use crate::backend::bus::Script;
 use crate::layout::netif as at;
 
 /// How the answer to one transmit entry is falsified.
@@ -195,6 +196,17 @@ pub struct Malice {
 }
 
 impl Malice {
+    /// What of it is about xenbus.
+    pub(crate) fn script(&self) -> Script<'_> {
+        Script {
+            keys: &self.keys,
+            states: &self.states,
+            state_time: self.state_time,
+            then_silent: self.then_silent,
+            never_map: self.never_map,
+        }
+    }
+
     /// What to do to transmit answer `number`.
     pub(super) fn tamper_sent(&self, number: u64) -> Option<TxTamper> {
         let named = self.sent.iter().find(|(n, _)| *n == number);

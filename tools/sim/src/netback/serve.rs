@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(1);
 
 impl Backend {
     /// Works on all rings.
-    pub(super) fn serve(&mut self, xen: &Xen) -> Next {
+    pub(super) fn serve_rings(&mut self, xen: &Xen) -> Next {
         let Some(mut connection) = self.connection.take() else {
             self.served.unwanted += self.arrived.len() as u64;
             self.arrived.clear();
