@@ -1,12 +1,12 @@
 //! How many bytes of requests may be under way.
 
 use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 
 use crate::memory::Memory;
+use crate::waiters::Waiters;
 
 /// The most that one request has under way, in bytes; a longer one goes in pieces.
 pub(crate) const WINDOW: u32 = 2 * PIECE;
@@ -57,7 +57,7 @@ pub(crate) struct Pool {
     memory: Memory,
     used: Cell<u64>,
     /// At most one of each client.
-    waiters: RefCell<Vec<Waker>>,
+    waiters: Waiters,
 }
 
 impl Pool {
@@ -66,20 +66,8 @@ impl Pool {
             limits,
             memory,
             used: Cell::new(0),
-            waiters: RefCell::default(),
+            waiters: Waiters::default(),
         })
-    }
-
-    fn wait(&self, waker: &Waker) {
-        let mut waiters = self.waiters.borrow_mut();
-        if !waiters.iter().any(|known| known.will_wake(waker)) {
-            waiters.push(waker.clone());
-        }
-    }
-
-    fn wake(&self) {
-        let waiters = self.waiters.take();
-        waiters.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -108,7 +96,7 @@ impl Share {
         poll_fn(|context| match self.try_take(length) {
             Some(permit) => Poll::Ready(permit),
             None => {
-                self.pool.wait(context.waker());
+                self.pool.waiters.wait(context.waker());
                 Poll::Pending
             }
         })
@@ -151,6 +139,6 @@ impl Drop for Permit {
         share.used.set(after);
         let shared = beyond(before) - beyond(after);
         share.pool.used.set(share.pool.used.get() - shared);
-        share.pool.wake();
+        share.pool.waiters.wake();
     }
 }

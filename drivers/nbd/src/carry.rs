@@ -13,34 +13,24 @@ use crate::wire::Request;
 /// The longest part of a trim that GEOM is asked for at once, in bytes, as blkback has it.
 const TRIM_PIECE: u64 = 16 << 20;
 
-pub(crate) async fn flush(client: Rc<Connection>, device: Rc<Device>, order: (Request, Permit)) {
+pub(crate) async fn flush(client: Rc<Connection>, order: (Request, Permit)) {
     let (request, permit) = order;
-    let result = device.flush().await.map_err(Code::from);
+    let result = client.device().flush().await.map_err(Code::from);
     client.answer(&request, result, permit);
 }
 
 /// Parts end at multiples of [`TRIM_PIECE`], so that no unit of the disk's is cut.
-pub(crate) async fn trim(
-    client: Rc<Connection>,
-    device: Rc<Device>,
-    order: (Request, Permit),
-    durable: bool,
-) {
+pub(crate) async fn trim(client: Rc<Connection>, order: (Request, Permit), durable: bool) {
     let (request, permit) = order;
     let part = |at: u64, left: u64| left.min(TRIM_PIECE - at % TRIM_PIECE);
-    let delete = |at, length| device.delete(at, length);
+    let delete = |at, length| client.device().delete(at, length);
     let result = in_parts(&client, &request, part, delete).await;
-    let result = settle(&device, result.map_err(Code::from), durable).await;
+    let result = settle(client.device(), result.map_err(Code::from), durable).await;
     client.answer(&request, result, permit);
 }
 
 /// There is no such command in GEOM: zeroes are written, all from the same memory.
-pub(crate) async fn write_zeroes(
-    client: Rc<Connection>,
-    device: Rc<Device>,
-    order: (Request, Permit),
-    durable: bool,
-) {
+pub(crate) async fn write_zeroes(client: Rc<Connection>, order: (Request, Permit), durable: bool) {
     let (request, permit) = order;
     let Some(zeroes) = client.share.memory().zeroed(request.length.min(PIECE)) else {
         return client.answer(&request, Err(Code::NoMemory), permit);
@@ -49,10 +39,12 @@ pub(crate) async fn write_zeroes(
     let part = |_, left: u64| left.min(PIECE.into());
     let write = |at, length: u64| {
         let part = zeroes.part(0..usize::try_from(length).unwrap_or(usize::MAX));
-        device.write(at, part.unwrap_or_else(|_| zeroes.clone()))
+        client
+            .device()
+            .write(at, part.unwrap_or_else(|_| zeroes.clone()))
     };
     let result = in_parts(&client, &request, part, write).await;
-    let result = settle(&device, result.map_err(Code::from), durable).await;
+    let result = settle(client.device(), result.map_err(Code::from), durable).await;
     client.answer(&request, result, permit);
 }
 

@@ -10,44 +10,53 @@ use geom::Device;
 
 use crate::budget::{Permit, Share};
 use crate::code::Code;
-use crate::export::Terms;
+use crate::export::{Opened, Terms};
 use crate::outgoing::{Held, Message, Outgoing};
-use crate::places::Place;
 use crate::wire::{Request, error_chunk, simple_reply};
 
 /// A client in the transmission phase. Requests keep it, and its place at the export, until the
 /// last of them has ended.
 pub(crate) struct Connection {
     pub(crate) exec: Executor,
-    pub(crate) terms: Terms,
+    /// Kept, as its place at the export is, until the last request has ended.
+    opened: Opened,
     pub(crate) structured: bool,
     pub(crate) outgoing: Rc<Outgoing>,
     pub(crate) share: Rc<Share>,
-    pub(crate) device: Rc<Device>,
     requests: Cell<usize>,
     request_ended: Notify,
-    _place: Place,
 }
 
 impl Connection {
     pub(crate) fn new(
         exec: Executor,
-        (device, terms, place): (Rc<Device>, Terms, Place),
+        opened: Opened,
         structured: bool,
         outgoing: Rc<Outgoing>,
         share: Rc<Share>,
     ) -> Rc<Self> {
         Rc::new(Self {
             exec,
-            terms,
+            opened,
             structured,
             outgoing,
             share,
-            device,
             requests: Cell::new(0),
             request_ended: Notify::new(),
-            _place: place,
         })
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.opened.open.device
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.opened.terms
+    }
+
+    /// Ends when the provider is lost.
+    pub(crate) async fn lost(&self) {
+        self.opened.open.lost().await;
     }
 
     /// Has a request carried out beside the others, to its end, whatever becomes of the client.

@@ -1,12 +1,14 @@
 //! What is served under which name, and opening it for a client.
 
 use alloc::format;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::string::String;
+use core::cell::RefCell;
 use core::net::IpAddr;
 
 use geom::{Access, Device, Errno, Geom, OpenError};
 
+use crate::open::Open;
 use crate::places::{Place, Places};
 use crate::wire::transmission_flag as flag;
 
@@ -22,8 +24,8 @@ pub struct Export {
     pub name: String,
     /// GEOM's name for it. It need not be there before a client asks for it.
     pub provider: String,
-    /// Nobody may write to it. Otherwise one client at a time may have it, and keeps all others
-    /// from writing.
+    /// Nobody may write to it. Otherwise all its clients may, and keep everybody else from writing;
+    /// what each of them may write where is theirs to agree on.
     pub read_only: bool,
 }
 
@@ -31,6 +33,8 @@ pub struct Export {
 pub(crate) struct Served {
     pub(crate) export: Export,
     places: Places,
+    /// What its clients have open, if it has any.
+    open: RefCell<Weak<Open>>,
 }
 
 impl Served {
@@ -38,6 +42,7 @@ impl Served {
         Self {
             export,
             places: Places::new(CLIENTS),
+            open: RefCell::default(),
         }
     }
 
@@ -47,25 +52,45 @@ impl Served {
     /// Why it cannot be had.
     pub(crate) fn open(&self, geom: &Geom, peer: IpAddr) -> Result<Opened, Refusal> {
         let place = self.places.take(peer).ok_or(Refusal::Crowded)?;
-        let holder = format!("nbd {}", self.export.name);
-        let provider = &self.export.provider;
-        let device = if self.export.read_only {
-            geom.open_as(provider, Access::READ, &holder)
-        } else {
-            let opened = geom.open_as(provider, Access::EXCLUSIVE, &holder);
-            // A disk that cannot be written can be read.
-            opened.or_else(|error| match error.errno {
-                Errno::ReadOnly => geom.open_as(provider, Access::READ, &holder),
-                _ => Err(error),
-            })
+        let open = match self.current() {
+            Some(open) => open,
+            None => self.open_first(geom).map_err(Refusal::Open)?,
         };
-        let device = device.map_err(Refusal::Open)?;
-        let terms = self.terms(&device);
+        let terms = self.terms(&open.device, open.writable);
         Ok(Opened {
-            device: Rc::new(device),
+            open,
             terms,
-            place,
+            _place: place,
         })
+    }
+
+    /// What other clients have open. Those of a lost provider have nothing to share: there may be
+    /// another by its name.
+    fn current(&self) -> Option<Rc<Open>> {
+        let open = self.open.borrow().upgrade();
+        open.filter(|open| !open.is_lost())
+    }
+
+    fn open_first(&self, geom: &Geom) -> Result<Rc<Open>, OpenError> {
+        let open_for = |access: Access| {
+            let device = self.open_device(geom, access)?;
+            Ok(Rc::new(Open::new(device, access.write)))
+        };
+        let open = match self.export.read_only {
+            true => open_for(Access::READ),
+            // A disk that cannot be written can be read.
+            false => open_for(Access::EXCLUSIVE).or_else(|error: OpenError| match error.errno {
+                Errno::ReadOnly => open_for(Access::READ),
+                _ => Err(error),
+            }),
+        }?;
+        self.open.replace(Rc::downgrade(&open));
+        Ok(open)
+    }
+
+    fn open_device(&self, geom: &Geom, access: Access) -> Result<Device, OpenError> {
+        let holder = format!("nbd {}", self.export.name);
+        geom.open_as(&self.export.provider, access, &holder)
     }
 
     /// What a client would be offered now, without taking it from anybody.
@@ -73,16 +98,16 @@ impl Served {
     /// # Errors
     /// Why it cannot be had.
     pub(crate) fn look(&self, geom: &Geom) -> Result<Terms, Refusal> {
-        let provider = &self.export.provider;
-        let holder = format!("nbd {}", self.export.name);
-        let device = geom
-            .open_as(provider, Access::READ, &holder)
-            .map_err(Refusal::Open)?;
-        Ok(self.terms(&device))
+        if let Some(open) = self.current() {
+            return Ok(self.terms(&open.device, open.writable));
+        }
+        let device = self.open_device(geom, Access::READ);
+        let device = device.map_err(Refusal::Open)?;
+        Ok(self.terms(&device, !self.export.read_only))
     }
 
-    fn terms(&self, device: &Device) -> Terms {
-        let read_only = self.export.read_only || device.is_read_only();
+    fn terms(&self, device: &Device, writable: bool) -> Terms {
+        let read_only = !writable || device.is_read_only();
         let limits = device.limits();
         Terms {
             size: device.media_size(),
@@ -94,11 +119,11 @@ impl Served {
     }
 }
 
-/// An open export, and a client's place there.
+/// An open export, on the terms of one client, and its place there.
 pub(crate) struct Opened {
-    pub(crate) device: Rc<Device>,
+    pub(crate) open: Rc<Open>,
     pub(crate) terms: Terms,
-    pub(crate) place: Place,
+    _place: Place,
 }
 
 /// Why a client cannot have an export.
@@ -124,7 +149,9 @@ impl Terms {
     pub(crate) fn flags(&self, structured: bool) -> u16 {
         let when = |condition, flags| if condition { flags } else { 0 };
         flag::HAS_FLAGS
-            | when(self.read_only, flag::READ_ONLY | flag::CAN_MULTI_CONN)
+            | when(self.read_only, flag::READ_ONLY)
+            // What one connection has flushed is on stable media for all of them.
+            | when(self.read_only || self.flush, flag::CAN_MULTI_CONN)
             | when(!self.read_only, flag::SEND_WRITE_ZEROES)
             | when(self.flush, flag::SEND_FLUSH | flag::SEND_FUA)
             | when(self.trim, flag::SEND_TRIM)

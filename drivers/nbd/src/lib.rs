@@ -12,7 +12,9 @@
 //! - `handshake`: options until an export is chosen
 //! - `transmission`: requests taken one after the other; `judge` says what may be done
 //! - `connection`: what all requests of a client share; `carry`, `read` and `write` carry them out
-//! - `memory`: buffers; `budget`: how many bytes may be under way; `places`: how many clients
+//! - `open`: what all clients of an export have open, once
+//! - `memory`: buffers; `budget`: how many bytes may be under way; `places`: how many clients;
+//!   `waiters`: tasks that wait for the same thing
 //!
 //! # What is bounded
 //!
@@ -36,6 +38,7 @@ mod handshake;
 mod intake;
 mod judge;
 mod memory;
+mod open;
 mod option;
 mod outgoing;
 mod places;
@@ -43,6 +46,7 @@ mod pump;
 mod read;
 pub mod server;
 mod transmission;
+mod waiters;
 mod wire;
 mod write;
 

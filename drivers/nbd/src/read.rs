@@ -4,39 +4,33 @@ use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use geom::Buffer;
 use geom::request::Io;
-use geom::{Buffer, Device};
 
 use crate::budget::{PIECE, Permit, WINDOW};
 use crate::code::Code;
 use crate::connection::Connection;
-use crate::memory::Memory;
 use crate::outgoing::{Lane, Message, Outgoing};
 use crate::wire::{Request, data_chunk, error_chunk, none_chunk, simple_reply};
 
 /// Carries a read out. The bytes under way are at most those that the permit is for: a longer read
 /// goes in pieces, and the next is read while one is sent.
-pub(crate) async fn read(
-    client: Rc<Connection>,
-    device: Rc<Device>,
-    order: (Request, Permit),
-    whole: bool,
-) {
+pub(crate) async fn read(client: Rc<Connection>, order: (Request, Permit), whole: bool) {
     let (request, permit) = order;
     let longest = if whole { WINDOW } else { PIECE };
     if request.length <= longest {
-        at_once(&client, &device, request, permit).await;
+        at_once(&client, request, permit).await;
     } else if !client.structured {
-        in_a_lane(&client, device, request, permit).await;
+        in_a_lane(&client, request, permit).await;
     } else if whole {
         client.answer(&request, Err(Code::Overflow), permit);
     } else {
-        in_chunks(&client, device, request, permit).await;
+        in_chunks(&client, request, permit).await;
     }
 }
 
 /// All of it in one answer.
-async fn at_once(client: &Connection, device: &Device, request: Request, permit: Permit) {
+async fn at_once(client: &Connection, request: Request, permit: Permit) {
     let Request {
         cookie,
         offset,
@@ -50,10 +44,7 @@ async fn at_once(client: &Connection, device: &Device, request: Request, permit:
         };
         return client.send(head, Vec::new(), permit);
     }
-    match Piece::begin(client.share.memory(), device, offset, length)
-        .end()
-        .await
-    {
+    match Piece::begin(client, offset, length).end().await {
         Ok(bytes) => {
             let head = match client.structured {
                 true => data_chunk(cookie, offset, length, true),
@@ -66,8 +57,8 @@ async fn at_once(client: &Connection, device: &Device, request: Request, permit:
 }
 
 /// A structured reply: each piece is a chunk, and others' answers may come in between.
-async fn in_chunks(client: &Connection, device: Rc<Device>, request: Request, permit: Permit) {
-    let mut pieces = Pieces::new(client, device, &request);
+async fn in_chunks(client: &Connection, request: Request, permit: Permit) {
+    let mut pieces = Pieces::new(client, &request);
     let mut head = Vec::new();
     while let Some((at, result)) = pieces.next().await {
         if client.outgoing.is_closed() {
@@ -96,8 +87,8 @@ async fn in_chunks(client: &Connection, device: Rc<Device>, request: Request, pe
 
 /// A simple reply: nothing may come between its pieces, and once the first is sent there is no word
 /// for an error but to hang up.
-async fn in_a_lane(client: &Connection, device: Rc<Device>, request: Request, permit: Permit) {
-    let mut pieces = Pieces::new(client, device, &request);
+async fn in_a_lane(client: &Connection, request: Request, permit: Permit) {
+    let mut pieces = Pieces::new(client, &request);
     let lane = Rc::new(Outgoing::default());
     let mut begun = false;
     while let Some((_, result)) = pieces.next().await {
@@ -127,19 +118,17 @@ async fn in_a_lane(client: &Connection, device: Rc<Device>, request: Request, pe
 }
 
 /// The pieces of a long read, in order; one is ahead.
-struct Pieces {
-    memory: Memory,
-    device: Rc<Device>,
+struct Pieces<'client> {
+    client: &'client Connection,
     next: u64,
     end: u64,
     ahead: VecDeque<(u64, Piece)>,
 }
 
-impl Pieces {
-    fn new(client: &Connection, device: Rc<Device>, request: &Request) -> Self {
+impl<'client> Pieces<'client> {
+    fn new(client: &'client Connection, request: &Request) -> Self {
         Self {
-            memory: client.share.memory().clone(),
-            device,
+            client,
             next: request.offset,
             end: request.offset.saturating_add(request.length.into()),
             ahead: VecDeque::with_capacity(2),
@@ -153,7 +142,7 @@ impl Pieces {
             let length = u32::try_from(self.end - self.next)
                 .unwrap_or(PIECE)
                 .min(PIECE);
-            let piece = Piece::begin(&self.memory, &self.device, self.next, length);
+            let piece = Piece::begin(self.client, self.next, length);
             self.ahead.push_back((self.next, piece));
             self.next += u64::from(length);
         }
@@ -171,10 +160,10 @@ impl Pieces {
 struct Piece(Option<(Io, Buffer)>);
 
 impl Piece {
-    fn begin(memory: &Memory, device: &Device, at: u64, length: u32) -> Self {
-        Self(memory.zeroed(length).map(|bytes| {
+    fn begin(client: &Connection, at: u64, length: u32) -> Self {
+        Self(client.share.memory().zeroed(length).map(|bytes| {
             let data = Buffer::from(bytes);
-            (device.read_into(at, data.clone()), data)
+            (client.device().read_into(at, data.clone()), data)
         }))
     }
 

@@ -135,10 +135,9 @@ impl Server {
         let Some(chosen) = chosen.unwrap_or(Err(Fault::Late))? else {
             return Ok(());
         };
-        let opened = chosen.opened;
         let client = Connection::new(
             exec.clone(),
-            (opened.device, opened.terms, opened.place),
+            chosen.opened,
             chosen.structured,
             outgoing.clone(),
             Share::new(pool),

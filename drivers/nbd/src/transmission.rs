@@ -7,7 +7,6 @@ use core::pin::pin;
 use core::time::Duration;
 
 use futures_util::{FutureExt, select_biased};
-use geom::Device;
 
 use crate::budget::Permit;
 use crate::carry;
@@ -32,7 +31,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub(crate) async fn serve(client: &Rc<Connection>, intake: &Intake) -> Result<(), Fault> {
     let result = {
         let mut requests = pin!(take_requests(client, intake).fuse());
-        let mut lost = pin!(lost(&client.device).fuse());
+        let mut lost = pin!(client.lost().fuse());
         select_biased! {
             result = requests => result,
             () = lost => Err(Fault::Lost),
@@ -43,21 +42,14 @@ pub(crate) async fn serve(client: &Rc<Connection>, intake: &Intake) -> Result<()
     result.and(settled.map_err(|_| Fault::Late))
 }
 
-/// Ends when the provider is lost: it cannot be freed before its holders have let it go.
-async fn lost(device: &Device) {
-    while device.error().is_none() {
-        device.changed().await;
-    }
-}
-
 async fn take_requests(client: &Rc<Connection>, intake: &Intake) -> Result<(), Fault> {
     let mut header = vec![0; REQUEST_SIZE];
     loop {
         header = intake.exact(header).await;
         let request = Request::parse(&header);
         let request = request.ok_or(Fault::Protocol("a request without its magic number"))?;
-        let size = client.device.media_size();
-        let verdict = judge(&request, &client.terms, size, client.structured);
+        let size = client.device().media_size();
+        let verdict = judge(&request, client.terms(), size, client.structured);
         let length = match verdict {
             Verdict::Disconnect => return Ok(()),
             Verdict::End(why) => return Err(Fault::Protocol(why)),
@@ -78,18 +70,18 @@ async fn begin(
     verdict: Verdict,
     intake: &Intake,
 ) -> Result<(), Fault> {
-    let (shared, device) = (client.clone(), client.device.clone());
+    let shared = client.clone();
     match verdict {
-        Verdict::Write { durable } => write(client, device, order, durable, intake).await?,
-        Verdict::Read { whole } => client.spawn(read(shared, device, order, whole)),
+        Verdict::Write { durable } => write(client, order, durable, intake).await?,
+        Verdict::Read { whole } => client.spawn(read(shared, order, whole)),
         Verdict::WriteZeroes { durable } => {
-            client.spawn(carry::write_zeroes(shared, device, order, durable));
+            client.spawn(carry::write_zeroes(shared, order, durable));
         }
-        Verdict::Trim { durable } => client.spawn(carry::trim(shared, device, order, durable)),
-        Verdict::Flush => client.spawn(carry::flush(shared, device, order)),
+        Verdict::Trim { durable } => client.spawn(carry::trim(shared, order, durable)),
+        Verdict::Flush => client.spawn(carry::flush(shared, order)),
         Verdict::Refuse { code, payload } => {
             // A provider that is gone has no size: the client is to hear why.
-            let code = device.error().map_or(code, |_| Code::Shutdown);
+            let code = client.device().error().map_or(code, |_| Code::Shutdown);
             skip(&client.exec, intake, payload).await?;
             let (request, permit) = order;
             client.answer(&request, Err(code), permit);

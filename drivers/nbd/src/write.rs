@@ -7,7 +7,6 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::{Executor, Notify};
-use geom::Device;
 use geom::request::Io;
 
 use crate::budget::{LEAST, PIECE, Permit, WINDOW};
@@ -27,14 +26,13 @@ const STALL: Duration = Duration::from_secs(120);
 /// The client stopped in the middle of it.
 pub(crate) async fn write(
     client: &Rc<Connection>,
-    device: Rc<Device>,
     order: (Request, Permit),
     durable: bool,
     intake: &Intake,
 ) -> Result<(), Fault> {
     let request = order.0;
-    let feed = Rc::new(Feed::new(device, request.offset));
-    client.spawn(carry_out(client.clone(), feed.clone(), order, durable));
+    let feed = Rc::new(Feed::new(client.clone(), request.offset));
+    client.spawn(carry_out(feed.clone(), order, durable));
     let feed = Source(feed);
     let mut left = request.length;
     while left > 0 {
@@ -74,22 +72,18 @@ async fn payload(exec: &Executor, intake: &Intake, buffer: Vec<u8>) -> Result<Ve
 }
 
 /// Waits for all pieces of a write, and answers it.
-async fn carry_out(
-    client: Rc<Connection>,
-    feed: Rc<Feed>,
-    (request, permit): (Request, Permit),
-    durable: bool,
-) {
+async fn carry_out(feed: Rc<Feed>, (request, permit): (Request, Permit), durable: bool) {
+    let client = &feed.client;
     feed.drained().await;
     // Of a write that was cut off, nobody will hear.
     let durable = durable && !client.outgoing.is_closed();
-    let result = settle(&feed.device, feed.result.get(), durable).await;
+    let result = settle(client.device(), feed.result.get(), durable).await;
     client.answer(&request, result, permit);
 }
 
 /// A write whose pieces come and go.
 struct Feed {
-    device: Rc<Device>,
+    client: Rc<Connection>,
     /// Where the next piece goes.
     at: Cell<u64>,
     /// Pieces that GEOM has, the oldest first.
@@ -105,9 +99,9 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(device: Rc<Device>, at: u64) -> Self {
+    fn new(client: Rc<Connection>, at: u64) -> Self {
         Self {
-            device,
+            client,
             at: Cell::new(at),
             flights: RefCell::default(),
             room: Cell::new(WINDOW / PIECE),
@@ -133,7 +127,7 @@ impl Feed {
         if self.result.get().is_err() {
             return self.one_ended();
         }
-        let flight = self.device.write(at, bytes);
+        let flight = self.client.device().write(at, bytes);
         self.flights.borrow_mut().push_back(flight);
         self.put.notify();
     }

@@ -174,15 +174,30 @@ fn a_disk_is_written_and_read_over_good_lines_and_bad() {
 }
 
 #[test]
-fn one_client_may_write_and_the_next_when_it_has_left_even_without_a_word() {
+fn two_clients_write_and_the_disk_is_free_when_both_have_left_even_without_a_word() {
     let bench = Bench::new(SwitchConfig::default());
-    bench.visit(async |net| {
+    let second = bench.visit(async |net| {
         let (mut first, _) = choose(&net).await.expect("the export");
-        assert!(choose(&net).await.is_none(), "somebody writes");
-        let torn = [request(1, 1, 0, SIZE), pattern()[..200_000].to_vec()].concat();
+        let (mut second, _) = choose(&net).await.expect("the export");
+        let write = [request(1, 1, 0, 4096), pattern()[..4096].to_vec()].concat();
+        first.write_all(&write).await.expect("it is sent");
+        expect_reply(&mut first, 1).await;
+        let torn = [request(1, 1, 8192, SIZE / 2), vec![0; 200_000]].concat();
         first.write_all(&torn).await.expect("it is sent");
         first.abort();
+        let read = request(0, 2, 0, 4096);
+        second.write_all(&read).await.expect("it is sent");
+        expect_reply(&mut second, 2).await;
+        let mut bytes = vec![0; 4096];
+        second.read_exact(&mut bytes).await.expect("the bytes");
+        assert!(bytes == pattern()[..4096]);
+        second
     });
+    bench.run_for(Duration::from_secs(2));
+    assert_eq!(bench.counts(), "r1w1e1", "one is left");
+    let refused = bench.domain.geom.open("md0", geom::Access::READ_WRITE);
+    assert!(refused.is_err(), "for a client of the export's");
+    bench.visit(async move |_net| second.abort());
     bench.run_for(Duration::from_secs(2));
     assert_eq!(bench.counts(), "r0w0e0");
     assert!(bench.visit(async |net| choose(&net).await.is_some()));

@@ -1,5 +1,6 @@
 //! Options: what is offered, to whom.
 
+use geom::Access;
 use nbd::{Fault, Limits};
 
 use crate::client::{ACK, GO, INFO, READ, STRUCTURED, option_bytes, wish};
@@ -28,8 +29,8 @@ fn blocks(least: u32) -> (u32, Vec<u8>) {
     (3, data)
 }
 
-/// Flags, flush, FUA, trim, zeroes.
-const WRITABLE: u16 = 0b110_1101;
+/// Flags, flush, FUA, trim, zeroes, several connections.
+const WRITABLE: u16 = 0b1_0110_1101;
 
 #[test]
 fn exports_are_listed_described_and_chosen() {
@@ -92,8 +93,7 @@ fn a_client_may_leave_by_its_own_word() {
 #[test]
 fn what_cannot_be_had_is_refused_and_another_may_be_chosen() {
     let rig = Rig::new();
-    let mut first = rig.connect();
-    first.go("disk", false);
+    let _other = rig.geom.open_as("xbd0", Access::EXCLUSIVE, "other");
     let mut client = rig.connect();
     client.greet();
     for name in ["absent", "nothing"] {

@@ -12,4 +12,5 @@ mod leaving;
 mod model;
 mod requests;
 mod rig;
+mod sharing;
 mod stream;

@@ -1,6 +1,7 @@
-//! Random requests against a model of the disk, with the disk's answers in any order.
+//! Random requests of several clients against a model of the disk, with the disk's answers in any
+//! order.
 
-use crate::client::{FLUSH, FUA, READ, TRIM, ZEROES};
+use crate::client::{Client, FLUSH, FUA, READ, TRIM, ZEROES};
 use crate::rig::{Rig, SIZE, pattern};
 
 /// SplitMix64.
@@ -18,6 +19,8 @@ impl Random {
 
 /// What a request is to be answered with.
 struct Expected {
+    /// Whose it is.
+    client: usize,
     cookie: u64,
     range: (u64, u32),
     data: Option<Vec<u8>>,
@@ -27,9 +30,11 @@ struct Expected {
 fn live(seed: u64) {
     let random = &mut Random(seed);
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", random.below(2) == 0);
-    client.wire.piece.set(1 + random.below(100_000) as usize);
+    let mut clients: Vec<_> = (0..=random.below(3)).map(|_| rig.connect()).collect();
+    for client in &mut clients {
+        client.go("disk", random.below(2) == 0);
+        client.wire.piece.set(1 + random.below(100_000) as usize);
+    }
     rig.media.hold.set(true);
     let mut model = pattern(SIZE);
     for _ in 0..4 {
@@ -43,39 +48,43 @@ fn live(seed: u64) {
             let count = random.below(((SIZE / 512) as u64 - start).min(longest) + 1);
             at = start + count;
             let range = (start * 512, (count * 512) as u32);
-            expected.push(ask(&client, cookie, range, &mut model, random));
+            expected.push(ask(&clients, cookie, range, &mut model, random));
         }
         finish(&rig, random);
-        let reads: Vec<_> = expected.iter().map(|e| (e.cookie, e.range.1)).collect();
-        let reads: Vec<_> = reads
-            .into_iter()
-            .zip(&expected)
-            .filter_map(|(read, expected)| expected.data.is_some().then_some(read))
-            .collect();
-        let replies = client.replies(&reads);
-        assert_eq!(replies.len(), expected.len(), "seed {seed}");
-        for expected in expected {
-            let reply = replies.iter().find(|reply| reply.cookie == expected.cookie);
-            let reply = reply.expect("an answer");
-            assert_eq!((reply.error, reply.done), (0, true), "seed {seed}");
-            assert!(
-                reply.data() == expected.data.unwrap_or_default(),
-                "seed {seed}"
-            );
+        for (index, client) in clients.iter().enumerate() {
+            let own = expected.iter().filter(|expected| expected.client == index);
+            answered(client, &own.collect::<Vec<_>>(), seed);
         }
         assert!(*rig.media.bytes.borrow() == model, "seed {seed}");
     }
-    client.hang_up();
+    clients.iter().for_each(Client::hang_up);
     rig.assert_quiet();
 }
 
+/// The client has these answers and no others.
+fn answered(client: &Client<'_>, expected: &[&Expected], seed: u64) {
+    let reads = expected.iter().filter(|expected| expected.data.is_some());
+    let reads: Vec<_> = reads.map(|e| (e.cookie, e.range.1)).collect();
+    let replies = client.replies(&reads);
+    assert_eq!(replies.len(), expected.len(), "seed {seed}");
+    for expected in expected {
+        let reply = replies.iter().find(|reply| reply.cookie == expected.cookie);
+        let reply = reply.expect("an answer");
+        assert_eq!((reply.error, reply.done), (0, true), "seed {seed}");
+        let data = expected.data.as_deref().unwrap_or_default();
+        assert!(reply.data() == data, "seed {seed}");
+    }
+}
+
 fn ask(
-    client: &crate::client::Client<'_>,
+    clients: &[Client<'_>],
     cookie: u64,
     range: (u64, u32),
     model: &mut [u8],
     random: &mut Random,
 ) -> Expected {
+    let index = random.below(clients.len() as u64) as usize;
+    let client = &clients[index];
     let bytes = &mut model[range.0 as usize..][..range.1 as usize];
     let mut data = None;
     let fua = FUA * random.below(2) as u16;
@@ -104,6 +113,7 @@ fn ask(
         }
     }
     Expected {
+        client: index,
         cookie,
         range,
         data,
@@ -111,13 +121,7 @@ fn ask(
 }
 
 /// A long payload needs the disk before all of it is taken.
-fn write(
-    client: &crate::client::Client<'_>,
-    flags: u16,
-    cookie: u64,
-    offset: u64,
-    data: &mut &mut [u8],
-) {
+fn write(client: &Client<'_>, flags: u16, cookie: u64, offset: u64, data: &mut &mut [u8]) {
     client.write(flags, cookie, offset, data);
     while !client.wire.to_server.borrow().is_empty() {
         client.rig.media.finish(0);

@@ -46,6 +46,13 @@ pub(crate) fn params(unit: u32, size: usize) -> DiskParams {
     params
 }
 
+fn make(geom: &Geom, params: DiskParams) -> (Rc<Media>, DiskHandle) {
+    let media = Rc::new(Media::default());
+    media.bytes.replace(pattern(params.media_size as usize));
+    let disk = geom.disk_create(params, Box::new(Driver(media.clone())));
+    (media, disk.expect("sound parameters"))
+}
+
 impl Rig {
     /// One disk `xbd0` of [`SIZE`], exported as `disk` and, not to be written, as `fixed`; and an
     /// export `absent` of a provider that is not there.
@@ -65,9 +72,7 @@ impl Rig {
     ) -> Self {
         let geom = Geom::new(Params::default());
         let exec = Executor::new();
-        let media = Rc::new(Media::default());
-        media.bytes.replace(pattern(params.media_size as usize));
-        let disk = geom.disk_create(params, Box::new(Driver(media.clone())));
+        let (media, disk) = make(&geom, params);
         let exports = [
             ("disk", "xbd0", false),
             ("fixed", "xbd0", true),
@@ -84,7 +89,7 @@ impl Rig {
             geom,
             exec,
             media,
-            disk: disk.expect("sound parameters"),
+            disk,
             server,
             now: Cell::new(Duration::ZERO),
         };
@@ -94,12 +99,14 @@ impl Rig {
 
     /// A second disk `xbd1`, exported as `other`.
     pub(crate) fn second_disk(&self) -> (Rc<Media>, DiskHandle) {
-        let media = Rc::new(Media::default());
-        media.bytes.replace(pattern(SIZE));
-        let driver = Box::new(Driver(media.clone()));
-        let disk = self.geom.disk_create(params(1, SIZE), driver);
+        self.new_disk(params(1, SIZE))
+    }
+
+    /// Another disk.
+    pub(crate) fn new_disk(&self, params: DiskParams) -> (Rc<Media>, DiskHandle) {
+        let made = make(&self.geom, params);
         self.run();
-        (media, disk.expect("sound parameters"))
+        made
     }
 
     /// Ends what the disk holds, and lets it hold nothing more.

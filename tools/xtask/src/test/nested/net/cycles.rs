@@ -20,8 +20,7 @@ const WARM_UP: u32 = 3;
 
 /// Plugs the interface out and in `cycles` times.
 pub(in crate::test::nested) fn come_and_go(nest: &Nest, cycles: u32) -> Result<()> {
-    // Lines of the log would be counted as heap: it keeps 512, so here it gets none. An export that
-    // may be written has one client at a time, so the reader has his own.
+    // Lines of the log would be counted as heap: it keeps 512, so here it gets none.
     let words = "md=rw:8M md=ro:8M nbd=rw:md0 nbd=ro:md1,ro loglevel=error";
     let mut guest = node::start(nest, NAME, words)?;
     nest.check(&format!("truncate -s 8M {ZEROS}"))?;
