@@ -7,6 +7,7 @@
 //! - [`stream`]: [`TcpListener`], [`TcpStream`] and its halves
 //! - [`udp`]: [`UdpSocket`], datagrams
 //! - [`ping`]: [`Ping`]: echo requests
+//! - [`peer`]: who is one peer
 //! - [`address`]: [`AddressSetting`]: what `ip=` says
 //! - [`capture`]: [`Capture`], [`Captured`]: packets as they pass, for tcpdump and pcap files
 //! - [`status`]: [`InterfaceStatus`], [`SocketStatus`]
@@ -49,6 +50,7 @@ mod interface;
 mod listener;
 pub mod net;
 mod parked;
+pub mod peer;
 pub mod ping;
 mod pool;
 mod resolve;

@@ -6,9 +6,10 @@ use core::time::Duration;
 
 use exec::Notify;
 use hv::Instant;
-use smoltcp::wire::{IpAddress, Ipv6Address};
+use smoltcp::wire::IpAddress;
 
 use crate::conn::ConnId;
+use crate::peer;
 
 /// Connections at one port of one interface that are not accepted yet, at most; half of it for one
 /// peer.
@@ -28,7 +29,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn new(iface: u32, conn: ConnId, peer: IpAddress, since: Instant) -> Self {
-        let peer = key(peer);
+        let peer = peer::of(peer);
         Self {
             iface,
             conn,
@@ -66,7 +67,7 @@ impl Listener {
     /// room, so that greetings that nobody means keep nobody out.
     pub(crate) fn place(&self, iface: u32, peer: IpAddress, backlog: usize, now: Instant) -> Place {
         let here = |pending: &&Pending| pending.iface == iface;
-        let peer = key(peer);
+        let peer = peer::of(peer);
         let ready = self.ready.iter().filter(here);
         let half_open = self.half_open.iter().filter(here);
         let mut all = ready.clone().chain(half_open.clone());
@@ -92,7 +93,7 @@ impl Listener {
     }
 }
 
-/// How many connections each peer has; a peer is an IPv4 address, or an IPv6 network.
+/// How many connections each peer has.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     of: BTreeMap<IpAddress, usize>,
@@ -100,11 +101,11 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn add(&mut self, peer: IpAddress) {
-        *self.of.entry(key(peer)).or_default() += 1;
+        *self.of.entry(peer::of(peer)).or_default() += 1;
     }
 
     pub(crate) fn remove(&mut self, peer: IpAddress) {
-        let peer = key(peer);
+        let peer = peer::of(peer);
         if let Some(count) = self.of.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
@@ -114,18 +115,7 @@ impl Peers {
     }
 
     pub(crate) fn count(&self, peer: IpAddress) -> usize {
-        self.of.get(&key(peer)).copied().unwrap_or(0)
-    }
-}
-
-/// One host may have a whole /64 for itself.
-fn key(peer: IpAddress) -> IpAddress {
-    match peer {
-        IpAddress::Ipv4(_) => peer,
-        IpAddress::Ipv6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Address::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+        self.of.get(&peer::of(peer)).copied().unwrap_or(0)
     }
 }
 

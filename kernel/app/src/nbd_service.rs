@@ -49,7 +49,7 @@ pub(crate) async fn serve(
 
 async fn client(server: Server, log: Log, stream: TcpStream, from: IpEndpoint) {
     let (reader, writer) = stream.split();
-    let peer = page::admission::host(from.addr).into();
+    let peer = net::peer::of(from.addr).into();
     if let Err(why) = server.serve(peer, reader, writer).await {
         log.limited(Level::Info, "nbd", format_args!("{from}: {why}"));
     }

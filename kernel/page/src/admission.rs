@@ -3,26 +3,13 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::net::Ipv6Addr;
 
-use net::IpAddress;
+use net::{IpAddress, peer};
 
 /// The most clients at once.
 const ALL: usize = 16;
-/// The most of one host.
+/// The most of one peer.
 const ONE: usize = 8;
-
-/// One host may have a whole /64 for itself: what all its addresses have in common.
-#[must_use]
-pub fn host(address: IpAddress) -> IpAddress {
-    match address {
-        IpAddress::Ipv4(_) => address,
-        IpAddress::Ipv6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
 
 /// Who is being served. A handle.
 #[derive(Clone, Default)]
@@ -33,23 +20,23 @@ pub struct Admission {
 /// A place among those that are served; dropping it leaves it.
 pub struct Place {
     admission: Admission,
-    host: IpAddress,
+    peer: IpAddress,
 }
 
 impl Admission {
-    /// A place for a client, unless there are too many, or too many of its host.
+    /// A place for a client, unless there are too many, or too many of its peer.
     #[must_use]
     pub fn admit(&self, address: IpAddress) -> Option<Place> {
-        let host = host(address);
+        let peer = peer::of(address);
         let mut present = self.present.borrow_mut();
-        let same = present.iter().filter(|known| **known == host).count();
+        let same = present.iter().filter(|known| **known == peer).count();
         if present.len() >= ALL || same >= ONE {
             return None;
         }
-        present.push(host);
+        present.push(peer);
         Some(Place {
             admission: self.clone(),
-            host,
+            peer,
         })
     }
 
@@ -69,7 +56,7 @@ impl Admission {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut present = self.admission.present.borrow_mut();
-        if let Some(at) = present.iter().position(|known| *known == self.host) {
+        if let Some(at) = present.iter().position(|known| *known == self.peer) {
             present.swap_remove(at);
         }
     }
