@@ -15,36 +15,58 @@ use crate::status::Traffic;
 const LEAST: usize = 14 + 576;
 const LARGEST: usize = 14 + 65_521;
 
+/// What an interface keeps of the frames that have passed, and about those that are sent.
+pub(crate) struct Ledger {
+    pub(crate) traffic: Traffic,
+    /// The number of the next IPv4 packet.
+    pub(crate) ident: u16,
+    /// TCP's sums are made here, not by the wire.
+    pub(crate) sums: bool,
+}
+
 /// Notes what passes, and sees to what segments say.
 pub(crate) struct Meter<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) now: hv::Instant,
-    pub(crate) taps: &'a mut Taps,
-    pub(crate) traffic: &'a mut Traffic,
-    /// The number of the next IPv4 packet.
-    pub(crate) ident: &'a mut u16,
-    /// The stack makes TCP's sums, not the wire.
-    pub(crate) sums: bool,
+    name: &'a str,
+    ledger: &'a mut Ledger,
+    taps: &'a mut Taps,
+    now: hv::Instant,
     /// How far the connection has sent that this is for.
     pub(crate) sequence: Sequence,
     /// Something was sent to one host, and not a question to all.
     pub(crate) answered: bool,
 }
 
-impl Meter<'_> {
+impl<'a> Meter<'a> {
+    /// For frames of no connection.
+    pub(crate) fn new(
+        name: &'a str,
+        ledger: &'a mut Ledger,
+        taps: &'a mut Taps,
+        now: hv::Instant,
+    ) -> Self {
+        Self {
+            name,
+            ledger,
+            taps,
+            now,
+            sequence: Sequence::default(),
+            answered: false,
+        }
+    }
+
     pub(crate) fn received(&mut self, frame: &[u8]) {
-        self.traffic.received += 1;
-        self.traffic.received_bytes += frame.len() as u64;
+        self.ledger.traffic.received += 1;
+        self.ledger.traffic.received_bytes += frame.len() as u64;
         self.taps.note(self.name, self.now, false, frame);
     }
 
     fn sent(&mut self, frame: &mut [u8]) {
-        allow_pieces(frame, self.ident);
-        amend(frame, &mut self.sequence, self.sums);
+        allow_pieces(frame, &mut self.ledger.ident);
+        amend(frame, &mut self.sequence, self.ledger.sums);
         // The first bit of who it is for says whether it is for a group.
         self.answered |= frame.first().is_some_and(|first| first & 1 == 0);
-        self.traffic.sent += 1;
-        self.traffic.sent_bytes += frame.len() as u64;
+        self.ledger.traffic.sent += 1;
+        self.ledger.traffic.sent_bytes += frame.len() as u64;
         self.taps.note(self.name, self.now, true, frame);
     }
 }

@@ -20,7 +20,7 @@ use crate::addressing::{Addressing, Lease};
 use crate::advert::Advert;
 use crate::clock::{from_smoltcp, to_smoltcp};
 use crate::conn::{ConnId, Conns};
-use crate::devices::Nothing;
+use crate::devices::{Ledger, Nothing};
 use crate::parked::Parked;
 use crate::stack::Common;
 use crate::status::{InterfaceStatus, Traffic};
@@ -66,7 +66,7 @@ pub(crate) struct Iface {
     pub(crate) admitted: usize,
     pub(crate) addressing: Addressing,
     pub(crate) parked: Parked,
-    pub(crate) traffic: Traffic,
+    pub(crate) ledger: Ledger,
     /// Since when the wire has had no room.
     pub(crate) full_since: Option<Instant>,
     /// For the task that moves packets: there is something to do.
@@ -87,10 +87,6 @@ pub(crate) struct Iface {
     /// When a DHCP server is asked anew whose lease was none to live with.
     ask_again: Option<Instant>,
     mtu: usize,
-    /// The number of the next IPv4 packet.
-    pub(crate) ident: u16,
-    /// TCP's sums are made here, not by the wire.
-    pub(crate) sums: bool,
 }
 
 /// What an interface is made of.
@@ -126,7 +122,11 @@ impl Iface {
             admitted: 0,
             addressing,
             parked: Parked::default(),
-            traffic: Traffic::default(),
+            ledger: Ledger {
+                traffic: Traffic::default(),
+                ident: (common.random)() as u16,
+                sums: parts.capabilities.checksum.tcp.tx(),
+            },
             full_since: None,
             work: Rc::default(),
             dns,
@@ -139,8 +139,6 @@ impl Iface {
             ask_again: None,
             groups_changed: true,
             mtu: parts.capabilities.ip_mtu(),
-            ident: (common.random)() as u16,
-            sums: parts.capabilities.checksum.tcp.tx(),
         };
         for (id, socket) in &common.udp {
             let handle = new.others.add(make_udp(socket.port));
@@ -168,7 +166,7 @@ impl Iface {
         self.mac = parts.mac;
         self.full_since = None;
         self.mtu = parts.capabilities.ip_mtu();
-        self.sums = parts.capabilities.checksum.tcp.tx();
+        self.ledger.sums = parts.capabilities.checksum.tcp.tx();
         self.apply_addresses();
         // The task of the former wire ends.
         core::mem::take(&mut self.work).notify();
@@ -416,7 +414,7 @@ impl Iface {
                 .collect(),
             dns: self.addressing.dns(),
             source: self.addressing.source(),
-            traffic: self.traffic,
+            traffic: self.ledger.traffic,
         }
     }
 }

@@ -19,7 +19,6 @@ use crate::conn::{ConnId, Owner};
 use crate::devices::{Meter, MeteredToken, OneFrame, Outlet};
 use crate::frame::{Kind, Tuple, asks_echo, judge};
 use crate::interface::Iface;
-use crate::sequence::Sequence;
 use crate::stack::{Common, Shared, Stack};
 use crate::wire::Wire;
 
@@ -159,16 +158,7 @@ fn ask_routers(iface: &mut Iface, common: &mut Common, wire: &mut impl Wire, now
         return;
     };
     if let Some(token) = wire.transmit(to_smoltcp(now)) {
-        let mut meter = Meter {
-            name: &iface.name,
-            now,
-            taps: &mut common.taps,
-            traffic: &mut iface.traffic,
-            ident: &mut iface.ident,
-            sums: iface.sums,
-            sequence: Sequence::default(),
-            answered: false,
-        };
+        let mut meter = Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now);
         let token = MeteredToken {
             token: Some(token),
             meter: &mut meter,
@@ -184,8 +174,9 @@ fn receive(iface: &mut Iface, common: &mut Common, wire: &mut impl Wire, now: In
             return false;
         };
         packet.consume(|frame| {
-            let unanswered = hear(iface, common, frame, token, now);
-            if unanswered {
+            Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now).received(frame);
+            let heard = !iface.addressing.is_off();
+            if heard && take(iface, common, frame, token, now) {
                 iface.parked.keep(frame, now);
             }
         });
@@ -206,28 +197,6 @@ fn answer_parked(iface: &mut Iface, common: &mut Common, wire: &mut impl Wire, n
     }
 }
 
-/// A frame comes. Returns what [`take`] does.
-fn hear(
-    iface: &mut Iface,
-    common: &mut Common,
-    frame: &[u8],
-    token: impl TxToken,
-    now: Instant,
-) -> bool {
-    let mut meter = Meter {
-        name: &iface.name,
-        now,
-        taps: &mut common.taps,
-        traffic: &mut iface.traffic,
-        ident: &mut iface.ident,
-        sums: iface.sums,
-        sequence: Sequence::default(),
-        answered: false,
-    };
-    meter.received(frame);
-    !iface.addressing.is_off() && take(iface, common, frame, token, now)
-}
-
 /// Leads a frame to where it belongs. Returns whether it is an echo request that got no answer.
 fn take(
     iface: &mut Iface,
@@ -239,14 +208,14 @@ fn take(
     let kind = judge(frame, iface.mac, iface.smol.ip_addrs());
     let conn = match kind {
         Kind::Refused => {
-            iface.traffic.refused += 1;
+            iface.ledger.traffic.refused += 1;
             return false;
         }
         Kind::Plain => None,
         Kind::Advert => {
             match advert::read(frame) {
                 Some(advert) => iface.hear_router(common, &advert, now),
-                None => iface.traffic.refused += 1,
+                None => iface.ledger.traffic.refused += 1,
             }
             return false;
         }
@@ -260,16 +229,8 @@ fn take(
             Err(()) => return false,
         },
     };
-    let mut meter = Meter {
-        name: &iface.name,
-        now,
-        taps: &mut common.taps,
-        traffic: &mut iface.traffic,
-        ident: &mut iface.ident,
-        sums: iface.sums,
-        sequence: conn.map_or_else(Sequence::default, |id| iface.conns.sequence(id)),
-        answered: false,
-    };
+    let mut meter = Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now);
+    meter.sequence = conn.map_or(meter.sequence, |id| iface.conns.sequence(id));
     let token = MeteredToken {
         token: iface.up.then_some(token),
         meter: &mut meter,
@@ -345,16 +306,8 @@ fn poll(
     conn: Option<ConnId>,
     now: Instant,
 ) -> Polled {
-    let mut meter = Meter {
-        name: &iface.name,
-        now,
-        taps: &mut common.taps,
-        traffic: &mut iface.traffic,
-        ident: &mut iface.ident,
-        sums: iface.sums,
-        sequence: conn.map_or_else(Sequence::default, |id| iface.conns.sequence(id)),
-        answered: false,
-    };
+    let mut meter = Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now);
+    meter.sequence = conn.map_or(meter.sequence, |id| iface.conns.sequence(id));
     let mut outlet = Outlet {
         device: wire,
         meter: &mut meter,
@@ -389,13 +342,13 @@ fn poll(
 
 /// Sends what there is to send, a packet for each connection in turn.
 fn send(iface: &mut Iface, common: &mut Common, wire: &mut impl Wire, now: Instant) -> Sent {
-    let begun = iface.traffic.sent_bytes;
+    let begun = iface.ledger.traffic.sent_bytes;
     let mut sent = 0;
     for _ in 0..LOOKED_AT {
         if sent >= SENT {
             break;
         }
-        if iface.traffic.sent_bytes - begun >= SENT_BYTES {
+        if iface.ledger.traffic.sent_bytes - begun >= SENT_BYTES {
             break;
         }
         if core::mem::take(&mut iface.others_active) {
