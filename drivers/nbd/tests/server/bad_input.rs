@@ -108,8 +108,7 @@ fn d06_haggling_has_an_end() {
 #[test]
 fn d10_a_request_without_its_magic_number_ends_it() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     client.ask(READ, 0, 1, (0, 512));
     let mut bad = request(READ, 0, 2, (0, 512));
     bad[0] = 0;
@@ -124,8 +123,7 @@ fn d11_what_is_not_there_or_not_whole_blocks_is_refused() {
     let end = SIZE as u64;
     for structured in [false, true] {
         let rig = Rig::new();
-        let mut client = rig.connect();
-        client.go("disk", structured);
+        let client = rig.client("disk", structured);
         let ranges = [
             (end, 512),
             (end - 512, 1024),
@@ -178,8 +176,7 @@ fn d12_a_read_of_more_than_32_mib_is_refused() {
     params.sector_size = 4096;
     let rig = Rig::with(params, nbd::Limits::default());
     for (structured, code) in [(false, 22), (true, 75)] {
-        let mut client = rig.connect();
-        client.go("fixed", structured);
+        let client = rig.client("fixed", structured);
         client.ask(READ, 0, 1, (0, (32 << 20) + 4096));
         assert_eq!(client.replies(&[])[0].error, code);
         client.ask(READ, 0, 1, (0, 32 << 20));
@@ -192,8 +189,7 @@ fn d12_a_read_of_more_than_32_mib_is_refused() {
 #[test]
 fn d13_a_payload_of_more_than_32_mib_ends_it() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("fixed", false);
+    let client = rig.client("fixed", false);
     client.ask(1, 0, 1, (0, (32 << 20) + 512));
     assert!(matches!(client.ended(), Some(Err(Fault::Protocol(_)))));
     rig.assert_quiet();
@@ -203,8 +199,7 @@ fn d13_a_payload_of_more_than_32_mib_ends_it() {
 fn d14_flags_that_were_not_offered_are_refused() {
     for structured in [false, true] {
         let rig = Rig::new();
-        let mut client = rig.connect();
-        client.go("disk", structured);
+        let client = rig.client("disk", structured);
         for command in [READ, TRIM, ZEROES, FLUSH] {
             for bit in 0..16 {
                 let range = (0, if command == FLUSH { 0 } else { 512 });
@@ -228,8 +223,7 @@ fn d14_flags_that_were_not_offered_are_refused() {
 #[test]
 fn d15_nothing_that_may_not_be_written_is() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("fixed", true);
+    let client = rig.client("fixed", true);
     client.write(FUA, 1, 0, &[0xff; 4096]);
     client.write(0, 2, SIZE as u64, &vec![0xff; 1 << 20]);
     client.ask(TRIM, 0, 3, (0, 512));
@@ -248,8 +242,7 @@ fn d15_nothing_that_may_not_be_written_is() {
 #[test]
 fn d16_the_same_cookie_twice_is_two_requests() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     rig.media.hold.set(true);
     client.ask(READ, 0, 1, (0, 512));
     client.ask(READ, 0, 1, (512, 512));

@@ -16,8 +16,7 @@ const LIMITS: Limits = Limits {
 #[test]
 fn a_client_over_its_budget_waits() {
     let rig = Rig::with(params(0, SIZE), LIMITS);
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     rig.media.hold.set(true);
     for cookie in 0..100 {
         client.ask(READ, 0, cookie, (cookie * 4096, 64 << 10));
@@ -35,8 +34,7 @@ fn a_client_over_its_budget_waits() {
 #[test]
 fn a_client_that_does_not_read_has_little_waiting_for_it() {
     let rig = Rig::with(params(0, SIZE), LIMITS);
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     client.allow(0);
     for cookie in 0..1000 {
         client.ask(READ, 0, cookie, (0, 64 << 10));
@@ -50,8 +48,7 @@ fn a_client_that_does_not_read_has_little_waiting_for_it() {
         .count();
     assert_eq!(read, 8);
     // Also of refusals, each of which counts 4 KiB.
-    let mut other = rig.connect();
-    other.go("fixed", true);
+    let other = rig.client("fixed", true);
     other.allow(0);
     for cookie in 0..1000 {
         other.ask(99, 0, cookie, (0, 0));
@@ -76,16 +73,14 @@ fn d50_a_stuck_disk_with_all_that_is_shared_keeps_nobody_elses_own() {
     rig.media.hold.set(true);
     let mut stuck = Vec::new();
     for _ in 0..4 {
-        let mut client = rig.connect();
-        client.go("fixed", true);
+        let client = rig.client("fixed", true);
         for cookie in 0..20 {
             client.ask(READ, 0, cookie, (0, 256 << 10));
         }
         stuck.push(client);
     }
     assert_eq!(rig.media.held_bytes(), (4 * 256 + 256) << 10);
-    let mut other = rig.connect();
-    other.go("other", true);
+    let other = rig.client("other", true);
     for cookie in 0..20 {
         other.ask(READ, 0, cookie, (0, 1 << 20));
         other.write(0, cookie, 0, &vec![1; 1 << 20]);
@@ -98,8 +93,7 @@ fn d51_clients_that_come_again_and_again_to_a_stuck_disk_take_no_more() {
     let rig = Rig::with(params(0, SIZE), LIMITS);
     rig.media.hold.set(true);
     for _ in 0..4 {
-        let mut client = rig.connect();
-        client.go("fixed", false);
+        let client = rig.client("fixed", false);
         client.ask(READ, 0, 1, (0, 256 << 10));
         client.hang_up();
     }
@@ -113,8 +107,7 @@ fn d51_clients_that_come_again_and_again_to_a_stuck_disk_take_no_more() {
     assert_eq!(rig.media.held_bytes(), held);
     rig.release();
     rig.assert_quiet();
-    let mut client = rig.connect();
-    client.go("fixed", false);
+    rig.client("fixed", false);
 }
 
 #[test]
@@ -137,8 +130,7 @@ fn d52_more_clients_than_may_choose_are_sent_away() {
 fn d53_what_waited_for_a_client_that_left_is_given_back() {
     let rig = Rig::with(params(0, SIZE), LIMITS);
     for _ in 0..5 {
-        let mut client = rig.connect();
-        client.go("disk", true);
+        let client = rig.client("disk", true);
         client.allow(0);
         for cookie in 0..20 {
             client.ask(READ, 0, cookie, (0, 64 << 10));
@@ -147,8 +139,7 @@ fn d53_what_waited_for_a_client_that_left_is_given_back() {
         client.hang_up();
         rig.assert_quiet();
     }
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     rig.media.hold.set(true);
     for cookie in 0..20 {
         client.ask(READ, 0, cookie, (0, 64 << 10));
@@ -187,8 +178,7 @@ fn d55_a_domain_with_little_memory_keeps_it_for_itself() {
     let rig = Rig::served(params(0, SIZE), |geom, exec, exports| {
         Server::within(geom, exec, exports, Rc::new(move || told.get()))
     });
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     // A sixteenth is shared, and half of that is one client's at most.
     rig.media.hold.set(true);
     for cookie in 0..20 {

@@ -154,8 +154,7 @@ fn a_disk_that_cannot_be_written_is_offered_for_reading() {
     let mut params = params(0, SIZE);
     params.read_only = true;
     let rig = Rig::with(params, Limits::default());
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     client.write(0, 1, 0, &[0; 512]);
     assert_eq!(client.replies(&[])[0].error, 1);
 }

@@ -5,8 +5,17 @@ use std::time::Duration;
 use geom::disk::Command;
 use nbd::Fault;
 
-use crate::client::{DISC, FUA, GO, READ, STRUCTURED, TRIM, ZEROES, option_bytes, request, wish};
+use crate::client::{
+    Client, DISC, FUA, GO, READ, STRUCTURED, TRIM, ZEROES, option_bytes, request, wish,
+};
 use crate::rig::{Rig, SIZE, pattern};
+
+/// A client whose disk answers nothing yet.
+fn held_up(rig: &Rig, structured: bool) -> Client<'_> {
+    let client = rig.client("disk", structured);
+    rig.media.hold.set(true);
+    client
+}
 
 /// A whole visit: every kind of message, one after the other.
 fn visit() -> Vec<u8> {
@@ -79,9 +88,7 @@ fn d32_a_client_may_stop_reading_after_any_byte_and_hang_up() {
 fn d33_a_client_that_leaves_while_the_disk_works_is_answered_to_nobody() {
     for structured in [false, true] {
         let rig = Rig::new();
-        let mut client = rig.connect();
-        client.go("disk", structured);
-        rig.media.hold.set(true);
+        let client = held_up(&rig, structured);
         client.ask(READ, 0, 1, (0, 512));
         client.ask(READ, 0, 2, (0, 1 << 19));
         client.write(FUA, 3, 4096, &[9; 512]);
@@ -103,9 +110,7 @@ fn d33_a_client_that_leaves_while_the_disk_works_is_answered_to_nobody() {
 #[test]
 fn d34_a_client_that_leaves_in_the_middle_of_a_payload_has_begun_a_part_of_it() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
-    rig.media.hold.set(true);
+    let client = held_up(&rig, false);
     client.ask(1, FUA, 1, (0, 1 << 20));
     client.send(&vec![7; 200 << 10]);
     client.hang_up();
@@ -120,9 +125,7 @@ fn d34_a_client_that_leaves_in_the_middle_of_a_payload_has_begun_a_part_of_it() 
 #[test]
 fn d42_nothing_more_is_begun_of_what_a_client_asked_for_that_left() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
-    rig.media.hold.set(true);
+    let client = held_up(&rig, false);
     client.ask(ZEROES, 0, 1, (0, 1 << 20));
     client.hang_up();
     rig.release();
@@ -148,8 +151,7 @@ fn d35_a_client_that_chooses_nothing_is_sent_away() {
 #[test]
 fn d36_a_client_that_has_chosen_may_be_silent_for_long() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     rig.wait(Duration::from_secs(100_000));
     client.ask(READ, 0, 1, (0, 512));
     assert_eq!(client.replies(&[(1, 512)]).len(), 1);
@@ -158,11 +160,9 @@ fn d36_a_client_that_has_chosen_may_be_silent_for_long() {
 #[test]
 fn d37_a_client_that_stops_in_the_middle_is_sent_away() {
     let rig = Rig::new();
-    let mut writer = rig.connect();
-    writer.go("disk", false);
+    let writer = rig.client("disk", false);
     writer.ask(1, 0, 1, (0, 512));
-    let mut reader = rig.connect();
-    reader.go("fixed", false);
+    let reader = rig.client("fixed", false);
     reader.allow(100);
     reader.ask(READ, 0, 1, (0, 512));
     rig.wait(Duration::from_secs(119));
@@ -177,9 +177,7 @@ fn d37_a_client_that_stops_in_the_middle_is_sent_away() {
 #[test]
 fn d38_a_client_that_wants_to_leave_is_answered_before() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
-    rig.media.hold.set(true);
+    let client = held_up(&rig, false);
     client.ask(READ, 0, 1, (0, 512));
     client.ask(DISC, 0, 0, (0, 0));
     assert_eq!(client.ended(), None);
@@ -192,9 +190,7 @@ fn d38_a_client_that_wants_to_leave_is_answered_before() {
 #[test]
 fn d39_a_disk_that_does_not_answer_keeps_no_stream() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
-    rig.media.hold.set(true);
+    let client = held_up(&rig, false);
     client.ask(READ, 0, 1, (0, 512));
     client.ask(DISC, 0, 0, (0, 0));
     rig.wait(Duration::from_secs(30));
@@ -206,10 +202,8 @@ fn d39_a_disk_that_does_not_answer_keeps_no_stream() {
 #[test]
 fn d40_a_disk_that_is_lost_ends_its_clients_and_is_let_go() {
     let rig = Rig::new();
-    let mut idle = rig.connect();
-    idle.go("fixed", true);
-    let mut busy = rig.connect();
-    busy.go("disk", true);
+    let idle = rig.client("fixed", true);
+    let busy = rig.client("disk", true);
     rig.media.hold.set(true);
     busy.ask(READ, 0, 1, (0, 512));
     rig.disk.gone();
@@ -232,9 +226,7 @@ fn d40_a_disk_that_is_lost_ends_its_clients_and_is_let_go() {
 #[test]
 fn d41_a_server_that_is_dropped_in_the_middle_lets_go() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
-    rig.media.hold.set(true);
+    let client = held_up(&rig, false);
     client.ask(READ, 0, 1, (0, 512));
     rig.exec.drop_tasks();
     rig.release();

@@ -10,8 +10,7 @@ use crate::rig::{Rig, SIZE, pattern};
 fn reads_of_every_length_give_what_is_there() {
     for structured in [false, true] {
         let rig = Rig::new();
-        let mut client = rig.connect();
-        client.go("disk", structured);
+        let client = rig.client("disk", structured);
         let lengths = [
             0,
             512,
@@ -51,8 +50,7 @@ fn reads_of_every_length_give_what_is_there() {
 #[test]
 fn a_read_that_may_not_be_cut_comes_whole_or_not_at_all() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     for (length, error) in [(64 << 10, 0), (256 << 10, 0), ((256 << 10) + 512, 75)] {
         client.ask(READ, 4, 9, (0, length));
         let reply = client.replies(&[]).remove(0);
@@ -66,8 +64,7 @@ fn a_read_that_may_not_be_cut_comes_whole_or_not_at_all() {
 #[test]
 fn writes_of_every_length_arrive() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     for length in [0, 512, 128 << 10, (256 << 10) + 512, SIZE - 1024] {
         let data: Vec<u8> = pattern(length + 7).split_off(7);
         client.write(0, 3, 1024, &data);
@@ -80,8 +77,7 @@ fn writes_of_every_length_arrive() {
 #[test]
 fn trims_and_zeroes_and_flushes_are_carried_out() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     client.ask(TRIM, 0, 1, (4096, 8192));
     client.ask(ZEROES, 2, 2, (SIZE as u64 - 300 * 1024, 300 << 10));
     client.ask(FLUSH, 0, 3, (0, 0));
@@ -101,8 +97,7 @@ fn trims_and_zeroes_and_flushes_are_carried_out() {
 #[test]
 fn what_is_to_be_durable_is_flushed_before_the_answer() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     rig.media.hold.set(true);
     for command in [1, TRIM, ZEROES] {
         match command {
@@ -122,8 +117,7 @@ fn what_is_to_be_durable_is_flushed_before_the_answer() {
 #[test]
 fn requests_are_carried_out_beside_each_other_and_answered_as_they_end() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     rig.media.hold.set(true);
     for cookie in 0..4 {
         client.ask(READ, 0, cookie, (cookie * 512, 512));
@@ -146,8 +140,7 @@ fn errors_of_the_disk_are_told_and_the_client_goes_on() {
     for structured in [false, true] {
         for (errno, code) in [(Errno::Io, 5), (Errno::NoSpace, 28)] {
             let rig = Rig::new();
-            let mut client = rig.connect();
-            client.go("disk", structured);
+            let client = rig.client("disk", structured);
             rig.media.fail_beyond.set(Some((300 << 10, errno)));
             // The first piece, a later one, and what comes after the error.
             client.write(0, 1, 300 << 10, &[1; 512]);
@@ -166,8 +159,7 @@ fn errors_of_the_disk_are_told_and_the_client_goes_on() {
 #[test]
 fn after_an_error_no_more_of_a_write_is_begun() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     rig.media.fail_beyond.set(Some((0, Errno::NoSpace)));
     client.write(0, 1, 0, &vec![1; 1 << 20]);
     assert_eq!(client.replies(&[])[0].error, 28);
@@ -180,8 +172,7 @@ fn after_an_error_no_more_of_a_write_is_begun() {
 #[test]
 fn a_structured_read_that_fails_later_says_so() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", true);
+    let client = rig.client("disk", true);
     rig.media.fail_beyond.set(Some((300 << 10, Errno::Io)));
     client.ask(READ, 0, 4, (0, 1 << 20));
     let reply = client.replies(&[]).remove(0);
@@ -193,8 +184,7 @@ fn a_structured_read_that_fails_later_says_so() {
 #[test]
 fn a_simple_read_that_fails_later_ends_the_connection() {
     let rig = Rig::new();
-    let mut client = rig.connect();
-    client.go("disk", false);
+    let client = rig.client("disk", false);
     rig.media.fail_beyond.set(Some((300 << 10, Errno::Io)));
     // As long as all of it is read before, the error can be said.
     client.ask(READ, 0, 4, ((300 << 10) - 512, 256 << 10));
@@ -209,8 +199,7 @@ fn a_simple_read_that_fails_later_ends_the_connection() {
 fn answers_of_others_come_after_a_long_simple_reply_and_between_chunks() {
     for structured in [false, true] {
         let rig = Rig::new();
-        let mut client = rig.connect();
-        client.go("disk", structured);
+        let client = rig.client("disk", structured);
         rig.media.hold.set(true);
         client.ask(READ, 0, 1, (0, 512 << 10));
         // Two pieces of 128 KiB, in requests of 64 KiB.

@@ -162,6 +162,13 @@ impl Rig {
         }
     }
 
+    /// A client that has chosen an export.
+    pub(crate) fn client(&self, export: &str, structured: bool) -> Client<'_> {
+        let mut client = self.connect();
+        client.go(export, structured);
+        client
+    }
+
     /// That nothing is left of any client.
     pub(crate) fn assert_quiet(&self) {
         assert_eq!(self.exec.tasks(), []);

@@ -9,11 +9,7 @@ use crate::rig::{Rig, SIZE, params, pattern};
 
 /// Two clients of the export that may be written.
 fn two(rig: &Rig) -> [Client<'_>; 2] {
-    [false, true].map(|structured| {
-        let mut client = rig.connect();
-        client.go("disk", structured);
-        client
-    })
+    [false, true].map(|structured| rig.client("disk", structured))
 }
 
 /// How the disk is open.
