@@ -81,7 +81,8 @@ pub(crate) struct Iface {
     /// UDP sockets that have something to send.
     stuck: Vec<Stuck>,
     dhcp: Option<SocketHandle>,
-    groups_changed: bool,
+    /// The wire is to be told in which groups the interface is.
+    pub(crate) groups_due: bool,
     /// When DHCP is asked for less often.
     patience: Option<Instant>,
     /// When a DHCP server is asked anew whose lease was none to live with.
@@ -137,7 +138,7 @@ impl Iface {
             patience: dhcp.map(|_| now.after(BEGINNING)),
             dhcp,
             ask_again: None,
-            groups_changed: true,
+            groups_due: true,
             mtu: parts.capabilities.ip_mtu(),
         };
         for (id, socket) in &common.udp {
@@ -165,6 +166,7 @@ impl Iface {
         self.addressing.auto.begin_anew(parts.mac, now);
         self.mac = parts.mac;
         self.full_since = None;
+        self.groups_due = true;
         self.mtu = parts.capabilities.ip_mtu();
         self.ledger.sums = parts.capabilities.checksum.tcp.tx();
         self.apply_addresses();
@@ -181,7 +183,7 @@ impl Iface {
         socket.update_servers(&servers);
         self.others_active = true;
         if changed {
-            self.groups_changed = true;
+            self.groups_due = true;
             // Those whose address is gone must see it.
             self.conns.activate_all();
         }
@@ -195,12 +197,9 @@ impl Iface {
         }
     }
 
-    /// The groups that the interface is in, by their Ethernet addresses, if they have changed: all
-    /// hosts, and those by which neighbours ask for its IPv6 addresses.
-    pub(crate) fn take_groups(&mut self) -> Option<Vec<[u8; 6]>> {
-        if !core::mem::take(&mut self.groups_changed) {
-            return None;
-        }
+    /// The groups that the interface is in, by their Ethernet addresses: all hosts, and those by
+    /// which neighbours ask for its IPv6 addresses.
+    pub(crate) fn groups(&self) -> Vec<[u8; 6]> {
         let mut groups: Vec<[u8; 6]> = ALL_HOSTS.into();
         for address in self.smol.ip_addrs() {
             if let IpCidr::Ipv6(address) = address {
@@ -211,7 +210,7 @@ impl Iface {
                 }
             }
         }
-        Some(groups)
+        groups
     }
 
     /// A router speaks.

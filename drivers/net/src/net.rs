@@ -124,6 +124,8 @@ impl Net {
     ) -> Self {
         let net = Self::new(pv, addresses);
         let (served, netfront) = (net.clone(), netfront.clone());
+        // Interfaces say in which groups they are.
+        netfront.filter_multicast();
         pv.exec.spawn("net", async move {
             loop {
                 match netfront.event().await {

@@ -32,6 +32,8 @@ const LOOKED_AT: usize = 512;
 /// time goes on for whoever sends: connections end, and leave their places to those of other
 /// interfaces.
 const STALLED: Duration = Duration::from_secs(5);
+/// When the wire is told again of groups that it had no room to ask for.
+const GROUPS: Duration = Duration::from_millis(100);
 /// How soon the stack may ask to be polled again where a poll had nothing to do.
 const REST: Duration = Duration::from_millis(10);
 
@@ -119,9 +121,7 @@ fn turn(
     iface.conns.fire(now);
     iface.others_active |= iface.others_due.is_some_and(|due| due <= now);
     iface.maintain(now);
-    if let Some(groups) = iface.take_groups() {
-        wire.set_groups(&groups);
-    }
+    iface.groups_due = iface.groups_due && !wire.set_groups(&iface.groups());
     let more = receive(iface, common, wire, now);
     answer_parked(iface, common, wire, now);
     ask_routers(iface, common, wire, now);
@@ -138,7 +138,9 @@ fn turn(
     let parked = iface.parked.next();
     let stalled = iface.full_since.filter(|_| sent.exhausted);
     let stalled = stalled.map(|since| since.after(STALLED));
+    let groups = (iface.groups_due && iface.up).then(|| now.after(GROUPS));
     let due = [
+        groups,
         iface.others_due,
         iface.conns.next_due(),
         routers,

@@ -22,7 +22,10 @@ pub trait Wire: Device + 'static {
     fn address_hint(&self) -> Option<String>;
 
     /// Groups whose packets are to come, by their Ethernet addresses; of no effect where all come.
-    fn set_groups(&mut self, _groups: &[[u8; 6]]) {}
+    /// Returns whether all could be asked for.
+    fn set_groups(&mut self, _groups: &[[u8; 6]]) -> bool {
+        true
+    }
 
     /// Waits until something was received, there is room again to send, or one of the answers above
     /// is another one. What happened since the last wait counts.
@@ -50,10 +53,8 @@ impl<H: hv::Hypervisor> Wire for netfront::Link<H> {
         self.address_hint().map(String::from)
     }
 
-    fn set_groups(&mut self, groups: &[[u8; 6]]) {
-        if self.filters_multicast() {
-            self.set_multicast(groups);
-        }
+    fn set_groups(&mut self, groups: &[[u8; 6]]) -> bool {
+        self.set_multicast(groups)
     }
 
     fn changed(&self) -> impl Future<Output = ()> {

@@ -113,11 +113,12 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// The multicast addresses to be received from now on; of no effect where the backend does not
-    /// filter. What there is no room to ask for now is asked for the next time. Of addresses that
-    /// are too many for the backend (Linux has room for 64) nothing is received.
-    pub fn set_multicast(&mut self, addresses: &[[u8; 6]]) {
+    /// filter. Returns whether all was asked for; what there is no room to ask for now is the next
+    /// time. Of addresses that are too many for the backend (Linux has room for 64) nothing is
+    /// received.
+    pub fn set_multicast(&mut self, addresses: &[[u8; 6]]) -> bool {
         if !self.filters_multicast() {
-            return;
+            return true;
         }
         let Self {
             connection,
@@ -132,6 +133,8 @@ impl<H: Hypervisor> Link<H> {
                 multicast.push(*address);
             }
         }
+        let known = |address: &[u8; 6]| multicast.contains(address);
+        addresses.iter().all(known) && multicast.iter().all(|known| addresses.contains(known))
     }
 }
 

@@ -36,15 +36,15 @@ impl Lan {
     /// So many guests with 64 MiB each, whose vifs are up.
     #[must_use]
     pub fn new(seed: u64, count: u16, line: SwitchConfig, config: &NetbackConfig) -> Self {
-        let addresses = (1..=count).map(|number| format!("10.0.0.{number}/24"));
+        let addresses = (1..=count).map(|number| format!("xn0:10.0.0.{number}/24"));
         Self::with_addresses(seed, addresses, line, config)
     }
 
-    /// As [`new`](Self::new), a guest for each address; these are as `ip=` has them.
+    /// As [`new`](Self::new), a guest for each of these addresses, which are as `ip=` has them.
     #[must_use]
     pub fn with_addresses(
         seed: u64,
-        addresses: impl Iterator<Item = String>,
+        addresses: impl IntoIterator<Item = String>,
         line: SwitchConfig,
         config: &NetbackConfig,
     ) -> Self {

@@ -127,3 +127,29 @@ fn n20_who_pings_and_does_not_say_where_it_is_costs_a_few_packets() {
     assert!((2..10).contains(&questions), "{questions}");
     assert!(turns < 100, "{turns}");
 }
+
+#[test]
+fn groups_are_asked_for_until_there_is_room_to_ask_and_again_of_another_wire() {
+    let world = World::new();
+    let host = world.host(1, &["2001:db8::a:b:c/64"], 64);
+    let mut all = vec![[1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]];
+    // By which neighbours ask for fe80::ff:fe00:1 and 2001:db8::a:b:c.
+    let asked = [[0x33, 0x33, 0xff, 0, 0, 1], [0x33, 0x33, 0xff, 0xb, 0, 0xc]];
+    all.extend(asked);
+    let groups = || {
+        let mut groups = host.port.groups.take();
+        groups.sort_unstable();
+        groups
+    };
+    host.port.deaf.set(true);
+    world.run_for(SECOND);
+    assert_eq!(groups(), [[0; 6]; 0]);
+    host.port.deaf.set(false);
+    world.run_for(SECOND);
+    assert_eq!(groups(), all);
+    world.run_for(SECOND);
+    assert_eq!(groups(), [[0; 6]; 0], "it was asked before");
+    world.connect(&host, None);
+    world.run_for(SECOND);
+    assert_eq!(groups(), all);
+}

@@ -50,6 +50,10 @@ pub(super) struct Port {
     pub(super) room: Cell<Option<usize>>,
     /// Long segments are cut by somebody else, and nobody looks at TCP's sums.
     pub(super) offloads: Cell<bool>,
+    /// Groups whose frames are to come, the last time that there was room to ask.
+    pub(super) groups: RefCell<Vec<[u8; 6]>>,
+    /// There is no room to ask for groups.
+    pub(super) deaf: Cell<bool>,
     /// The longest frame it was given to send.
     pub(super) longest: Cell<usize>,
 }
@@ -130,6 +134,12 @@ impl Wire for Cable {
     }
     fn address_hint(&self) -> Option<String> {
         self.hint.map(String::from)
+    }
+    fn set_groups(&mut self, groups: &[[u8; 6]]) -> bool {
+        if !self.port.deaf.get() {
+            self.port.groups.replace(groups.into());
+        }
+        !self.port.deaf.get()
     }
     async fn changed(&self) {
         self.port.changed.notified().await;
