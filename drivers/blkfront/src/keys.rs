@@ -1,9 +1,10 @@
 //! The backend's nodes, read.
 
+use frontend::Failure;
 use xenbus::{Frontend, KeyError, KeyFault, StoreError};
 
 use crate::discard::DiscardOffer;
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::{LateOffers, Offers};
 use crate::medium::{Claims, Medium};
 
@@ -55,11 +56,11 @@ pub(crate) async fn medium(frontend: &Frontend) -> Result<Medium, Failure> {
                 fault: KeyFault::Store(StoreError::NoEntry),
                 ..
             }) => None,
-            Err(error) => return Err(Failure::Key(error)),
+            Err(error) => return Err(error.into()),
         };
     }
     claims.physical_sector_size = claim(frontend, "physical-sector-size").await?;
-    claims.check().map_err(Failure::Medium)
+    Ok(claims.check().map_err(Fault::Medium)?)
 }
 
 async fn claim(frontend: &Frontend, key: &str) -> Result<Option<u64>, Failure> {
@@ -72,7 +73,7 @@ async fn claim(frontend: &Frontend, key: &str) -> Result<Option<u64>, Failure> {
         Err(KeyError {
             fault: KeyFault::Store(error),
             ..
-        }) if error != StoreError::NotText => Err(Failure::Store(error)),
+        }) if error != StoreError::NotText => Err(error.into()),
         Err(_) => Ok(None),
     }
 }

@@ -1,11 +1,12 @@
 //! Block frontend: a Xen vbd as a GEOM disk (io/blkif.h).
 //!
 //! The backend is not trusted: every value of its is copied once, checked and bounded, and a lie
-//! ends that one device. A vbd may leave at any moment; what happens then stands in [`device`].
+//! ends that one device. A vbd may leave at any moment; what happens then stands in
+//! [`frontend`].
 //!
 //! - [`bus`]: [`Blkfront`], all vbds of the domain
 //! - [`mod@unit`], [`vdev`]: which name a device gets
-//! - `device`: one vbd from its appearance to its removal
+//! - `device`: one vbd, as its task drives it
 //! - `feature`, `discard`, `medium`: what a backend offers and says of its disk, checked; pure
 //! - `keys`: the backend's nodes, read
 //! - `link`: a connection: its rings, and the disk made of them
@@ -15,9 +16,8 @@
 //! - `slot`: one such request, and the way of its data
 //! - `pool`: the pages that all data passes through
 //! - `disk`: the disk that GEOM sees
-//! - `signals`: what the bus and a device's task tell each other
 //! - `late`: what the backend may still do when its requests have been failed
-//! - `failure`: why a device cannot go on
+//! - `fault`: what only this driver can say of why a device cannot go on
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ pub mod bus;
 mod device;
 mod discard;
 mod disk;
-mod failure;
+mod fault;
 mod feature;
 mod keys;
 mod late;
@@ -37,7 +37,6 @@ mod operation;
 mod pool;
 mod queue;
 mod queues;
-mod signals;
 mod slot;
 pub mod unit;
 pub mod vdev;

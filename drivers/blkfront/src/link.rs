@@ -4,8 +4,10 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use core::pin::pin;
 
-use exec::{Level, info};
+use exec::{Executor, Level, info};
+use futures_util::{FutureExt, select_biased};
 use geom::disk::{DISK_VERSION, DiskHandle, DiskLimits, DiskParams};
 use geom::{Errno, Geom};
 use hv::{Hypervisor, PAGE_SIZE};
@@ -13,7 +15,7 @@ use pv::Pv;
 use xenbus::Frontend;
 
 use crate::disk::{Door, Vbd};
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::late::Late;
 use crate::medium::Medium;
@@ -65,7 +67,7 @@ impl<H: Hypervisor> Link<H> {
         features: Features,
         trusted: bool,
         late: Late<H>,
-    ) -> Result<(Self, Keys), Failure> {
+    ) -> Result<(Self, Keys), Fault> {
         let peer = Peer {
             domain: frontend.backend_domain(),
             trusted,
@@ -89,7 +91,7 @@ impl<H: Hypervisor> Link<H> {
         geom: &Geom,
         identity: &Identity,
         medium: Medium,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Fault> {
         let name = &identity.name;
         let features = self.queues.features().with_sectors(medium.sector_size);
         self.queues.set_features(features);
@@ -120,7 +122,7 @@ impl<H: Hypervisor> Link<H> {
             disk.set_limits(limits(features, medium.sector_size))
                 .and_then(|()| disk.replace_media(medium.size, medium.sector_size))
         }
-        .map_err(Failure::Disk)?;
+        .map_err(Fault::Disk)?;
         let (size, sector_size) = (medium.size, medium.sector_size);
         let text = format_args!("now {size} bytes, {sector_size}-byte sectors");
         pv.log.limited(Level::Info, name, text);
@@ -134,7 +136,7 @@ impl<H: Hypervisor> Link<H> {
         geom: &Geom,
         identity: &Identity,
         medium: Medium,
-    ) -> Result<DiskHandle, Failure> {
+    ) -> Result<DiskHandle, Fault> {
         let features = self.queues.features();
         let params = DiskParams {
             version: DISK_VERSION,
@@ -153,7 +155,7 @@ impl<H: Hypervisor> Link<H> {
         let vbd = Vbd::new(identity.name.clone(), self.door.clone(), pv.log.clone());
         let disk = geom
             .disk_create(params, Box::new(vbd))
-            .map_err(Failure::Disk)?;
+            .map_err(Fault::Disk)?;
         info!(
             pv.log,
             &identity.name,
@@ -167,12 +169,12 @@ impl<H: Hypervisor> Link<H> {
     }
 
     /// Takes the answers there are and sends what waits. Returns how many answers there were.
-    pub(crate) fn turn(&mut self) -> Result<usize, Failure> {
+    pub(crate) fn turn(&mut self) -> Result<usize, Fault> {
         let mut waiting = self.door.waiting().borrow_mut();
         let answers = self
             .queues
             .finish(&mut waiting)
-            .map_err(Failure::Misbehaviour)?;
+            .map_err(Fault::Misbehaviour)?;
         self.queues.start(&mut waiting);
         drop(waiting);
         if answers.withdrew
@@ -182,6 +184,30 @@ impl<H: Hypervisor> Link<H> {
             let _gone = disk.set_limits(limits(self.queues.features(), medium.sector_size));
         }
         Ok(answers.count)
+    }
+
+    /// Serves requests until the backend breaks the protocol or, if `draining`, none is left.
+    /// Loses nothing when it is dropped.
+    pub(crate) async fn serve(&mut self, exec: &Executor, draining: bool) -> Result<(), Fault> {
+        loop {
+            let rang = {
+                let mut event = pin!(self.queues.event(exec).fuse());
+                let mut work = pin!(self.door.work().notified().fuse());
+                select_biased! {
+                    () = event => true,
+                    () = work => false,
+                }
+            };
+            let answered = self.turn()?;
+            // An event must have brought something; a backend that goes on without is heard ever
+            // more rarely.
+            if rang {
+                self.queues.count_event(answered != 0);
+            }
+            if draining && self.queues.outstanding() == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Refuses new requests and tells GEOM that the disk must go.

@@ -24,7 +24,7 @@ use xen_abi::io::blkif::{
     OP_READ, OP_WRITE, REQUEST_SIZE, RESPONSE_SIZE, RSP_EOPNOTSUPP, RSP_OKAY, Response, Segment,
 };
 
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::operation::Withdrawn;
 use crate::pool::{Pool, granted_page};
@@ -128,13 +128,13 @@ impl<H: Hypervisor> Queue<H> {
         peer: Peer<'_>,
         features: Features,
         number: u32,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Fault> {
         let pages: Vec<_> = (0..1usize << features.ring_order)
             .map(|_| granted_page(pv, peer.domain))
             .collect::<Result<_, _>>()
-            .map_err(Failure::Ring)?;
+            .map_err(Fault::Ring)?;
         let channel = pv.events.alloc_unbound(peer.domain, peer.name);
-        let channel = channel.map_err(Failure::Port)?;
+        let channel = channel.map_err(Fault::Port)?;
         let ring = FrontRing::init(Pages::new(pages), REQUEST_SIZE);
         let capacity = ring.capacity() as usize;
         let least = features.segments + 1;
@@ -144,7 +144,7 @@ impl<H: Hypervisor> Queue<H> {
         Ok(Self {
             ring,
             channel,
-            pool: pool.map_err(Failure::Pool)?,
+            pool: pool.map_err(Fault::Pool)?,
             slots: (0..capacity).map(|_| Slot::new()).collect(),
             free: (0..capacity).rev().collect(),
             filling: Vec::with_capacity(capacity),

@@ -17,7 +17,7 @@ use hv::{DomId, Hypervisor, PAGE_SIZE};
 use pv::{Granted, Pv};
 use xen_abi::io::blkif::RESPONSE_SIZE;
 
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::queue::{Abandoned, Answers, Misbehaviour, Queue};
 
@@ -51,7 +51,7 @@ impl<H: Hypervisor> Queues<H> {
         pv: &Pv<H>,
         peer: Peer<'_>,
         features: Features,
-    ) -> Result<(Self, Keys), Failure> {
+    ) -> Result<(Self, Keys), Fault> {
         let mut keys = Keys::new();
         let mut add = |key: &str, value: String| keys.push((key.to_string(), value));
         add("protocol", String::from("x86_64-abi"));

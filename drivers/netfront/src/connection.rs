@@ -7,10 +7,11 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 
 use exec::{Executor, Notify};
+use frontend::Late;
 use hv::Hypervisor;
 
 use crate::counters::Counters;
-use crate::late::Late;
+use crate::late::Left;
 use crate::misbehaviour::Misbehaviour;
 use crate::queues::Queues;
 
@@ -19,7 +20,7 @@ pub(crate) struct Connection<H: Hypervisor> {
     exec: Executor,
     /// `None` when it has ended.
     queues: RefCell<Option<Queues<H>>>,
-    late: RefCell<Option<Late<H>>>,
+    late: RefCell<Option<Late<Left<H>>>>,
     carrier: Cell<bool>,
     /// For the link: the carrier came or went, or the connection ended.
     news: Notify,
@@ -36,7 +37,7 @@ pub(crate) struct Connection<H: Hypervisor> {
 }
 
 impl<H: Hypervisor> Connection<H> {
-    pub(crate) fn new(exec: &Executor, queues: Queues<H>, late: Late<H>) -> Self {
+    pub(crate) fn new(exec: &Executor, queues: Queues<H>, late: Late<Left<H>>) -> Self {
         Self {
             exec: exec.clone(),
             queues: RefCell::new(Some(queues)),
@@ -179,7 +180,7 @@ impl<H: Hypervisor> Connection<H> {
         if let Some(queues) = self.queues.borrow_mut().take() {
             self.counters.set(queues.counters());
             if let Some(late) = self.late.borrow_mut().take() {
-                late.leave(queues);
+                late.leave(Left::new(queues));
             }
         }
         self.news.notify();

@@ -2,9 +2,10 @@
 
 use alloc::string::String;
 
+use frontend::Failure;
 use xenbus::{Frontend, KeyError, KeyFault, StoreError};
 
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Offers;
 use crate::mac;
 
@@ -34,8 +35,9 @@ pub(crate) async fn offers(frontend: &Frontend, most_queues: u32) -> Result<Offe
 
 /// The vif's own address.
 pub(crate) async fn address(frontend: &Frontend) -> Result<[u8; 6], Failure> {
-    let text = frontend.read_text("mac").await.map_err(Failure::Key)?;
-    mac::parse(&text).ok_or_else(|| Failure::Address(text.chars().take(32).collect()))
+    let text = frontend.read_text("mac").await?;
+    let wrong = || Fault::Address(text.chars().take(32).collect());
+    Ok(mac::parse(&text).ok_or_else(wrong)?)
 }
 
 /// The longest IP packet that the toolstack wants.
@@ -63,9 +65,7 @@ fn claim<T>(read: Result<T, KeyError>) -> Result<Option<T>, Failure> {
         Err(KeyError {
             fault: KeyFault::Store(error),
             ..
-        }) if !matches!(error, StoreError::NoEntry | StoreError::NotText) => {
-            Err(Failure::Store(error))
-        }
+        }) if !matches!(error, StoreError::NoEntry | StoreError::NotText) => Err(error.into()),
         Err(_) => Ok(None),
     }
 }

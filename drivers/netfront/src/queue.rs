@@ -8,7 +8,7 @@ use core::task::Context;
 use hv::{Access, DomId, Hypervisor, Instant};
 use pv::{Channel, Granted, Pv};
 
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::pool::{NoPage, Room};
 use crate::queues::{Keys, Peer};
 use crate::receive::Receiver;
@@ -49,12 +49,12 @@ impl<H: Hypervisor> Queue<H> {
         peer: Peer<'_>,
         split: bool,
         queues: usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Fault> {
         let channel = || {
             let channel = pv.events.alloc_unbound(peer.domain, peer.name);
-            channel.map_err(Failure::Port)
+            channel.map_err(Fault::Port)
         };
-        let page = || granted_page(pv, peer.domain).map_err(Failure::Memory);
+        let page = || granted_page(pv, peer.domain).map_err(Fault::Memory);
         let share = pv.hv.memory_use().total / SHARE / queues;
         let pages: Result<Vec<_>, _> = (0..share.clamp(FEWEST, MOST)).map(|_| page()).collect();
         Ok(Self {

@@ -10,7 +10,7 @@ use pv::{Granted, Pv};
 
 use crate::chain::Packet;
 use crate::counters::Counters;
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::frame::ETHERNET;
 use crate::misbehaviour::Misbehaviour;
@@ -64,14 +64,14 @@ impl<H: Hypervisor> Queues<H> {
         peer: Peer<'_>,
         features: Features,
         frame: usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Fault> {
         let longest = if features.cuts() {
             xen_abi::io::netif::MAX_TX_SIZE
         } else {
             frame
         };
         let long = longest > hv::PAGE_SIZE;
-        let pool = Pool::new(pv, peer.domain, long, !peer.trusted).map_err(Failure::Memory)?;
+        let pool = Pool::new(pv, peer.domain, long, !peer.trusted).map_err(Fault::Memory)?;
         let queue = |_| Queue::new(pv, peer, features.split, features.queues as usize);
         Ok(Self {
             list: (0..features.queues).map(queue).collect::<Result<_, _>>()?,

@@ -243,6 +243,33 @@ fn the_carrier_is_followed() {
 }
 
 #[test]
+fn a_carrier_that_changes_while_its_backend_says_something_else_is_followed() {
+    let network = Network::new(77);
+    let config = NetbackConfig {
+        carrier: Some(true),
+        ..NetbackConfig::default()
+    };
+    let netback = network.attach_ready(config);
+    let carrier = |n: &Network| n.station.seen("xn0").is_some_and(|seen| seen.carrier);
+    for round in 0..200u32 {
+        let up = round % 2 == 1;
+        // The state first, or after some time in which the carrier may just be read.
+        let pause = Duration::from_micros((round / 2).into());
+        if round % 4 < 2 {
+            netback.write_key("state", "4");
+            network.run_for(pause);
+            netback.set_carrier(up);
+        } else {
+            netback.set_carrier(up);
+            network.run_for(pause);
+            netback.write_key("state", "4");
+        }
+        network.run_for(Duration::from_millis(10));
+        assert_eq!(carrier(&network), up, "round {round}");
+    }
+}
+
+#[test]
 fn a_vif_is_unplugged_and_another_one_plugged_in() {
     let network = Network::new(79);
     let before = network.holdings();

@@ -2,56 +2,51 @@
 
 use alloc::vec::Vec;
 
+use frontend::{Failure, beside};
 use hv::Hypervisor;
-use xenbus::StoreError;
 use xenbus::state::XenbusState;
+use xenbus::{Frontend, StoreError};
 
-use super::{Course, Device};
-use crate::failure::Failure;
+use super::Device;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::keys::{late_offers, medium, offers};
 use crate::link::Link;
 
 impl<H: Hypervisor> Device<H> {
     /// Tells the backend where the rings are.
-    pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let backend = course.frontend.backend_domain();
-        self.leavings.make_room(backend).map_err(Failure::Parked)?;
-        let offers = offers(&course.frontend, self.queues).await?;
+    pub(super) async fn publish_rings(&mut self, frontend: &Frontend) -> Result<(), Failure> {
+        let backend = frontend.backend_domain();
+        self.leavings.make_room(backend)?;
+        let offers = offers(frontend, self.queues).await?;
         let mut features = offers.accept(self.queues);
         // A device that does not say is trusted (blkif.h).
-        let trusted = course.frontend.read::<u8>("trusted").await != Ok(0);
+        let trusted = frontend.read::<u8>("trusted").await != Ok(0);
         loop {
             let stale = self.stale(features);
             if !stale.is_empty() {
-                let withdrawn = course.frontend.withdraw(&stale).await;
-                withdrawn.map_err(Failure::Store)?;
+                frontend.withdraw(&stale).await?;
             }
-            let late = self.leavings.reserve(&self.identity.name);
-            let (pv, frontend) = (&self.pv, &course.frontend);
-            let made = Link::new(pv, frontend, &self.identity, features, trusted, late);
-            let (link, keys) = match made {
+            let late = self.leavings.reserve(backend, &self.identity.name);
+            let (pv, identity) = (&self.pv, &self.identity);
+            let (link, keys) = match Link::new(pv, frontend, identity, features, trusted, late) {
                 // Each queue has pages and a port of its own.
-                Err(Failure::Ring(_) | Failure::Pool(_) | Failure::Port(_))
-                    if features.queues > 1 =>
-                {
+                Err(Fault::Ring(_) | Fault::Pool(_) | Fault::Port(_)) if features.queues > 1 => {
                     features.queues = 1;
                     continue;
                 }
                 made => made?,
             };
-            let published = course.frontend.publish(&keys, XenbusState::Initialised);
-            match published.await {
-                Ok(()) => course.link = Some(link),
+            match frontend.publish(&keys, XenbusState::Initialised).await {
+                Ok(()) => self.link = Some(link),
                 // Large rings have many nodes; with hardly any left, a small one must do.
                 Err(StoreError::Quota) if features.ring_order > 0 || features.queues > 1 => {
                     features.ring_order = 0;
                     features.queues = 1;
                     continue;
                 }
-                Err(error) => return Err(Failure::Store(error)),
+                Err(error) => return Err(error.into()),
             }
-            course.deadline = None;
             return Ok(());
         }
     }
@@ -72,32 +67,24 @@ impl<H: Hypervisor> Device<H> {
     }
 
     /// The backend serves the rings: GEOM gets its disk.
-    pub(super) async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let medium = medium(&course.frontend).await?;
-        let late = late_offers(&course.frontend).await?;
-        course
-            .frontend
-            .set_state(XenbusState::Connected)
-            .await
-            .map_err(Failure::Store)?;
-        if let Some(link) = &mut course.link {
+    pub(super) async fn make_disk(&mut self, frontend: &Frontend) -> Result<(), Failure> {
+        let medium = medium(frontend).await?;
+        let late = late_offers(frontend).await?;
+        frontend.set_state(XenbusState::Connected).await?;
+        if let Some(link) = &mut self.link {
             let features = late.add_to(link.queues.features(), medium.sector_size);
             link.queues.set_features(features);
             link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
-        course.deadline = None;
-        course.connected_at = Some(self.pv.exec.now());
-        self.signals.settle();
         Ok(())
     }
 
     /// The backend may have changed its capacity.
-    pub(super) async fn reread(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let Course { frontend, link, .. } = course;
-        let medium = self.beside(link, medium(frontend)).await??;
-        match link {
-            Some(link) => link.set_medium(&self.pv, &self.geom, &self.identity, medium),
-            None => Ok(()),
+    pub(super) async fn reread_medium(&mut self, frontend: &Frontend) -> Result<(), Failure> {
+        let medium = beside(self, frontend, medium(frontend)).await??;
+        if let Some(link) = &mut self.link {
+            link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
+        Ok(())
     }
 }

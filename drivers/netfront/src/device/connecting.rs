@@ -4,14 +4,16 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use exec::Level;
+use frontend::{Failure, Published};
 use hv::Hypervisor;
-use xenbus::StoreError;
 use xenbus::state::XenbusState;
+use xenbus::{Frontend, StoreError};
 
-use super::{Course, Device, LONGEST_PAUSE, Seen};
+use super::Device;
 use crate::Event;
+use crate::carrier::Carrier;
 use crate::connection::Connection;
-use crate::failure::Failure;
+use crate::fault::Fault;
 use crate::feature::Features;
 use crate::frame::ETHERNET;
 use crate::keys;
@@ -42,18 +44,22 @@ const STALE: [&str; 14] = [
 
 impl<H: Hypervisor> Device<H> {
     /// Tells the backend where the rings are.
-    pub(super) async fn publish(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let frontend = &course.frontend;
+    pub(super) async fn publish_rings(
+        &mut self,
+        frontend: &Frontend,
+    ) -> Result<Published, Failure> {
         let domain = frontend.backend_domain();
         // A backend that kept pages may have let go of them a moment ago.
         self.pv.grants.sweep();
         let kept = self.leavings.sweep(domain) + self.pv.grants.parked_by(domain);
         // Other backends are not to suffer for what this one keeps.
         if kept > self.pv.hv.memory_use().total / PARKED_SHARE {
-            return self.put_off(course, kept).await;
+            let text = format_args!("the backend still has {kept} pages of former connections");
+            self.pv.log.limited(Level::Warn, &self.name, text);
+            return Ok(Published::PutOff);
         }
         let offers = keys::offers(frontend, self.queues).await?;
-        let mut features = offers.accept(self.queues).ok_or(Failure::NoCopy)?;
+        let mut features = offers.accept(self.queues).ok_or(Fault::NoCopy)?;
         features.multicast &= self.filter.get();
         let mac = keys::address(frontend).await?;
         let mtu = features.mtu(keys::mtu(frontend).await?);
@@ -66,12 +72,11 @@ impl<H: Hypervisor> Device<H> {
             name: &self.name,
         };
         loop {
-            let withdrawn = frontend.withdraw(&stale(&features)).await;
-            withdrawn.map_err(Failure::Store)?;
-            let late = self.leavings.reserve(domain);
+            frontend.withdraw(&stale(&features)).await?;
+            let late = self.leavings.reserve(domain, "late vif");
             let mut queues = match Queues::new(&self.pv, peer, features, mtu + ETHERNET) {
                 // Each queue has pages and ports of its own.
-                Err(Failure::Memory(_) | Failure::Port(_)) if features.queues > 1 => {
+                Err(Fault::Memory(_) | Fault::Port(_)) if features.queues > 1 => {
                     features.queues = 1;
                     continue;
                 }
@@ -85,48 +90,28 @@ impl<H: Hypervisor> Device<H> {
                         name: self.name.clone(),
                         mac,
                         mtu,
-                        address_hint: address_hint.clone(),
+                        address_hint,
                         features,
                     };
-                    course.connection = Some((Rc::new(connection), description));
+                    self.connection = Some((Rc::new(connection), description));
+                    return Ok(Published::Rings);
                 }
-                Err(StoreError::Quota) if features.queues > 1 => {
-                    features.queues = 1;
-                    continue;
-                }
+                Err(StoreError::Quota) if features.queues > 1 => features.queues = 1,
                 Err(error) => {
                     // It may have been published all the same.
                     connection.end();
-                    return Err(Failure::Store(error));
+                    return Err(error.into());
                 }
             }
-            course.deadline = None;
-            return Ok(());
         }
-    }
-
-    /// The backend still has `kept` pages, more than this domain can spare. It may let go of them.
-    async fn put_off(&self, course: &mut Course<H>, kept: usize) -> Result<(), Failure> {
-        let text = format_args!("the backend still has {kept} pages of former connections");
-        self.pv.log.limited(Level::Warn, &self.name, text);
-        self.signals.settle();
-        course.deadline = Some(self.pv.exec.now().after(LONGEST_PAUSE));
-        let seen = self.seen(course).await?;
-        course.deadline = None;
-        if let Seen::Backend(state) = seen {
-            course.backend = state;
-        }
-        Ok(())
     }
 
     /// The backend serves the rings: the link is there.
-    pub(super) async fn go_live(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        // Of no need: who cannot watch it takes the carrier to be up.
-        let carrier = alloc::format!("{}/carrier", course.frontend.backend_path());
-        course.carrier = course.frontend.store().watch(&carrier).await.ok();
-        let up = keys::carrier(&course.frontend).await;
-        let Some((connection, description)) = &course.connection else {
-            return Ok(());
+    pub(super) async fn show_link(&mut self, frontend: &Frontend) {
+        self.carrier = Carrier::watch(frontend).await;
+        let up = keys::carrier(frontend).await;
+        let Some((connection, description)) = &self.connection else {
+            return;
         };
         connection.set_carrier(up.unwrap_or(true));
         exec::info!(
@@ -137,14 +122,8 @@ impl<H: Hypervisor> Device<H> {
             description.mtu,
             description.features,
         );
-        course.live = true;
-        course.deadline = None;
-        course.complained = false;
-        course.connected_at = Some(self.pv.exec.now());
         let link = Link::new(connection.clone(), description.clone());
         self.events.push(Event::Up(link));
-        self.signals.settle();
-        Ok(())
     }
 }
 

@@ -3,31 +3,28 @@
 use alloc::format;
 use alloc::string::ToString;
 use core::pin::pin;
-use core::time::Duration;
 
 use futures_util::{FutureExt, select_biased};
-use hv::Hypervisor;
 use xenbus::state::XenbusState;
-use xenbus::{Frontend, StoreError};
+use xenbus::{BackendWatch, Frontend, StoreError};
 
-use super::{Course, Device, FIRST_PAUSE, LONGEST_PAUSE};
+use super::{Device, FIRST_PAUSE, LONGEST_PAUSE};
 use crate::failure::Failure;
 
-impl<H: Hypervisor> Device<H> {
+impl Device {
     /// Opens the device. One that is not as it must be is reported, and looked at again when its
     /// nodes change: one that is made anew at once is not announced again. `None` if it is gone.
-    pub(super) async fn opened(&self, store: &xenbus::Store) -> Option<Course<H>> {
-        let failure = match self.open(store).await {
-            Ok(course) => return Some(course),
+    pub(super) async fn opened(&self) -> Option<(Frontend, BackendWatch)> {
+        let failure = match self.open().await {
+            Ok(opened) => return Some(opened),
             Err(failure) if failure.is_removal() => return None,
             Err(failure) => failure,
         };
-        let (name, number) = (&self.name, self.number);
-        let path = format!("device/vif/{number}");
-        xenbus::key::report(store, &path, name, &failure.to_string()).await;
+        let path = format!("device/{}/{}", self.kind.node, self.number);
+        xenbus::key::report(&self.store, &path, &self.name, &failure.to_string()).await;
         self.signals.settle();
         let mut removal = pin!(self.wait_for_removal().fuse());
-        let Ok(watch) = store.watch(&path).await else {
+        let Ok(watch) = self.store.watch(&path).await else {
             removal.await;
             return None;
         };
@@ -37,8 +34,8 @@ impl<H: Hypervisor> Device<H> {
                 () = removal => return None,
                 watched = changed => watched.ok()?,
             }
-            match self.open(store).await {
-                Ok(course) => return Some(course),
+            match self.open().await {
+                Ok(opened) => return Some(opened),
                 Err(failure) if failure.is_removal() => return None,
                 Err(_still) => {}
             }
@@ -54,35 +51,15 @@ impl<H: Hypervisor> Device<H> {
                 Ok(()) | Err(StoreError::NoEntry | StoreError::Replaced | StoreError::Lost(_)) => {
                     return;
                 }
-                Err(_not_now) => self.pv.exec.sleep(pause).await,
+                Err(_not_now) => self.exec().sleep(pause).await,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    pub(super) async fn wait_for_removal(&self) {
-        while !self.signals.removed.get() {
-            self.signals.removal.notified().await;
-        }
-    }
-
-    async fn open(&self, store: &xenbus::Store) -> Result<Course<H>, Failure> {
-        let frontend = Frontend::open(store, "vif", self.number)
-            .await
-            .map_err(Failure::Key)?;
-        let watch = frontend.watch_backend().await.map_err(Failure::Store)?;
-        Ok(Course {
-            frontend,
-            watch,
-            connection: None,
-            live: false,
-            carrier: None,
-            backend: None,
-            deadline: None,
-            connected_at: None,
-            pause: Duration::ZERO,
-            failed: false,
-            complained: false,
-        })
+    async fn open(&self) -> Result<(Frontend, BackendWatch), Failure> {
+        let frontend = Frontend::open(&self.store, self.kind.node, self.number).await?;
+        let watch = frontend.watch_backend().await?;
+        Ok((frontend, watch))
     }
 }

@@ -1,0 +1,88 @@
+//! Waiting for the backend, with the device served meanwhile.
+
+use core::future::pending;
+use core::pin::pin;
+
+use exec::Level;
+use futures_util::{FutureExt, select_biased};
+use hv::Instant;
+use xenbus::state::XenbusState;
+
+use super::{Device, HANDSHAKE, RESET, Seen};
+use crate::course::Course;
+use crate::failure::Failure;
+
+impl Device {
+    /// Waits for the backend.
+    pub(super) async fn wait(&self, course: &mut Course) -> Result<(), Failure> {
+        let own = course.frontend.state();
+        if own == XenbusState::Closed && course.backend == Some(XenbusState::Closed) {
+            self.signals.settle();
+        }
+        let limit = match own {
+            XenbusState::Closing => Some(RESET),
+            XenbusState::Initialising | XenbusState::Initialised => Some(HANDSHAKE),
+            XenbusState::Connected if !course.is_live() => Some(HANDSHAKE),
+            // As found at boot: the backend may still be on its way to a new start.
+            XenbusState::Closed if !self.signals.is_settled() => Some(HANDSHAKE),
+            _ => None,
+        };
+        if let Some(limit) = limit
+            && !(course.complained && limit == HANDSHAKE)
+        {
+            course.deadline.get_or_insert(self.after(limit));
+        }
+        match self.seen(course, false).await? {
+            Seen::Backend(state) => course.backend = state,
+            Seen::Deadline if own == XenbusState::Closing => self.close(course).await?,
+            Seen::Deadline => {
+                let state = course.backend.unwrap_or(XenbusState::Unknown);
+                let text = format_args!("the backend does not connect: it is {state}");
+                self.log().limited(Level::Warn, &self.name, text);
+                course.deadline = None;
+                course.complained = true;
+                self.signals.settle();
+            }
+            Seen::Removed | Seen::Drained => {}
+        }
+        Ok(())
+    }
+
+    /// Serves the device until the backend's state may have changed, it is removed, the deadline
+    /// comes, or (if `draining`) nothing is outstanding.
+    pub(super) async fn seen(&self, course: &mut Course, draining: bool) -> Result<Seen, Failure> {
+        if self.signals.removed.get() {
+            return Ok(Seen::Removed);
+        }
+        let Course {
+            driver, frontend, ..
+        } = course;
+        driver.look()?;
+        if draining && driver.is_drained() {
+            return Ok(Seen::Drained);
+        }
+        let mut backend = pin!(course.watch.next().fuse());
+        let mut sleep = pin!(self.sleep_until(course.deadline).fuse());
+        let mut removal = pin!(self.signals.removal.notified().fuse());
+        let mut served = driver.serve(frontend, draining).fuse();
+        select_biased! {
+            () = removal => Ok(Seen::Removed),
+            state = backend => state.map(Seen::Backend).map_err(Failure::Store),
+            served = served => served.map(|()| Seen::Drained),
+            () = sleep => Ok(Seen::Deadline),
+        }
+    }
+
+    async fn sleep_until(&self, deadline: Option<Instant>) {
+        match deadline {
+            Some(deadline) => self.exec().sleep_until(deadline).await,
+            None => pending().await,
+        }
+    }
+
+    pub(super) async fn wait_for_removal(&self) {
+        while !self.signals.removed.get() {
+            self.signals.removal.notified().await;
+        }
+    }
+}

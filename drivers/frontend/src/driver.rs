@@ -1,0 +1,114 @@
+//! What one kind of device has of its own.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::future::{Future, pending};
+use core::pin::{Pin, pin};
+
+use futures_util::{FutureExt, select_biased};
+use xenbus::Frontend;
+
+use crate::failure::Failure;
+
+/// Something under way, for as long as it borrows its driver. Made once for each wait on the store,
+/// not for each event.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What came of publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The backend knows where the rings are.
+    Rings,
+    /// Not now, and the driver has said why. It is tried again after a while.
+    PutOff,
+}
+
+/// One device's driver: what is published, what a connection is good for, and how it ends.
+///
+/// At most one connection is there at a time. It is there from [`publish`](Self::publish) that
+/// succeeded to [`leave`](Self::leave), and live from [`go_live`](Self::go_live) that succeeded.
+pub trait Driver {
+    /// Reads what the backend offers, tells it where the rings are, and goes to the state that says
+    /// so: Initialised or Connected. Without success there is no connection.
+    fn publish<'a>(&'a mut self, frontend: &'a Frontend) -> Doing<'a, Result<Published, Failure>>;
+
+    /// The backend serves the rings: goes to Connected, and gives whoever uses the device what it
+    /// uses.
+    fn go_live<'a>(&'a mut self, frontend: &'a Frontend) -> Doing<'a, Result<(), Failure>>;
+
+    /// The backend says once more that it is connected: what may change in use is read again.
+    /// [Serves](beside) meanwhile.
+    fn reread<'a>(&'a mut self, frontend: &'a Frontend) -> Doing<'a, Result<(), Failure>>;
+
+    /// Does what there is to do now; a first look before [`serve`](Self::serve).
+    ///
+    /// # Errors
+    /// The device cannot go on.
+    fn look(&mut self) -> Result<(), Failure>;
+
+    /// Does what there is to do, whenever there is, until the device cannot go on or, if
+    /// `draining`, nothing is [outstanding](Self::is_drained). It may be dropped at any moment, and
+    /// nothing is lost by that. Without a connection it never ends.
+    fn serve<'a>(
+        &'a mut self,
+        frontend: &'a Frontend,
+        draining: bool,
+    ) -> Doing<'a, Result<(), Failure>>;
+
+    /// Whether a live connection is of use without the store.
+    fn is_open(&self) -> bool;
+
+    /// Takes no new work: the connection ends when what is outstanding is done.
+    fn refuse(&mut self);
+
+    /// Whether nothing is outstanding that is worth waiting for.
+    fn is_drained(&self) -> bool;
+
+    /// Fails what is outstanding and lets go of the connection, if there is one; what the backend
+    /// still has is kept as [`Leavings`](crate::Leavings). Allocates nothing.
+    fn leave(&mut self);
+
+    /// Notes both ends' states in the trace ring.
+    fn trace(&self, own: u64, backend: u64);
+}
+
+/// Makes the drivers of one kind of device.
+pub trait Drivers {
+    /// Whether the device is made before others that are there at boot.
+    fn is_early(&self, _number: u32) -> bool {
+        false
+    }
+
+    /// The driver for device `number`, and what the device is called: `xbd0`.
+    fn make(&self, number: u32) -> (String, Box<dyn Driver>);
+
+    /// The device is gone, and was not made anew yet.
+    fn gone(&self, number: u32, name: &str);
+}
+
+/// Waits for what the store says, and serves the device meanwhile: one in use does not depend on
+/// how fast xenstored is.
+///
+/// # Errors
+/// The device cannot go on.
+pub async fn beside<T>(
+    driver: &mut dyn Driver,
+    frontend: &Frontend,
+    said: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    driver.look()?;
+    let mut said = pin!(said.fuse());
+    let mut failed = pin!(failed(driver, frontend).fuse());
+    select_biased! {
+        said = said => Ok(said),
+        failure = failed => Err(failure),
+    }
+}
+
+/// Serves the device until it cannot go on.
+pub(crate) async fn failed(driver: &mut dyn Driver, frontend: &Frontend) -> Failure {
+    match driver.serve(frontend, false).await {
+        Err(failure) => failure,
+        Ok(()) => pending().await,
+    }
+}
