@@ -2,12 +2,18 @@
 //!
 //! They are assembly, not loops in Rust, which the compiler may turn into calls to themselves.
 //! Short lengths use overlapping moves; long ones `rep movsq` and `rep stosq`, which are fast on
-//! hardware and one instruction per eight bytes under emulation.
+//! hardware and one instruction per eight bytes under emulation; copies of whole blocks wide
+//! registers ([`vector`]), where there are any.
 #![expect(unsafe_code, reason = "naked functions that compiled code calls")]
 
 use core::arch::naked_asm;
 
+use crate::vector;
+
 /// Copies `n` bytes from `source` to `destination`, which must not overlap; returns `destination`.
+///
+/// Up to 64 bytes all are read before any is written; more go forward, each before what is written
+/// could reach it where the destination lies before the source, as `memmove` has it.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn memcpy(destination: *mut u8, source: *const u8, n: usize) -> *mut u8 {
@@ -40,9 +46,26 @@ unsafe extern "C" fn memcpy(destination: *mut u8, source: *const u8, n: usize) -
         // More: whole words, then the last 8 bytes, which were read before.
         "mov r8, [rsi + rdx - 8]",
         "lea r9, [rdi + rdx - 8]",
+        "cmp rdx, {block}",
+        "jae 8f",
+        "9:",
         "lea rcx, [rdx - 1]",
         "shr rcx, 3",
         "rep movsq",
+        "mov [r9], r8",
+        "ret",
+        "8:",
+        "cmp byte ptr [rip + {on}], 0",
+        "je 9b",
+        // Blocks, which leave r8 and r9 as they are; then the rest as above, if the last 8 bytes
+        // are not all of it.
+        "mov rcx, rdx",
+        "shr rdx, {block_bits}",
+        "call {copy_blocks}",
+        "mov rdx, rcx",
+        "and edx, {block} - 1",
+        "cmp edx, 8",
+        "ja 9b",
         "mov [r9], r8",
         "ret",
         "3:",
@@ -75,34 +98,28 @@ unsafe extern "C" fn memcpy(destination: *mut u8, source: *const u8, n: usize) -
         "mov [rdi + rdx - 1], r10b",
         "7:",
         "ret",
+        block = const vector::BLOCK,
+        block_bits = const vector::BLOCK.trailing_zeros(),
+        on = sym vector::ON,
+        copy_blocks = sym vector::copy_blocks,
     )
 }
 
 /// Copies `n` bytes from `source` to `destination`, which may overlap; returns `destination`.
 ///
-/// Every path of `memcpy` up to 64 bytes reads all before it writes; longer copies go forward, so
-/// only a destination inside the source's tail needs the other direction.
+/// `memcpy` is right for all but a destination inside the source's tail, which needs the other
+/// direction.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn memmove(destination: *mut u8, source: *const u8, n: usize) -> *mut u8 {
     naked_asm!(
         "cmp rdx, 64",
         "jbe {memcpy}",
-        "mov rax, rdi",
         "mov rcx, rdi",
         "sub rcx, rsi",
         "cmp rcx, rdx",
-        "jb 2f",
-        // Forward is right, but the last word may be overwritten before it is read: it was not,
-        // since it is read first, and is written last.
-        "mov r8, [rsi + rdx - 8]",
-        "lea r9, [rdi + rdx - 8]",
-        "lea rcx, [rdx - 1]",
-        "shr rcx, 3",
-        "rep movsq",
-        "mov [r9], r8",
-        "ret",
-        "2:",
+        "jae {memcpy}",
+        "mov rax, rdi",
         // Backward: words from the end, then the first 8 bytes, which were read before.
         "mov r8, [rsi]",
         "mov r9, rdi",

@@ -9,7 +9,7 @@
 //! are cleared behind each copy, so there is no more to keep than before.
 #![expect(unsafe_code, reason = "vector registers are used by assembly")]
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
@@ -21,7 +21,8 @@ pub(crate) const BLOCK: usize = 1024;
 /// Leaf 1 of CPUID, in ecx: XSAVE and AVX.
 const XSAVE_AND_AVX: u32 = 1 << 26 | 1 << 28;
 
-static ON: AtomicBool = AtomicBool::new(false);
+/// What [`are_on`] says, for assembly: a byte that is 0 or 1.
+pub(crate) static ON: AtomicBool = AtomicBool::new(false);
 
 /// Whether [`copy_blocks`] can be used.
 #[inline]
@@ -68,38 +69,36 @@ pub(crate) fn features() -> u32 {
     ecx
 }
 
-/// Copies `blocks` times [`BLOCK`] bytes; at least once.
+/// Copies `blocks` times [`BLOCK`] bytes; at least once. Of a block each half is read before it is
+/// written, so the destination may overlap the source from before it.
+///
+/// Changes no general register but rdi and rsi, which come to stand behind what was copied, and
+/// rdx.
 ///
 /// # Safety
 /// [`are_on`] said so; `blocks` is not 0; otherwise as for a copy of as many bytes by `span`.
-#[inline(never)]
-pub(crate) unsafe fn copy_blocks(destination: *mut u8, source: *const u8, blocks: usize) {
-    // SAFETY: the caller's promise. The compiler keeps nothing in the upper halves.
-    unsafe {
-        asm!(
-            "2:",
-            ".irp half, 0, 512",
-            ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-            "vmovdqu ymm\\n, [rsi + \\half + 32 * \\n]",
-            ".endr",
-            ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-            "vmovdqu [rdi + \\half + 32 * \\n], ymm\\n",
-            ".endr",
-            ".endr",
-            "add rsi, {block}",
-            "add rdi, {block}",
-            "dec rcx",
-            "jnz 2b",
-            "vzeroupper",
-            block = const BLOCK,
-            inout("rcx") blocks => _,
-            inout("rsi") source => _,
-            inout("rdi") destination => _,
-            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
-            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
-            options(nostack),
-        );
-    }
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn copy_blocks(
+    destination: *mut u8,
+    source: *const u8,
+    blocks: usize,
+) {
+    naked_asm!(
+        "2:",
+        ".irp half, 0, 512",
+        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vmovdqu ymm\\n, [rsi + \\half + 32 * \\n]",
+        ".endr",
+        ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "vmovdqu [rdi + \\half + 32 * \\n], ymm\\n",
+        ".endr",
+        ".endr",
+        "add rsi, {block}",
+        "add rdi, {block}",
+        "dec rdx",
+        "jnz 2b",
+        "vzeroupper",
+        "ret",
+        block = const BLOCK,
+    )
 }
