@@ -19,7 +19,7 @@
 //! - `stack`: all interfaces, and what becomes of their connections
 //! - `interface`, `addressing`: one interface, and its addresses
 //! - `conn`, `listener`, `pool`: connections, who waits for them, and their memory
-//! - `turn`: moving packets between an interface and its wire
+//! - `turn`, `intake`: moving packets between an interface and its wire, and what comes from that
 //! - `devices`: what smoltcp sees of a wire
 //! - `ident`: IPv4 packets that a router may cut
 //! - `parked`: echo requests that wait for their answer
@@ -46,6 +46,7 @@ mod devices;
 pub mod error;
 mod frame;
 mod ident;
+mod intake;
 mod interface;
 mod listener;
 pub mod net;

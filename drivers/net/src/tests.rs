@@ -1,5 +1,6 @@
 //! Tests over a hub in memory: real stacks on both sides.
 
+mod acknowledgements;
 mod attacks;
 mod dhcp;
 mod frames;
