@@ -13,6 +13,7 @@ use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 
 use crate::frame::Tuple;
+use crate::growth::{Growth, Pieces};
 use crate::sequence::Sequence;
 
 /// Names a connection of an interface; of one that is gone it names nothing.
@@ -53,6 +54,7 @@ pub(crate) struct Conn {
     pub(crate) size: usize,
     number: u64,
     sequence: Sequence,
+    growth: Growth,
     /// It stands in the queue.
     active: bool,
     /// It stands among those that wait to hear where their neighbour is.
@@ -67,6 +69,11 @@ impl Conn {
 
     pub(crate) fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
+    }
+
+    /// What the stack is to hear before the segment in `frame`.
+    pub(crate) fn pieces(&mut self, frame: &[u8], segment: usize) -> Option<Pieces> {
+        self.growth.hear(frame, self.sequence.sent(), segment)
     }
 }
 
@@ -104,6 +111,7 @@ impl Conns {
             size,
             number,
             sequence: Sequence::default(),
+            growth: Growth::default(),
             active: false,
             waiting: false,
             due: None,

@@ -9,7 +9,7 @@ use smoltcp::socket::tcp;
 use crate::advert;
 use crate::clock::to_smoltcp;
 use crate::conn::{ConnId, Owner};
-use crate::devices::{Meter, MeteredToken, OneFrame};
+use crate::devices::{Meter, MeteredToken, NoToken, OneFrame};
 use crate::frame::{Kind, Tuple, asks_echo, judge};
 use crate::interface::Iface;
 use crate::stack::Common;
@@ -21,8 +21,9 @@ const RECEIVED: usize = 64;
 /// What was put together of several on its way is acknowledged at once, as several would be (RFC
 /// 9293, SHLD-19).
 const ACK_DELAY: Duration = Duration::from_millis(10);
-/// Bytes before an IP packet.
+/// Bytes before an IP packet, and before what a segment carries in it.
 const ETHERNET: usize = 14;
+const IPV4_AND_TCP: usize = 40;
 
 /// Takes what was received; returns whether there may be more.
 pub(crate) fn receive(
@@ -97,7 +98,7 @@ fn take(
         },
     };
     if let Some(id) = conn {
-        prepare(iface, id, frame);
+        prepare(iface, common, id, frame, now);
     }
     let mut meter = Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now);
     meter.sequence = conn.map_or(meter.sequence, |id| iface.conns.sequence(id));
@@ -129,13 +130,33 @@ fn take(
 }
 
 /// Prepares a connection for the segment in `frame`.
-fn prepare(iface: &mut Iface, id: ConnId, frame: &[u8]) {
+fn prepare(iface: &mut Iface, common: &mut Common, id: ConnId, frame: &[u8], now: Instant) {
+    let segment = iface.mtu().saturating_sub(IPV4_AND_TCP);
     let together = frame.len() > iface.mtu() + ETHERNET;
+    let mut meter = Meter::new(&iface.name, &mut iface.ledger, &mut common.taps, now);
     let Some(conn) = iface.conns.get_mut(id) else {
         return;
     };
     let delay = if together { Duration::ZERO } else { ACK_DELAY };
     conn.socket_mut().set_ack_delay(Some(delay.into()));
+    let Some(mut pieces) = conn.pieces(frame, segment) else {
+        return;
+    };
+    while let Some(frame) = pieces.next() {
+        // They are answered by nothing.
+        let token = MeteredToken {
+            token: None::<NoToken>,
+            meter: &mut meter,
+        };
+        let mut device = OneFrame {
+            frame: Some(frame),
+            token: Some(token),
+        };
+        let sockets = &mut conn.set;
+        let _polled = iface
+            .smol
+            .poll_ingress_single(to_smoltcp(now), &mut device, sockets);
+    }
 }
 
 /// The connection of `tuple`: the one there is, or a new one if that is asked for. `Err` if the

@@ -23,6 +23,7 @@
 //! - `devices`: what smoltcp sees of a wire
 //! - `ident`: IPv4 packets that a router may cut
 //! - `parked`: echo requests that wait for their answer
+//! - `growth`: acknowledgements of much, told to smoltcp piece by piece
 //! - `segment`, `window`, `sequence`: what smoltcp's segments say otherwise before they leave
 //! - `frame`: what a received frame is, and whether the stack may see it
 //! - `autoconf`, `advert`: IPv6 addresses made from what routers advertise
@@ -45,6 +46,7 @@ mod decode;
 mod devices;
 pub mod error;
 mod frame;
+mod growth;
 mod ident;
 mod intake;
 mod interface;

@@ -51,7 +51,7 @@ fn amend_segment(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use smoltcp::phy::ChecksumCapabilities;
     use smoltcp::wire::{
         EthernetAddress, EthernetRepr, Ipv4Address, Ipv4Repr, Ipv6Address, Ipv6Repr, TcpControl,
@@ -66,7 +66,7 @@ mod tests {
         frame_of(six, window, control, &[fill; 3])
     }
 
-    fn frame_of(six: bool, window: u16, control: TcpControl, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame_of(six: bool, window: u16, control: TcpControl, payload: &[u8]) -> Vec<u8> {
         let tcp = TcpRepr {
             src_port: 1,
             dst_port: 2,

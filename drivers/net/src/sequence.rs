@@ -15,6 +15,11 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
+    /// One past the last that was ever sent, if anything was.
+    pub(crate) fn sent(&self) -> Option<TcpSeqNumber> {
+        self.next
+    }
+
     /// Notes what is sent, and puts right where an acknowledgement stands.
     pub(crate) fn keep_up(&mut self, segment: &mut TcpPacket<&mut [u8]>) {
         if segment.rst() {
