@@ -1,9 +1,11 @@
 //! How much peers may have.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use embedded_io_async::{Read, Write};
-use smoltcp::wire::Ipv4Address;
+use smoltcp::wire::{Ipv4Address, Ipv4Packet};
 
 use super::frames::{syn, udp};
 use super::tcp::{at, echo};
@@ -322,4 +324,49 @@ fn n09_a_wire_without_room_holds_nobody_up_and_nobody_is_left_out() {
     let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
     assert!(*least > 100_000, "{got:?}");
     assert!(*least * 2 > *most, "{got:?}");
+}
+
+#[test]
+fn n26_datagrams_that_never_come_whole_keep_others_out_for_a_moment_only() {
+    let world = World::new();
+    let one = world.host(1, &["10.0.0.1/24"], 64);
+    let two = world.host(2, &["10.0.0.2/24"], 64);
+    let mut server = one.net.udp(9).unwrap();
+    let mut client = two.net.udp(0).unwrap();
+    let arrived = Rc::new(Cell::new(0));
+    let counted = arrived.clone();
+    world.exec.spawn("server", async move {
+        let mut bytes = vec![0; 9000];
+        loop {
+            server.receive(&mut bytes).await;
+            counted.set(counted.get() + 1);
+        }
+    });
+    world.run_for(SECOND);
+    for number in 0..4 {
+        let from = (Ipv4Address::new(10, 0, 0, 99), 1);
+        let to = (Ipv4Address::new(10, 0, 0, 1), 9);
+        let mut first = udp(one.mac(), from, to, &[0; 1000]);
+        let mut packet = Ipv4Packet::new_unchecked(&mut first[14..]);
+        packet.set_ident(number);
+        packet.set_more_frags(true);
+        packet.fill_checksum();
+        one.port.deliver(first);
+    }
+    world.run_for(Duration::from_millis(10));
+    let sent = world.run(MINUTE, async move {
+        client.send(b"x", at(1, 9)).await.unwrap();
+        client.send(&[1; 8000], at(1, 9)).await.unwrap();
+        client
+    });
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(arrived.get(), 1, "there is room for four");
+    world.run_for(SECOND * 5);
+    let mut client = sent.unwrap();
+    world.run(MINUTE, async move {
+        client.send(&[1; 8000], at(1, 9)).await.unwrap();
+        // Until it has left.
+        core::future::pending::<()>().await;
+    });
+    assert_eq!(arrived.get(), 2);
 }
