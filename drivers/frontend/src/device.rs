@@ -98,9 +98,13 @@ impl Device {
                 Ok(Step::Vanished) => return Ok(()),
                 Ok(_) => {}
                 Err(failure) if failure.is_removal() => return Ok(()),
-                Err(failure) if failure.is_silence() && course.is_live() => {
-                    let text = format_args!("{failure}; {} goes on", self.kind.what);
+                // What was asked is asked again: each answer that does not come takes a minute.
+                Err(failure) if failure.is_silence() => {
+                    let what = self.kind.what;
+                    let then = if course.is_live() { "goes on" } else { "waits" };
+                    let text = format_args!("{failure}; {what} {then}");
                     self.log().limited(Level::Warn, &self.name, text);
+                    self.signals.settle();
                 }
                 Err(failure) if failure.is_loss() && course.is_open() => {
                     self.go_on(course, &failure).await?;
@@ -137,7 +141,7 @@ impl Device {
         // Read anew each time: a wait that ended for another reason may have swallowed a change.
         let looked = async {
             let backend = frontend.backend_state().await?;
-            Ok((backend, frontend.backend_online().await))
+            Ok((backend, frontend.backend_online().await?))
         };
         let looked = beside(&mut *course.driver, frontend, looked).await?;
         let (backend, online) = looked.map_err(Failure::Store)?;
@@ -161,7 +165,7 @@ impl Device {
             Step::Reset => self.reset(course).await?,
             Step::Restart if !course.failed => self.restart(course).await?,
             Step::Publish | Step::GoLive | Step::Restart | Step::Wait | Step::Reread => {
-                if step == Step::Reread {
+                if step == Step::Reread && course.is_live() {
                     course.driver.reread(&course.frontend).await?;
                 }
                 // What is waited for will not come to nodes that were made anew meanwhile.
@@ -205,6 +209,9 @@ impl Device {
 
     /// The backend wants to go: waits for what it still does, then lets it.
     async fn drain(&self, course: &mut Course) -> Result<(), Failure> {
+        if course.connection == Connection::None {
+            return self.close(course).await;
+        }
         course.driver.refuse();
         course.deadline = Some(self.after(DRAIN));
         while course.backend == Some(XenbusState::Closing) {
@@ -251,8 +258,8 @@ impl Device {
         while !pause.is_zero() {
             match self.seen(course, false).await? {
                 Seen::Backend(state) => course.backend = state,
-                Seen::Deadline | Seen::Drained => break,
-                Seen::Removed => return Ok(()),
+                Seen::Deadline => break,
+                Seen::Removed | Seen::Drained => return Ok(()),
             }
         }
         course.deadline = None;
@@ -264,9 +271,12 @@ impl Device {
     async fn fail(&self, course: &mut Course, failure: &Failure) {
         course.failed = true;
         course.leave();
+        self.signals.settle();
+        if self.signals.removed.get() {
+            return;
+        }
         let text = failure.to_string();
         course.frontend.fatal(&self.name, &text).await;
         course.deadline = Some(self.after(RESET));
-        self.signals.settle();
     }
 }

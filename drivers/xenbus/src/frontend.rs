@@ -236,8 +236,19 @@ impl Frontend {
 
     /// Whether the backend wants to be connected to again after it is Closed; one that does not say
     /// so does not.
-    pub async fn backend_online(&self) -> bool {
-        self.read_backend_or("online", 0u8).await == Ok(1)
+    ///
+    /// # Errors
+    /// The store is silent or lost, which says nothing of the backend.
+    pub async fn backend_online(&self) -> Result<bool, StoreError> {
+        match self.read_backend_or("online", 0u8).await {
+            Ok(online) => Ok(online == 1),
+            Err(KeyError {
+                fault: KeyFault::Store(error @ (StoreError::TimedOut | StoreError::Lost(_))),
+                ..
+            }) => Err(error),
+            // It says nothing that can be understood, or is gone.
+            Err(_) => Ok(false),
+        }
     }
 
     /// The backend's state now; `None` when it has no state node, or none that this domain may

@@ -10,6 +10,7 @@ use xenbus::state::XenbusState;
 
 use super::{Device, HANDSHAKE, RESET, Seen};
 use crate::course::Course;
+use crate::driver::Doing;
 use crate::failure::Failure;
 
 impl Device {
@@ -27,10 +28,12 @@ impl Device {
             XenbusState::Closed if !self.signals.is_settled() => Some(HANDSHAKE),
             _ => None,
         };
-        if let Some(limit) = limit
-            && !(course.complained && limit == HANDSHAKE)
-        {
-            course.deadline.get_or_insert(self.after(limit));
+        match limit {
+            Some(limit) if !(course.complained && limit == HANDSHAKE) => {
+                course.deadline.get_or_insert(self.after(limit));
+            }
+            Some(_) => {}
+            None => course.deadline = None,
         }
         match self.seen(course, false).await? {
             Seen::Backend(state) => course.backend = state,
@@ -64,7 +67,8 @@ impl Device {
         let mut backend = pin!(course.watch.next().fuse());
         let mut sleep = pin!(self.sleep_until(course.deadline).fuse());
         let mut removal = pin!(self.signals.removal.notified().fuse());
-        let mut served = driver.serve(frontend, draining).fuse();
+        let served = driver.serve(frontend, draining);
+        let mut served = pin!(done(served, draining).fuse());
         select_biased! {
             () = removal => Ok(Seen::Removed),
             state = backend => state.map(Seen::Backend).map_err(Failure::Store),
@@ -84,5 +88,13 @@ impl Device {
         while !self.signals.removed.get() {
             self.signals.removal.notified().await;
         }
+    }
+}
+
+/// What came of serving. It has no end but a failure, unless the device is being drained.
+async fn done(served: Doing<'_, Result<(), Failure>>, draining: bool) -> Result<(), Failure> {
+    match served.await {
+        Ok(()) if !draining => pending().await,
+        end => end,
     }
 }

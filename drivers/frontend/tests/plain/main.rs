@@ -230,6 +230,38 @@ fn a_device_in_use_goes_on_while_the_store_is_silent() {
 }
 
 #[test]
+fn a_device_on_its_way_waits_for_a_store_that_is_silent() {
+    let stage = Stage::new();
+    stage.silence(true);
+    stage.backend("2");
+    stage.pass(150 * SECOND);
+    assert!(stage.is_settled());
+    assert!(stage.logged("the thing waits") > 0);
+    stage.silence(false);
+    stage.pass(150 * SECOND);
+    stage.backend("4");
+    let calls = stage.calls();
+    assert_eq!(calls[calls.len() - 2..], ["publish", "go live"]);
+}
+
+#[test]
+fn a_device_that_failed_is_asked_nothing_more() {
+    for state in ["4", "5"] {
+        let stage = Stage::live();
+        // It cannot say that it has failed.
+        stage.refuse_commits();
+        stage.knobs.fail();
+        stage.pass(SECOND);
+        assert_eq!(stage.calls(), ["leave"]);
+        let rereads = stage.knobs.rereads.get();
+        stage.backend(state);
+        stage.pass(SECOND);
+        assert_eq!(stage.calls(), [""; 0]);
+        assert_eq!(stage.knobs.rereads.get(), rereads);
+    }
+}
+
+#[test]
 fn a_device_made_anew_while_its_driver_leaves_gets_another_driver() {
     let stage = Stage::live();
     stage.make();

@@ -121,6 +121,16 @@ impl Stage {
         store.set_silent(true);
     }
 
+    /// The store does not answer, or does again.
+    pub(crate) fn silence(&self, silent: bool) {
+        self.toolstack.store().set_silent(silent);
+    }
+
+    /// No transaction of anybody's is carried out.
+    pub(crate) fn refuse_commits(&self) {
+        self.toolstack.store().refuse_commits(u32::MAX);
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         self.world.wake_domain(VIF.guest);
         self.world.run_for(time.max(MOMENT)).unwrap();
