@@ -272,6 +272,11 @@ const NETWORK: &[Test] = &[
     long("nested_net_tcp_connections", |nest| {
         net::program::many_connections(nest, 1000)
     }),
+    long("nested_net_webserver", net::program::web_server_lists_disks),
+    long(
+        "nested_net_blockcopy",
+        net::program::block_copy_copies_a_disk,
+    ),
     quick("nested_net_nbd", net::nbd::clients_find_what_they_wrote),
     quick("nested_net_nbd_killed", net::nbd::clients_are_killed),
     Test {
