@@ -6,6 +6,7 @@ pub type Harness = fn(&[u8]);
 /// All of them. Each name is also a folder of `corpus/`.
 pub const HARNESSES: &[(&str, Harness)] = &[
     ("command_line", crate::command_line::command_line),
+    ("dns_answers", crate::dns_answers::dns_answers),
     ("gpt", crate::gpt::gpt),
     ("http_request", crate::http_request::http_request),
     ("mbr", crate::mbr::mbr),

@@ -16,7 +16,9 @@
 //! | [`nbd_options`] | the handshake of the NBD server |
 //! | [`nbd_requests`] | its transmission phase |
 //! | [`nbd_stream`] | a client of it for both |
+//! | [`dns_answers`] | what a name server answers |
 //! | [`network_frames`] | frames that a network interface receives |
+//! | `network_host` | the host for both |
 //! | [`harnesses`] | all of them by name |
 //! | [`image`] | how the first two turn an input into a disk |
 //! | [`repair`] | makes a changed GPT consistent again |
@@ -40,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command_line;
+pub mod dns_answers;
 pub mod gpt;
 pub mod harnesses;
 pub mod http_request;
@@ -52,6 +55,7 @@ pub mod nbd_options;
 pub mod nbd_requests;
 pub mod nbd_stream;
 pub mod network_frames;
+mod network_host;
 pub mod numbers;
 pub mod random;
 pub mod repair;

@@ -53,6 +53,11 @@ fn network_frames() {
 }
 
 #[test]
+fn dns_answers() {
+    replay("dns_answers");
+}
+
+#[test]
 fn every_corpus_has_a_harness_and_a_test() {
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"));
     let folders = folders.expect("the corpus").flatten();
