@@ -14,8 +14,8 @@ use net::TcpStream;
 
 boot::program!(main);
 
-/// Clients at a time.
-const CLIENTS: usize = 64;
+/// Clients at a time: each has its kibibyte, and the stack has bounds of its own.
+const CLIENTS: usize = 2000;
 
 async fn main(app: App) -> ShutdownReason {
     let mut listener = match app.net.listen(7) {
