@@ -9,6 +9,6 @@ use crate::run_loop;
 pub fn run(xen: &Xen) -> ! {
     let domain = Domain::start(xen.clone(), xen.command_line());
     let blkback = domain.blkback.clone();
-    epitaph::set_last_words(move || blkback.last_words());
+    epitaph::set_last_words(move || blkback.last_words() | blkback.close_last());
     run_loop::run(xen, &domain.pv, || domain.turn())
 }

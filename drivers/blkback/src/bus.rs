@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use exec::{error, info, warn};
 use geom::Geom;
-use hv::{DomId, Hypervisor};
+use hv::{DomId, Hypervisor, Instant};
 use iobuf::Copies;
 use pv::Pv;
 use xenbus::state::XenbusState;
@@ -25,6 +25,8 @@ use crate::target::Declarations;
 
 /// The pause before a store that did not let the exports be watched is asked again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How often a dying domain sends its clients an event for nothing.
+const NUDGE: Duration = Duration::from_millis(20);
 /// How often it is looked whether all exports are closed.
 const CLOSED_LOOK: Duration = Duration::from_millis(10);
 
@@ -50,6 +52,8 @@ struct Inner<H: Hypervisor> {
     closing: Cell<bool>,
     /// Connections that have ended.
     formers: Formers<H>,
+    /// When a dying domain has sent its clients an event for nothing.
+    nudged: Cell<Instant>,
 }
 
 /// An export as the shell shows it.
@@ -86,6 +90,7 @@ impl<H: Hypervisor> Blkback<H> {
             exports: RefCell::default(),
             closing: Cell::new(false),
             formers: Formers::default(),
+            nudged: Cell::new(Instant(0)),
         }));
         let bus = this.clone();
         pv.exec.spawn("blkback", async move {
@@ -159,6 +164,31 @@ impl<H: Hypervisor> Blkback<H> {
         if let Ok(exports) = self.0.exports.try_borrow() {
             for signals in exports.values() {
                 any |= signals.last_words();
+            }
+        }
+        any
+    }
+
+    /// The domain dies, as for [`last_words`](Self::last_words): tells every frontend that is
+    /// connected to close, so that it asks for nothing once nobody is left to answer; says whether
+    /// there is any, for it takes its time to hear of it and is to be answered meanwhile.
+    pub fn close_last(&self) -> bool {
+        let Ok(exports) = self.0.exports.try_borrow() else {
+            return false;
+        };
+        // Linux stops its queues when it closes, and starts them at an event: what waits in them
+        // is then put into the ring.
+        let now = self.0.pv.hv.now();
+        let nudge = now.since(self.0.nudged.get()) >= NUDGE;
+        if nudge {
+            self.0.nudged.set(now);
+        }
+        let (mut any, mut sends) = (false, true);
+        for signals in exports.values() {
+            if signals.is_connected(nudge) {
+                any = true;
+                // Where there is no room for the whole of a message, no other may begin.
+                sends = sends && signals.close_last(&self.0.store);
             }
         }
         any

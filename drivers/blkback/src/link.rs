@@ -163,6 +163,11 @@ impl<H: Hypervisor> Link<H> {
         any
     }
 
+    /// Sends the frontend an event for nothing.
+    pub(crate) fn nudge(&self) {
+        self.queues.iter().for_each(|queue| queue.channel.notify());
+    }
+
     /// Ends the connection: answers every request with an error, and hands over what the frontend
     /// may still be looking at.
     pub(crate) fn retire(&mut self) -> Vec<Queue<H>> {

@@ -1,16 +1,20 @@
 //! What the bus, the domain and an export's task tell each other.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::cell::{Cell, RefCell};
 
 use exec::Notify;
 use hv::{DomId, Hypervisor};
 use xenbus::state::XenbusState;
+use xenbus::{LastWrite, Store};
 
 use crate::link::Link;
 use crate::statistics::Statistics;
+
+type Connected = dyn Fn(bool) -> bool;
 
 /// One export as everybody but its task sees it.
 pub(crate) struct Signals {
@@ -31,6 +35,10 @@ pub(crate) struct Signals {
     pub(crate) statistics: Rc<RefCell<Statistics>>,
     /// Answers whatever the frontend asked for with an error; says whether there was anything.
     last_words: RefCell<Option<Box<dyn Fn() -> bool>>>,
+    /// Says in xenstore that this end closes.
+    closing_last: LastWrite,
+    /// Whether the connection is there; if so and it is wished, its frontend is sent an event.
+    connected: RefCell<Option<Box<Connected>>>,
 }
 
 impl Signals {
@@ -47,6 +55,11 @@ impl Signals {
             state: Cell::new(XenbusState::Unknown),
             statistics: Rc::default(),
             last_words: RefCell::default(),
+            closing_last: LastWrite::new(
+                &format!("backend/vbd/{frontend}/{device}/state"),
+                &XenbusState::Closing.number().to_string(),
+            ),
+            connected: RefCell::default(),
         }
     }
 
@@ -59,6 +72,16 @@ impl Signals {
     /// Remembers the connection whose requests are to be answered when the domain dies.
     pub(crate) fn set_last_words<H: Hypervisor>(&self, link: &Rc<RefCell<Link<H>>>) {
         let link = Rc::downgrade(link);
+        let there = link.clone();
+        self.connected.replace(Some(Box::new(move |nudge| {
+            let Some(link) = there.upgrade() else {
+                return false;
+            };
+            if nudge && let Ok(link) = link.try_borrow() {
+                link.nudge();
+            }
+            true
+        })));
         self.last_words.replace(Some(Box::new(move || {
             let Some(link) = link.upgrade() else {
                 return false;
@@ -72,6 +95,20 @@ impl Signals {
     pub(crate) fn last_words(&self) -> bool {
         let words = self.last_words.try_borrow();
         words.is_ok_and(|words| words.as_ref().is_some_and(|words| words()))
+    }
+
+    /// Whether there is a connection. With `nudge`, its frontend is sent an event for nothing.
+    pub(crate) fn is_connected(&self, nudge: bool) -> bool {
+        let connected = self.connected.try_borrow();
+        connected.is_ok_and(|connected| {
+            let connected = connected.as_ref();
+            connected.is_some_and(|connected| connected(nudge))
+        })
+    }
+
+    /// The domain dies: tells the frontend to close; says whether that is done.
+    pub(crate) fn close_last(&self, store: &Store) -> bool {
+        store.write_last(&self.closing_last)
     }
 
     /// The domain wants to end.

@@ -14,6 +14,7 @@ use exec::{Executor, Level, Log, Notify};
 use xen_abi::io::xs_wire::{PAYLOAD_MAX, kind};
 
 use crate::admission::Admission;
+use crate::dying::Dying;
 use crate::error::{ProtocolError, StoreError};
 use crate::number;
 use crate::watch::{Phase, WatchState};
@@ -82,6 +83,7 @@ pub(crate) struct Client {
     /// There is something to send.
     pub(crate) work: Notify,
     pub(crate) admission: Rc<Admission>,
+    pub(crate) dying: Dying,
 }
 
 impl Client {
@@ -98,6 +100,7 @@ impl Client {
             usage: Cell::default(),
             work: Notify::new(),
             admission: Rc::default(),
+            dying: Dying::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::time::Duration;
 
 use exec::Level;
@@ -164,6 +165,21 @@ impl<M: SharedMem> Connection<M> {
         Ok(any)
     }
 
+    /// The domain dies, and nothing else runs any more: sends as much of `last` as there is room
+    /// for, behind the message that is half sent. Says how much that was. Answers are thrown away:
+    /// the daemon stops where it has no room for them.
+    pub(crate) fn send_last(&mut self, last: &[u8]) -> Result<usize, ProtocolError> {
+        self.check_page()?;
+        let mut chunk = [0; RING_SIZE];
+        self.stream.read(&mut chunk)?;
+        let rest = self.outgoing.get(self.sent..).unwrap_or_default();
+        self.sent += self.stream.write(rest)?;
+        if self.sent < self.outgoing.len() {
+            return Ok(0);
+        }
+        Ok(self.stream.write(last)?)
+    }
+
     /// Makes the next request the message to send.
     fn load_next(&mut self) -> bool {
         if self.in_flight.len() >= IN_FLIGHT {
@@ -225,13 +241,14 @@ impl<M: SharedMem> Connection<M> {
 
 /// The task that serves the store: runs until the store is lost for good.
 pub(crate) async fn run<H: Hypervisor>(
-    mut connection: Connection<H::Mapping>,
-    channel: Channel<H>,
+    connection: Rc<RefCell<Connection<H::Mapping>>>,
+    channel: Rc<Channel<H>>,
     client: Rc<Client>,
 ) {
     let mut event = false;
     loop {
-        match connection.pump() {
+        let pumped = connection.borrow_mut().pump();
+        match pumped {
             Ok(progress) => {
                 if progress.moved {
                     channel.notify();
@@ -250,11 +267,11 @@ pub(crate) async fn run<H: Hypervisor>(
                 client
                     .log
                     .write(Level::Error, "xenstore", format_args!("{error}"));
-                if !reconnect(&mut connection, &channel, &client).await {
+                if !reconnect(&connection, &channel, &client).await {
                     client
                         .log
                         .write(Level::Error, "xenstore", format_args!("lost for good"));
-                    connection.lose(error);
+                    connection.borrow_mut().lose(error);
                     return;
                 }
                 client
@@ -266,16 +283,16 @@ pub(crate) async fn run<H: Hypervisor>(
 }
 
 async fn reconnect<H: Hypervisor>(
-    connection: &mut Connection<H::Mapping>,
+    connection: &RefCell<Connection<H::Mapping>>,
     channel: &Channel<H>,
     client: &Client,
 ) -> bool {
-    if client.usage().reconnects >= RECONNECTS || !connection.ask_for_another() {
+    if client.usage().reconnects >= RECONNECTS || !connection.borrow().ask_for_another() {
         return false;
     }
     channel.notify();
     let another = async {
-        while !connection.take_another() {
+        while !connection.borrow_mut().take_another() {
             channel.wait().await;
         }
     };

@@ -9,6 +9,7 @@
 //! - `connection`: the ring to the daemon: one task that moves bytes and matches answers
 //! - `admission`: how many transactions are open at once
 //! - `client`: what that task and the handles share
+//! - [`dying`]: what is still written when the domain dies
 //! - `either`: waiting for one of two things
 //! - [`store`]: [`Store`], the handle that everybody uses; transactions
 //! - [`watch`]: a [`Watch`]: "something changed there", and a [`TreeWatch`]: "this changed there"
@@ -44,6 +45,7 @@ pub mod changes;
 mod client;
 mod connection;
 mod device;
+pub mod dying;
 mod either;
 pub mod error;
 pub mod frontend;
@@ -66,6 +68,7 @@ pub use backend_bus::{BackendBus, BackendEvent, BackendRelease};
 pub use bus::{BusEvent, FrontendBus, Release};
 pub use changes::Changes;
 pub use client::StoreUse;
+pub use dying::LastWrite;
 pub use error::{ProtocolError, StoreError};
 pub use frontend::{BackendWatch, Frontend};
 pub use key::{KeyError, KeyFault};

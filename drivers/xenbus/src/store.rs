@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::time::Duration;
 
 use exec::{Executor, Log};
@@ -14,6 +15,7 @@ use xen_abi::io::xs_wire::kind;
 use crate::admission::Admitted;
 use crate::client::{Client, StoreUse, TransactionId, transaction_id};
 use crate::connection::{Connection, run};
+use crate::dying::LastWrite;
 use crate::error::StoreError;
 use crate::number::{self, NumberError};
 use crate::path;
@@ -46,9 +48,11 @@ impl Store {
     /// Connects to the store whose page and port start_info names. To be called once per domain.
     pub fn start<H: Hypervisor>(pv: &Pv<H>) -> Self {
         let (page, port) = pv.hv.xenstore_ring();
-        let channel = pv.events.adopt(port, "xenstore");
+        let channel = Rc::new(pv.events.adopt(port, "xenstore"));
         let client = Rc::new(Client::new(pv.exec.clone(), pv.log.clone()));
         let connection = Connection::new(client.clone(), page);
+        let connection = Rc::new(RefCell::new(connection));
+        client.dying.enable(&connection, &channel);
         pv.exec
             .spawn("xenstore", run(connection, channel, client.clone()));
         Self::new(client)
@@ -71,6 +75,14 @@ impl Store {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.client.log
+    }
+
+    /// The domain dies by a panic or an exception: sends as much of `write` as there is room for;
+    /// says whether all of it is sent, or never can be. Waits for nothing, and allocates nothing.
+    /// To be called again and again, with the same until that is sent; nothing else of the store
+    /// may be called any more.
+    pub fn write_last(&self, write: &LastWrite) -> bool {
+        self.client.dying.send(write)
     }
 
     /// How the store has been used.

@@ -4,6 +4,7 @@
 mod back_states;
 mod backends;
 mod daemon;
+mod dying;
 mod random;
 mod requests;
 mod states;

@@ -41,6 +41,8 @@ use crate::{backtrace, clock};
 const PATIENCE_NANOSECONDS: u64 = 1_000_000_000;
 /// The same in turns of waiting, should the clock not go on.
 const PATIENCE_TURNS: u32 = 2_000_000;
+/// How long the last words may take: a client on a busy host hears of them late.
+const LAST_WORDS_NANOSECONDS: u64 = 2_000_000_000;
 /// How long nobody must have had anything to be told, for the last words to be over.
 const QUIET_NANOSECONDS: u64 = 100_000_000;
 /// The vector whose address Xen leaves in the shared info page.
@@ -79,9 +81,9 @@ pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
 
 /// Says what is to be done after the epitaph and before the end: peers that wait for something can
 /// be told that it will not come. `words` finds the domain in any state, must not wait, and returns
-/// whether there was anybody to tell. It is called again, since who is told may ask for something
-/// else, until there was nobody for 100 ms, or for a second. A panic in it ends the domain at once.
-/// Only the first call of this counts.
+/// whether there is anybody to tell. It is called again, since who is told may ask for something
+/// else, until there was nobody for 100 ms, or for two seconds. A panic in it ends the domain at
+/// once. Only the first call of this counts.
 pub fn set_last_words(words: impl Fn() -> bool + 'static) {
     LAST_WORDS.call_once(|| LastWords(Box::new(words)));
 }
@@ -162,7 +164,7 @@ fn say(words: &LastWords) {
         }
         let now = clock::now();
         let passed = |since: Instant, limit: u64| now.since(since).as_nanos() >= u128::from(limit);
-        if passed(told, QUIET_NANOSECONDS) || passed(start, PATIENCE_NANOSECONDS) {
+        if passed(told, QUIET_NANOSECONDS) || passed(start, LAST_WORDS_NANOSECONDS) {
             return;
         }
         sched::yield_cpu();

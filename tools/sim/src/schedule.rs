@@ -120,6 +120,14 @@ impl Xen {
         }
     }
 
+    /// A domain panics: none of its tasks ever runs again. What is called in it from outside works
+    /// as before.
+    pub fn halt_domain(&self, dom: DomId) {
+        if let Some(actor) = self.with(dom, |domain| domain.runs_as.take()) {
+            self.dismiss(actor);
+        }
+    }
+
     /// Lets an actor run soon.
     pub fn wake(&self, actor: ActorId) {
         let mut actors = self.state().scheduler.actors.borrow_mut();

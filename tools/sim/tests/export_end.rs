@@ -262,3 +262,26 @@ fn x06_a_driver_domain_that_comes_back_serves_new_devices() {
     exports.until("xbd0", || client.geom.provider("xbd0").is_some());
     assert_eq!(exports.read(&client, 0, 4096), Ok(pattern(9, 4096)));
 }
+
+#[test]
+fn a_driver_domain_that_dies_tells_its_clients_to_close() {
+    for seed in 0..30 {
+        let exports = Exports::new(seed);
+        let blkback = exports.driver.blkback.clone().expect("it has a backend");
+        assert!(!blkback.close_last(), "nobody is connected");
+        let client = exports.client(1);
+        let pending = busy(&exports, &client);
+        let rng = exports.world.rng();
+        exports.run_for(Duration::from_micros(rng.below(4000)));
+        // From here on nothing of the driver domain runs but what the epitaph calls, for a second.
+        exports.world.halt_domain(sim::exports::DRIVER);
+        for _ in 0..100 {
+            let _again = blkback.last_words() | blkback.close_last();
+            exports.run_for(Duration::from_millis(10));
+        }
+        exports.toolstack.destroy_domain(sim::exports::DRIVER);
+        assert!(client.geom.provider("xbd0").is_none(), "seed {seed}");
+        let ended = pending.iter().all(|one| one.outcome().is_some());
+        assert!(ended, "seed {seed}: a request has no answer");
+    }
+}

@@ -202,6 +202,31 @@ fn a_driver_domain_that_crashes_answers_a_client_that_was_just_detached() {
 }
 
 #[test]
+fn a_driver_domain_that_crashes_answers_what_a_client_still_asks_that_hears_of_it() {
+    let exports = Exports::new(12);
+    let peer = exports.peer(2, "ram0");
+    exports.connect(&peer);
+    let blkback = exports.driver.blkback.clone().expect("it has a backend");
+    let linux = Linux::new(&peer, 100);
+    exports.world.halt_domain(sim::exports::DRIVER);
+    let last_words = || blkback.last_words() | blkback.close_last();
+    assert!(last_words());
+    exports.until("it is told to close", || peer.backend_state() == Some(5));
+    // It has stopped its queues: what waits there is put into the ring at an event, though there is
+    // no answer to come.
+    assert!(peer.ring().take_event());
+    assert_eq!(peer.ring().take_all().len(), RING as usize);
+    for _ in 0..100 {
+        exports.run_for(Duration::from_millis(5));
+        assert!(last_words());
+        if linux.has_its_answers() {
+            return;
+        }
+    }
+    panic!("{} are queued", linux.queued.get());
+}
+
+#[test]
 fn a_driver_domain_that_ends_answers_what_a_closed_client_still_asks() {
     for queued in [0, 100] {
         let exports = Exports::new(5);

@@ -145,6 +145,29 @@ impl Rig {
         )
     }
 
+    /// What has been sent, whole messages of it, without letting the client go on.
+    pub(crate) fn read_raw(&mut self) -> Vec<Message> {
+        let mut chunk = [0; 1024];
+        let count = self.daemon.read(&mut chunk).unwrap();
+        let mut bytes = &chunk[..count];
+        let mut messages = Vec::new();
+        while let Some(message) = self.incoming.next(&mut bytes).unwrap() {
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// Fills the daemon's ring with bytes.
+    pub(crate) fn fill_answers(&mut self) {
+        while self.daemon.write(&[0; 100]).unwrap() > 0 {}
+    }
+
+    /// How much room the daemon has for its answers.
+    pub(crate) fn room_for_answers(&self) -> u32 {
+        let taken = self.page.load_u32(RSP_CONS);
+        1024 - self.page.load_u32(RSP_PROD).wrapping_sub(taken)
+    }
+
     /// The daemon makes a new connection: empty rings, nothing in flight.
     pub(crate) fn make_another(&mut self) {
         for offset in [REQ_CONS, REQ_PROD, RSP_CONS, RSP_PROD, CONNECTION] {
