@@ -19,7 +19,8 @@ pub(crate) fn programs() -> Result<PathBuf> {
         .join("dom0");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package=dom0", "--bins", "--release"])
+        .args(["build", "--quiet", "--package=dom0", "--package=reattach"])
+        .args(["--bins", "--release"])
         .args(["--target", TARGET, "--target-dir"])
         .arg(&built)
         .current_dir(&workspace)
@@ -38,7 +39,7 @@ pub(crate) fn programs() -> Result<PathBuf> {
 }
 
 /// The bytes of a program for dom0 that not every nest has: `name` is that of its file in
-/// `tools/dom0/src/bin`.
+/// `tools/dom0/src/bin`, or `reattach`.
 ///
 /// # Errors
 /// If it does not build.

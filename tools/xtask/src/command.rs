@@ -9,7 +9,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt as _};
 
 use crate::cargo::Cargo;
 use crate::nest::{self, Choice};
-use crate::{bench, image, run, shell, structure, test};
+use crate::{bench, image, run, shell, structure, test, tool};
 
 /// What a user asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Build,
     /// Build an image of the user's own.
     Image(String),
+    /// Build the program for a dom0.
+    Tool,
     /// Check the structure.
     Check,
     /// Look a log's addresses up.
@@ -42,6 +44,7 @@ cargo xtask COMMAND
   run [--tour]       everything from nothing to Xenolith's console in nested Xen
   build              build the image: target/xenolith/xenolith
   image --example N  build the image of boot/examples/N.rs: target/xenolith/N
+  tool               build the program for a dom0: target/xenolith/reattach
   check              check the structure: unsafe, dependencies, sizes, names
   symbolize LOG      source lines for the addresses in an epitaph
   test               the gate: everything that can be checked
@@ -68,6 +71,14 @@ cargo xtask image --example NAME
 Builds the image of the application boot/examples/NAME.rs and checks the finished file. Leaves
   target/xenolith/NAME            what `xl create` loads, with 'kernel=\"target/xenolith/NAME\"'
   target/xenolith/NAME.debug      symbols and lines
+";
+
+const TOOL: &str = "\
+cargo xtask tool
+
+Builds the program that gives clients their disks again when a driver domain was started anew,
+statically linked. Leaves
+  target/xenolith/reattach        for dom0; `reattach --help` tells more
 ";
 
 const CHECK: &str = "\
@@ -122,6 +133,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command> {
                 "help" => Ok(Command::Help(OVERVIEW)),
                 "build" => plain(parser, BUILD, Command::Build),
                 "image" => image_of(parser),
+                "tool" => plain(parser, TOOL, Command::Tool),
                 "check" => plain(parser, CHECK, Command::Check),
                 "symbolize" => symbolize(parser),
                 "sim" => sim(parser),
@@ -234,6 +246,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(bench) => return bench::command(&bench),
         Command::Build => image::build::command()?,
         Command::Image(name) => image::build::command_for_example(&name)?,
+        Command::Tool => tool::command()?,
         Command::Check => structure::command()?,
         Command::Symbolize(log) => image::symbolize::command(&log)?,
         // The simulator holds the whole kernel: it is its own program, so that xtask is built fast.
@@ -263,6 +276,7 @@ mod tests {
     #[test]
     fn each_command_is_read() {
         assert_eq!(read(&["build"]), Ok(Command::Build));
+        assert_eq!(read(&["tool"]), Ok(Command::Tool));
         assert_eq!(read(&["check"]), Ok(Command::Check));
         assert_eq!(
             read(&["symbolize", "a.log"]),

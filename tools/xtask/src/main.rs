@@ -5,6 +5,7 @@
 //! - [`structure`]: the house rules, as checks
 //! - [`mod@test`]: the gate
 //! - [`run`], [`shell`], [`mod@bench`]: the commands that show it in nested Xen
+//! - [`tool`]: building the program for a dom0
 //! - [`nest`]: a nest with the image in place
 //! - [`cargo`], [`project`]: running cargo, and where things are
 
@@ -18,6 +19,7 @@ mod run;
 mod shell;
 mod structure;
 mod test;
+mod tool;
 
 use std::process::ExitCode;
 
