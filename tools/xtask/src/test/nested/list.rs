@@ -6,7 +6,8 @@ use anyhow::Result;
 use lab::{Nest, Options, Suite};
 
 use super::export::filesystem::{self, Tree};
-use super::export::{self, client, ending, lifecycle, many, refusals, verify};
+use super::export::restart::End;
+use super::export::{self, client, ending, lifecycle, many, refusals, restart, verify};
 use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, sums};
 use crate::bench;
 
@@ -58,6 +59,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "Xen 4.20, disks served over and over",
         options: trixie,
         tests: SERVED_OVER_AND_OVER,
+    },
+    Group {
+        name: "Xen 4.20, a driver domain started anew",
+        options: restarts,
+        tests: STARTED_ANEW,
     },
     Group {
         name: "Xen 4.20, disks served",
@@ -208,6 +214,9 @@ const SERVED: &[Test] = &[
     smoke("nested_export_linux_guest", |nest| {
         client::a_linux_guests_files_are_there(nest, 50)
     }),
+    smoke("nested_restart_orderly_2", |nest| {
+        restart::clients_outlive_it(nest, End::Orderly, 2)
+    }),
     quick("nested_bench_quick", bench::smoke),
     smoke("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(
@@ -229,6 +238,25 @@ const SERVED: &[Test] = &[
 const SERVED_OVER_AND_OVER: &[Test] = &[long("nested_export_cycles_500", |nest| {
     lifecycle::exports_come_and_go(nest, 500)
 })];
+
+/// The clients of a driver domain outlive it, fifty times each.
+const STARTED_ANEW: &[Test] = &[
+    Test {
+        limit: RESTARTS,
+        ..long("nested_restart_orderly_50", |nest| {
+            restart::clients_outlive_it(nest, End::Orderly, 50)
+        })
+    },
+    Test {
+        limit: RESTARTS,
+        ..long("nested_restart_crash_50", |nest| {
+            restart::clients_outlive_it(nest, End::Crash, 50)
+        })
+    },
+];
+
+/// How long fifty restarts may take.
+const RESTARTS: Duration = Duration::from_secs(5400);
 
 const SERVED_FOR_LONG: &[Test] = &[
     long("nested_export_fio_600", |nest| {
@@ -337,6 +365,14 @@ const INSTRUCTION_TIME: &[Test] = &[
 fn trixie() -> Options {
     Options {
         time_limit: Duration::from_secs(5400),
+        ..Options::default()
+    }
+}
+
+/// Its two tests take longer still.
+fn restarts() -> Options {
+    Options {
+        time_limit: 2 * RESTARTS,
         ..Options::default()
     }
 }

@@ -9,6 +9,7 @@
 //! - `hostile`: frontends that lie
 //! - `filesystem`: ext4 on an export, with trees of files
 //! - `client`: a Linux guest as the client
+//! - `restart`: a driver domain that is started anew under its clients
 
 mod attached;
 pub(super) mod client;
@@ -18,4 +19,5 @@ pub(super) mod hostile;
 pub(super) mod lifecycle;
 pub(super) mod many;
 pub(super) mod refusals;
+pub(super) mod restart;
 pub(super) mod verify;
