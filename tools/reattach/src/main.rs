@@ -69,11 +69,11 @@ fn run(command: Command) -> Result<bool> {
                 Source::Gone => Notes::take_of_the_gone(host)?,
             };
             let to = to.unwrap_or_else(|| notes.domain.clone());
-            if notes.disks.is_empty() {
-                host.say("no disk is to be attached again");
-                return Ok(true);
-            }
-            return restore::restore(host, &notes, &to);
+            return if notes.disks.is_empty() {
+                restore::report(host, &to)
+            } else {
+                restore::restore(host, &notes, &to)
+            };
         }
         Command::Reboot { domain } => return reboot::reboot(&mut Dom0::open()?, &domain),
     }

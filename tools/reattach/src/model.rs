@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) refuses_reboot: bool,
     /// What the driver domain refuses to serve.
     pub(crate) refused_target: Option<String>,
+    /// When another takes the place of the driver domain with this number.
+    pub(crate) replaced_after: Option<(Duration, u32)>,
     /// When the rebooted domain is there.
     comes: Option<(Duration, u32)>,
 }
@@ -206,6 +208,13 @@ impl Host for Model {
 
     fn pause(&mut self, time: Duration) {
         self.passed += time;
+        if let Some((_, id)) = self
+            .replaced_after
+            .take_if(|(when, _)| *when <= self.passed)
+        {
+            self.dies(id);
+            self.driver(id + 1);
+        }
         if let Some((_, id)) = self.comes.take_if(|(when, _)| *when <= self.passed) {
             self.driver(id);
         }

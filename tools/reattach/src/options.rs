@@ -18,6 +18,7 @@ In dom0, as root.
       after a crash: attaches to DOMAIN what a domain served that is gone.
       --from ID     whose disks, if several are gone, or if the old domain is
                     still there (on_crash = \"preserve\")
+      Where none is gone it says how the disks of DOMAIN stand.
 
   reattach save DOMAIN [FILE]
       notes what DOMAIN serves in FILE, or on the standard output.

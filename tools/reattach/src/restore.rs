@@ -79,9 +79,13 @@ impl Server {
 /// Attaches the disks of `notes` to the domain `to`; whether all clients that are still there have
 /// theirs.
 pub(crate) fn restore(host: &mut impl Host, notes: &Notes, to: &str) -> Result<bool> {
-    let server = Server::find(host, to)?;
+    let mut server = Server::find(host, to)?;
     let mut trouble = vec![String::new(); notes.disks.len()];
     for round in 0..ROUNDS {
+        if round > 0 {
+            // The one before may have been on its way to its end.
+            server = Server::find(host, to)?;
+        }
         detach(host, notes, &server, round, &mut trouble)?;
         attach(host, notes, &server, &mut trouble)?;
         if wait(host, notes, &server)? {
@@ -89,6 +93,21 @@ pub(crate) fn restore(host: &mut impl Host, notes: &Notes, to: &str) -> Result<b
         }
     }
     tell(host, notes, &server, &trouble)
+}
+
+/// Says how the disks stand that the domain `to` serves, and does nothing; whether all clients have
+/// theirs.
+pub(crate) fn report(host: &mut impl Host, to: &str) -> Result<bool> {
+    let server = Server::find(host, to)?;
+    let notes = Notes::take(host, server.id, &server.name)?;
+    host.say(&format!(
+        "no domain is gone that left disks; {} ({}) serves {}",
+        server.name,
+        server.id,
+        notes.disks.len()
+    ));
+    let trouble = vec![String::new(); notes.disks.len()];
+    tell(host, &notes, &server, &trouble)
 }
 
 /// Detaches what is stale, and after the first round what does not connect.

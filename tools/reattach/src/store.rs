@@ -94,3 +94,68 @@ impl Store {
         Ok((header, payload))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a store says to one request that is answered with these bytes, and the request.
+    fn asked<T>(
+        kind: u32,
+        payload: &[u8],
+        ask: impl FnOnce(&mut Store) -> Result<T>,
+    ) -> (Result<T>, Vec<u8>) {
+        let (ours, mut daemon) = UnixStream::pair().unwrap();
+        let len = u32::try_from(payload.len()).unwrap();
+        let (req_id, tx_id) = (1, 0);
+        let header = Header {
+            kind,
+            req_id,
+            tx_id,
+            len,
+        };
+        daemon.write_all(&header.encode()).unwrap();
+        daemon.write_all(payload).unwrap();
+        let mut store = Store(Box::new(ours));
+        let said = ask(&mut store);
+        let mut request = vec![0; 512];
+        let count = daemon.read(&mut request).unwrap();
+        request.truncate(count);
+        (said, request.split_off(HEADER_SIZE))
+    }
+
+    #[test]
+    fn nodes_are_read_and_listed() {
+        let (value, request) = asked(kind::READ, b"md0,ro", |store| store.read("/a/b"));
+        assert_eq!(value.unwrap().as_deref(), Some("md0,ro"));
+        assert_eq!(request, b"/a/b\0");
+        let (names, _) = asked(kind::DIRECTORY, b"0\x007\x0012\0", |s| s.list("/libxl"));
+        assert_eq!(names.unwrap(), ["0", "7", "12"]);
+        let (names, _) = asked(kind::DIRECTORY, b"", |store| store.list("/libxl"));
+        assert!(names.unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_error_and_everything_else_is() {
+        let (value, _) = asked(kind::ERROR, b"ENOENT\0", |store| store.read("/a"));
+        assert_eq!(value.unwrap(), None);
+        let (names, _) = asked(kind::ERROR, b"ENOENT\0", |store| store.list("/a"));
+        assert!(names.unwrap().is_empty());
+        let (value, _) = asked(kind::ERROR, b"EACCES\0", |store| store.read("/a"));
+        assert!(value.unwrap_err().to_string().contains("/a: EACCES"));
+        let (value, _) = asked(kind::DIRECTORY, b"x", |store| store.read("/a"));
+        assert!(value.is_err(), "another request's answer");
+        let (value, _) = asked(kind::READ, b"\xff\xfe", |store| store.read("/a"));
+        assert!(value.is_err(), "no text");
+        let long = vec![b'x'; PAYLOAD_MAX + 1];
+        let (value, _) = asked(kind::READ, &long, |store| store.read("/a"));
+        assert!(value.is_err(), "too long");
+    }
+
+    #[test]
+    fn a_daemon_that_goes_away_is_an_error() {
+        let (ours, daemon) = UnixStream::pair().unwrap();
+        drop(daemon);
+        assert!(Store(Box::new(ours)).read("/a").is_err());
+    }
+}

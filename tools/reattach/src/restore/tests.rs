@@ -194,3 +194,32 @@ fn what_is_said_is_one_line_whatever_names_are() {
             .all(|line| !line.contains(char::is_control))
     );
 }
+
+#[test]
+fn where_nothing_is_left_it_is_told_how_disks_stand_and_nothing_is_done() {
+    let (mut host, notes) = crashed();
+    assert!(restore(&mut host, &notes, "storage").unwrap());
+    let calls = host.calls.len();
+    assert!(report(&mut host, "storage").unwrap());
+    // It is on its way to its end, and not gone yet: no success is told.
+    host.set("/local/domain/8/backend/vbd/7/51712/state", Some("5"));
+    assert!(!report(&mut host, "storage").unwrap());
+    assert_eq!(host.calls.len(), calls);
+    host.dies(8);
+    assert!(report(&mut host, "storage").is_err());
+}
+
+#[test]
+fn a_domain_that_is_replaced_meanwhile_is_found_by_its_name() {
+    let (mut host, notes) = crashed();
+    assert!(restore(&mut host, &notes, "storage").unwrap());
+    host.set("/local/domain/8/backend/vbd/7/51712/state", Some("5"));
+    let notes = Notes::take(&mut host, 8, "storage").unwrap();
+    host.replaced_after = Some((Duration::from_secs(10), 8));
+    assert!(
+        restore(&mut host, &notes, "storage").unwrap(),
+        "{:?}",
+        host.said
+    );
+    assert!(all_are_back(&host, 9));
+}
