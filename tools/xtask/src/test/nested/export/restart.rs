@@ -52,14 +52,13 @@ pub(in crate::test::nested) fn clients_outlive_it(
         disk.xl_quick("xvda", "w")
     );
     let mut storage = start_config(nest, "storage", &config)?;
-    let attached = Attached::new(nest, "md0", "xvdf", "w")?;
+    Attached::new(nest, "md0", "xvdf", "w")?;
     let config = format!(
         "type = \"pv\"\nkernel = \"{FOLDER}/kernel\"\nramdisk = \"{FOLDER}/initrd\"\n\
          memory = 512\nvcpus = 1\ncmdline = \"console=hvc0 quiet ROUNDS={rounds}\"\n\
          disk = [\"format=raw,vdev=xvda,access=rw,backend=storage,target=xbd0\"]\n"
     );
     let mut client = nest.create_guest("client", &config)?;
-    drop(attached);
     for round in 0..rounds {
         client.wait_for(&format!("CLIENT-LOADED {round}"), CLIENT)?;
         let before = storage.id()?;

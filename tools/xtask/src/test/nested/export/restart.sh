@@ -44,6 +44,8 @@ load() {
 journal() {
     number=0
     while slot=$((number % slots)) && line="$slot $round $number"; do
+        # To write to a node that is gone would make a file of that name.
+        [ -b $disk ] || return
         echo "$line" >/pending
         echo "$line" | $b dd of=$disk bs=4096 seek=$((1024 + slot)) conv=sync,notrunc,fsync || return
         echo "$line" >"/acked/$slot"
