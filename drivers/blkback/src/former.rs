@@ -107,7 +107,7 @@ impl<H: Hypervisor> Formers<H> {
 impl<H: Hypervisor> Former<H> {
     /// Unmaps the rings now, after a last look at those that the frontend has not let go of.
     fn end(&self) {
-        let connected = |queue: &mut Queue<H>| queue.channel.is_connected();
+        let connected = |queue: &mut Queue<H>| queue.channel().is_connected();
         self.queues.borrow_mut().retain_mut(connected);
         self.refuse(false);
         self.queues.borrow_mut().clear();
@@ -124,7 +124,7 @@ impl<H: Hypervisor> Former<H> {
             for queue in queues.iter_mut() {
                 let any = queue.refuse_new();
                 if queue.publish() || nudge && !any {
-                    queue.channel.notify();
+                    queue.channel().notify();
                 }
                 found |= any;
             }
@@ -134,7 +134,7 @@ impl<H: Hypervisor> Former<H> {
 
     fn is_let_go(&self) -> bool {
         let queues = self.queues.borrow();
-        queues.iter().all(|queue| !queue.channel.is_connected())
+        queues.iter().all(|queue| !queue.channel().is_connected())
     }
 
     async fn answer_until_let_go(&self, pv: &Pv<H>) {

@@ -13,6 +13,7 @@
 //! - `former`: a connection that has ended, until the frontend has seen that too
 //! - `polling`: how long to look for the next request before sleeping; pure
 //! - `queue`: one ring and its requests
+//! - `ledger`: the ring itself, and who is owed an answer, also when the domain dies
 //! - `request`: a request judged; pure
 //! - `slot`: a request on its way through GEOM, piece by piece
 //! - `tag`: which request an order is of; pure
@@ -30,6 +31,7 @@ mod export;
 mod failure;
 mod former;
 mod keys;
+mod ledger;
 mod link;
 mod offer;
 mod polling;

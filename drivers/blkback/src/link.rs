@@ -1,6 +1,6 @@
 //! A connection: the rings of one frontend, and the provider that answers their requests.
 
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::pin::Pin;
@@ -16,6 +16,7 @@ use ring::{BackRing, Pages, PeerFault};
 
 use crate::failure::Failure;
 use crate::keys::Wanted;
+use crate::ledger::Ledger;
 use crate::polling::Polling;
 use crate::queue::{Peer, Queue, Taken};
 use crate::request::Terms;
@@ -99,7 +100,8 @@ impl<H: Hypervisor> Link<H> {
             let channel = channel.map_err(Failure::Port)?;
             let list = IoPage::new(pv.hv.alloc_page().ok_or(Failure::Memory)?);
             capacity += ring.capacity() as usize;
-            queues.push(Queue::new(ring, channel, wanted.layout, &pages_of, list));
+            let ledger = Ledger::new(ring, channel, wanted.layout);
+            queues.push(Queue::new(ledger, &pages_of, list));
         }
         Ok(Self {
             pv: pv.clone(),
@@ -136,7 +138,7 @@ impl<H: Hypervisor> Link<H> {
     /// it says. Costs a hypercall.
     pub(crate) fn is_let_go(&self) -> bool {
         let mut queues = self.queues.iter();
-        queues.all(|queue| !queue.channel.is_connected())
+        queues.all(|queue| !queue.channel().is_connected())
     }
 
     /// Serves the rings. Ready only when the frontend broke the protocol.
@@ -152,20 +154,9 @@ impl<H: Hypervisor> Link<H> {
         }
     }
 
-    /// Answers every request with an error: those that were taken, and those that wait in the
-    /// rings. Says whether there were any.
-    pub(crate) fn fail_all(&mut self) -> bool {
-        let mut any = false;
-        for queue in &mut self.queues {
-            any |= queue.fail_all();
-        }
-        self.publish();
-        any
-    }
-
-    /// Sends the frontend an event for nothing.
-    pub(crate) fn nudge(&self) {
-        self.queues.iter().for_each(|queue| queue.channel.notify());
+    /// What answers when the domain dies, whoever has this connection in hand then.
+    pub(crate) fn ledgers(&self) -> Vec<Weak<Ledger<H>>> {
+        self.queues.iter().map(Queue::ledger).collect()
     }
 
     /// Ends the connection: answers every request with an error, and hands over what the frontend
@@ -243,7 +234,7 @@ impl<H: Hypervisor> Link<H> {
         let fired = self
             .queues
             .iter()
-            .filter(|queue| queue.channel.poll_wait(context).is_ready());
+            .filter(|queue| queue.channel().poll_wait(context).is_ready());
         fired.count()
     }
 
@@ -252,7 +243,7 @@ impl<H: Hypervisor> Link<H> {
         let until = self
             .queues
             .iter()
-            .filter_map(|queue| queue.channel.quiet_until())
+            .filter_map(|queue| queue.channel().quiet_until())
             .max();
         let Some(until) = until else {
             self.quiet = None;
@@ -279,9 +270,9 @@ impl<H: Hypervisor> Link<H> {
         let useful = worked != Worked::Nothing || worked_before;
         for queue in &self.queues {
             if useful {
-                queue.channel.was_useful();
+                queue.channel().was_useful();
             } else {
-                queue.channel.was_spurious();
+                queue.channel().was_spurious();
             }
         }
     }
@@ -443,7 +434,7 @@ impl<H: Hypervisor> Link<H> {
     fn publish(&mut self) {
         for queue in &mut self.queues {
             if queue.publish() {
-                queue.channel.notify();
+                queue.channel().notify();
                 self.statistics.borrow_mut().notifications += 1;
             }
         }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -10,13 +10,11 @@ use geom::{Errno, Memory};
 use hv::{DomId, GrantRef, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PeerMemory, PersistentGrants, Segment as Part};
 use pv::Channel;
-use ring::{BackRing, Pages, PeerFault};
-use xen_abi::io::blkif::{
-    BadRequest, Layout, REQUEST_SIZE, Request, Response, SEGMENT_SIZE, SEGMENTS_PER_INDIRECT_PAGE,
-    Segment,
-};
+use ring::PeerFault;
+use xen_abi::io::blkif::{BadRequest, Request, SEGMENT_SIZE, SEGMENTS_PER_INDIRECT_PAGE, Segment};
 
-use crate::request::{List, Refusal, Terms, Wish, echo};
+use crate::ledger::Ledger;
+use crate::request::{List, Refusal, Terms, Wish};
 use crate::slot::{Slot, refused};
 use crate::statistics::Statistics;
 
@@ -39,23 +37,17 @@ impl<H: Hypervisor> Peer<H> {
 
 /// A ring in use.
 pub(crate) struct Queue<H: Hypervisor> {
-    ring: BackRing<Pages<H::Mapping>>,
-    pub(crate) channel: Channel<H>,
-    layout: Layout,
+    ledger: Rc<Ledger<H>>,
     peer: Rc<Peer<H>>,
     slots: Vec<Slot<H>>,
     free: Vec<usize>,
     /// Slots with something that GEOM was not asked for yet, in the order of their requests.
     asking: VecDeque<usize>,
-    /// Requests in the ring at most, and so slots.
-    capacity: usize,
     /// The frontend's page that lists the segments of an indirect request, the page that it is
     /// copied to, and what it says.
     their_list: PeerMemory<H>,
     list_page: Rc<dyn Memory>,
     list: Box<[[u8; SEGMENT_SIZE]]>,
-    /// There are answers that the frontend cannot see yet.
-    answered: bool,
 }
 
 /// What came of looking for a request.
@@ -69,28 +61,28 @@ pub(crate) enum Taken {
 }
 
 impl<H: Hypervisor> Queue<H> {
-    pub(crate) fn new(
-        ring: BackRing<Pages<H::Mapping>>,
-        channel: Channel<H>,
-        layout: Layout,
-        peer: &Rc<Peer<H>>,
-        list_page: IoPage<H>,
-    ) -> Self {
-        let capacity = ring.capacity() as usize;
+    pub(crate) fn new(ledger: Ledger<H>, peer: &Rc<Peer<H>>, list_page: IoPage<H>) -> Self {
+        let capacity = ledger.capacity();
         Self {
-            ring,
-            channel,
-            layout,
+            ledger: Rc::new(ledger),
             peer: peer.clone(),
             slots: Vec::new(),
             free: Vec::with_capacity(capacity),
             asking: VecDeque::with_capacity(capacity),
-            capacity,
             their_list: peer.memory(),
             list_page: Rc::new(list_page),
             list: vec![[0; SEGMENT_SIZE]; SEGMENTS_PER_INDIRECT_PAGE].into_boxed_slice(),
-            answered: false,
         }
+    }
+
+    /// The frontend's event channel.
+    pub(crate) fn channel(&self) -> &Channel<H> {
+        &self.ledger.channel
+    }
+
+    /// What answers when the domain dies; it is gone with the queue.
+    pub(crate) fn ledger(&self) -> Weak<Ledger<H>> {
+        Rc::downgrade(&self.ledger)
     }
 
     /// Requests that are not answered.
@@ -100,7 +92,7 @@ impl<H: Hypervisor> Queue<H> {
 
     /// Whether there is a request that GEOM was not asked for, or that was not taken.
     pub(crate) fn has_more(&mut self) -> Result<bool, PeerFault> {
-        Ok(!self.asking.is_empty() || self.ring.has_request()?)
+        Ok(!self.asking.is_empty() || self.ledger.has_request()?)
     }
 
     /// The request that GEOM is to be asked for next.
@@ -121,32 +113,25 @@ impl<H: Hypervisor> Queue<H> {
         statistics: &mut Statistics,
         now: Instant,
     ) -> Result<Taken, PeerFault> {
-        if self.free.is_empty() && self.slots.len() == self.capacity {
+        if self.free.is_empty() && self.slots.len() == self.ledger.capacity() {
             return Ok(Taken::Nothing);
         }
-        let mut entry = [0; REQUEST_SIZE];
-        let size = self.layout.request_size();
-        let Some(bytes) = entry.get_mut(..size) else {
+        let Some((request, echo)) = self.ledger.take()? else {
             return Ok(Taken::Nothing);
         };
-        if self.ring.take(bytes)?.is_none() {
-            return Ok(Taken::Nothing);
-        }
-        self.layout.widen(&mut entry);
-        let request = Request::decode(&entry);
-        let echo = echo(&request);
         let index = self.place();
         match self.judge(&request, terms, index) {
             Ok(wish) => {
                 let slot = self.slots.get_mut(index);
                 let length = slot.map_or(0, |slot| slot.begin(echo, wish, now));
+                self.ledger.is_in(index);
                 self.asking.push_back(index);
                 Ok(Taken::Begun(length))
             }
             Err(refusal) => {
                 self.free.push(index);
                 statistics.refused += 1;
-                self.answer(refused(echo, refusal));
+                self.ledger.answer_in_hand(refused(echo, refusal));
                 Ok(Taken::Refused)
             }
         }
@@ -225,44 +210,17 @@ impl<H: Hypervisor> Queue<H> {
             // After an error the rest was not asked for.
             self.asking.retain(|asking| *asking != index);
             self.free.push(index);
-            self.answer(response);
+            self.ledger.answer(index, response);
         }
     }
 
-    #[inline]
-    fn answer(&mut self, response: Response) {
-        let bytes = response.encode();
-        if let Some(bytes) = bytes.get(..self.layout.response_size()) {
-            // Every request that was taken has room for its answer.
-            let _pushed = self.ring.push(bytes);
-            self.answered = true;
-        }
-    }
-
-    /// Answers every request with an error, also those that were not taken yet; says whether there
-    /// were any. Allocates and frees nothing. Afterwards nothing must be done with the queue but
-    /// this, [`refuse_new`](Self::refuse_new) and to publish: what GEOM still completes must not be
-    /// told to it.
-    pub(crate) fn fail_all(&mut self) -> bool {
-        let mut any = false;
-        for index in 0..self.slots.len() {
-            if !self.free.contains(&index)
-                && let Some(slot) = self.slots.get(index)
-            {
-                any = true;
-                self.answer(refused(slot.echo(), Refusal::Error));
-                // It has room for every slot.
-                self.free.push(index);
-            }
-        }
-        self.asking.clear();
-        self.refuse_new() | any
-    }
-
-    /// Ends all work: answers every request with an error, and lets go of its pages.
+    /// Ends all work: answers every request with an error, and lets go of its pages. Afterwards
+    /// nothing must be done with the queue but [`refuse_new`](Self::refuse_new) and to publish:
+    /// what GEOM still completes must not be told to it.
     pub(crate) fn retire(&mut self) {
         self.abandon();
-        self.fail_all();
+        self.ledger.fail_all();
+        self.asking.clear();
         self.slots.clear();
         self.free.clear();
     }
@@ -270,20 +228,7 @@ impl<H: Hypervisor> Queue<H> {
     /// Answers the requests in the ring with an error, a ring full of them at most; says whether
     /// there were any.
     pub(crate) fn refuse_new(&mut self) -> bool {
-        let mut any = false;
-        let mut entry = [0; REQUEST_SIZE];
-        let size = self.layout.request_size();
-        // A ring has no more than so many.
-        for _ in 0..self.capacity {
-            let taken = entry.get_mut(..size).map(|bytes| self.ring.take(bytes));
-            if !matches!(taken, Some(Ok(Some(())))) {
-                break;
-            }
-            any = true;
-            self.layout.widen(&mut entry);
-            self.answer(refused(echo(&Request::decode(&entry)), Refusal::Error));
-        }
-        any
+        self.ledger.refuse_new()
     }
 
     /// Has the pages of every request forgotten: what GEOM still does for one goes nowhere.
@@ -302,11 +247,11 @@ impl<H: Hypervisor> Queue<H> {
 
     /// Shows the frontend its answers; says whether it must be told.
     pub(crate) fn publish(&mut self) -> bool {
-        core::mem::take(&mut self.answered) && self.ring.publish()
+        self.ledger.publish()
     }
 
     /// The last look before sleeping: says whether there is a request.
     pub(crate) fn final_check(&mut self) -> Result<bool, PeerFault> {
-        self.ring.final_check()
+        self.ledger.final_check()
     }
 }

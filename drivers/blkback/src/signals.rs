@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::string::{String, ToString};
 use core::cell::{Cell, RefCell};
 
@@ -71,23 +71,20 @@ impl Signals {
 
     /// Remembers the connection whose requests are to be answered when the domain dies.
     pub(crate) fn set_last_words<H: Hypervisor>(&self, link: &Rc<RefCell<Link<H>>>) {
-        let link = Rc::downgrade(link);
-        let there = link.clone();
-        self.connected.replace(Some(Box::new(move |nudge| {
-            let Some(link) = there.upgrade() else {
-                return false;
-            };
-            if nudge && let Ok(link) = link.try_borrow() {
-                link.nudge();
-            }
-            true
-        })));
+        let ledgers = link.borrow().ledgers();
+        let nudged = ledgers.clone();
         self.last_words.replace(Some(Box::new(move || {
-            let Some(link) = link.upgrade() else {
-                return false;
-            };
-            // What dies may be just this connection's work.
-            link.try_borrow_mut().is_ok_and(|mut link| link.fail_all())
+            let there = ledgers.iter().filter_map(Weak::upgrade);
+            there.fold(false, |any, ledger| ledger.last_words() | any)
+        })));
+        let link = Rc::downgrade(link);
+        self.connected.replace(Some(Box::new(move |nudge| {
+            let connected = link.strong_count() > 0;
+            if connected && nudge {
+                let there = nudged.iter().filter_map(Weak::upgrade);
+                there.for_each(|ledger| ledger.channel.notify());
+            }
+            connected
         })));
     }
 

@@ -63,11 +63,6 @@ impl<H: Hypervisor> Slot<H> {
         }
     }
 
-    /// What is to be echoed: the id and the operation.
-    pub(crate) fn echo(&self) -> (u64, u8) {
-        (self.id, self.operation)
-    }
-
     /// The pages of the request that is about to use this slot.
     pub(crate) fn memory(&self) -> &PeerMemory<H> {
         &self.memory
