@@ -8,6 +8,8 @@ pub const CURRENT_RESERVATION: u64 = 3;
 pub const MAXIMUM_RESERVATION: u64 = 4;
 /// Get frames for pseudo-physical ones ([`Reservation`]); returns how many extents were done.
 pub const POPULATE_PHYSMAP: u64 = 6;
+/// What memory the domain was made to have at most ([`MemoryMap`]).
+pub const MEMORY_MAP: u64 = 9;
 /// Where the table from machine to pseudo-physical frames is ([`MachphysMapping`]).
 pub const MACHPHYS_MAPPING: u64 = 12;
 
@@ -34,6 +36,21 @@ pub struct Domain {
     /// `DOMID_SELF`.
     pub domid: u16,
 }
+
+/// `struct xen_memory_map`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryMap {
+    /// How many entries the buffer has room for; then, how many there are in it.
+    pub nr_entries: u32,
+    /// The virtual address of the buffer: entries of [`E820_ENTRY`] bytes.
+    pub buffer: u64,
+}
+
+/// Bytes of an entry as BIOS call 0xe820 has it: a 64-bit address, a 64-bit size, a 32-bit kind.
+pub const E820_ENTRY: usize = 20;
+/// The kind that is memory.
+pub const E820_RAM: u32 = 1;
 
 /// `struct xen_machphys_mapping`.
 #[repr(C)]

@@ -180,6 +180,31 @@ pub trait Hypervisor: Clone + 'static {
     /// ends the domain.
     fn heap_room(&self) -> usize;
 
+    /// How many pages the domain has room to have: at least those it started with.
+    fn most_pages(&self) -> usize;
+
+    /// Gives pages to Xen, the first of the list first, at most some hundred with one call
+    /// (`XENMEM_decrease_reservation`). They leave the list, and the domain has fewer; those that
+    /// Xen did not take stay in it. Returns how many were given, which may be none.
+    ///
+    /// Whoever has the memory next finds what is in the pages: they are to be as they came from
+    /// [`alloc_page`](Self::alloc_page), filled with zeros. That nobody has granted them is sure,
+    /// since `pv`'s grant table owns what is granted.
+    ///
+    /// # Errors
+    /// Xen's; no page was given.
+    fn give_pages(&self, pages: &mut Vec<Self::Page>) -> Result<usize, Errno>;
+
+    /// Gets up to `count` pages from Xen, at most some hundred with one call
+    /// (`XENMEM_populate_physmap`), which are free then. Returns how many: fewer, or none, when the
+    /// domain has as many as it may have now, or Xen has no more. Page tables may take some of
+    /// them.
+    ///
+    /// # Errors
+    /// `ENOMEM` when the domain has [`most_pages`](Self::most_pages), or no memory for the page
+    /// tables that more would need; Xen's own.
+    fn get_pages(&self, count: usize) -> Result<usize, Errno>;
+
     /// The shared info page (`struct shared_info` in xen.h).
     fn shared_info(&self) -> Self::Mapping;
 

@@ -27,24 +27,26 @@ pub(crate) struct FrameUse {
     pub(crate) free: usize,
 }
 
-/// Makes every spare frame available. The map of free frames takes the first of them.
+/// Makes every spare frame available. The map of free frames, which has room for those that may
+/// come later, takes the first of them.
 ///
 /// # Safety
 /// To be called once; the spare frames are mapped in the direct map, and nobody uses them.
 pub(crate) unsafe fn init(spare: Spare) {
-    let words = FrameMap::words_for(spare.total);
+    let words = FrameMap::words_for(spare.room);
     let map_frames = words.div_ceil(hv::PAGE_SIZE / 8) as u64;
     let start = ptr::with_exposed_provenance_mut(mmu::address(Pfn(spare.after_tables)) as usize);
     // SAFETY: these frames are spare, mapped, and not made available below.
     let words = unsafe { core::slice::from_raw_parts_mut(start, words) };
-    let mut map = FrameMap::new(words, spare.total);
+    let mut map = FrameMap::new(words, spare.room);
     let free = spare.after_tables + map_frames..spare.total;
     for pfn in (spare.first..spare.tables).chain(free).map(Pfn) {
         if mmu::mfn(pfn).is_some() {
             map.release(pfn);
         }
     }
-    let total = spare.total as usize;
+    let has = |pfn: &u64| mmu::mfn(Pfn(*pfn)).is_some();
+    let total = (0..spare.total).filter(has).count();
     *FRAMES.lock() = Some(Frames { map, total });
 }
 
@@ -57,6 +59,23 @@ pub(crate) fn usage() -> FrameUse {
             total: frames.total,
             free: frames.map.free(),
         })
+}
+
+/// Xen has taken so many frames, which were taken here before.
+pub(crate) fn given(count: usize) {
+    if let Some(frames) = FRAMES.lock().as_mut() {
+        frames.total -= count;
+    }
+}
+
+/// Xen has given these frames, which the domain did not have.
+pub(crate) fn got(pfns: &[u64]) {
+    if let Some(frames) = FRAMES.lock().as_mut() {
+        for pfn in pfns {
+            frames.total += 1;
+            frames.map.release(Pfn(*pfn));
+        }
+    }
 }
 
 /// Takes a frame for a page. Leaves some for the heap: a page that is refused is an error value,
@@ -119,6 +138,11 @@ impl Page {
         // SAFETY: the frame is mapped for good, and this page's alone until it is dropped.
         let span = unsafe { Span::new(mmu::address(pfn), hv::PAGE_SIZE) };
         Self { pfn, span }
+    }
+
+    /// The frame.
+    pub(crate) fn pfn(&self) -> Pfn {
+        self.pfn
     }
 
     /// The frame, which is never given back.

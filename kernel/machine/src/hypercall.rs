@@ -11,6 +11,7 @@ use hv::Errno;
 pub(crate) mod cpu;
 pub(crate) mod event;
 pub(crate) mod grant;
+pub(crate) mod memory;
 pub(crate) mod mmu;
 pub(crate) mod sched;
 

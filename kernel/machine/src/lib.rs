@@ -13,6 +13,8 @@
 //! - `backtrace`: who called whom
 //! - `image`: where the parts of the image lie
 //! - `mmu`: the page tables: all memory mapped, the image protected, single pages of others
+//! - `direct`: the map of all memory once it stands, and its changes
+//! - `balloon`: giving memory to Xen, and getting it back
 //! - `frame`: the domain's frames, and [`Page`]
 //! - `lent`: frames in a row that only the domain itself writes
 //! - `window`: room for foreign pages, and [`Mapping`]
@@ -27,7 +29,9 @@
 extern crate alloc;
 
 mod backtrace;
+mod balloon;
 mod clock;
+mod direct;
 pub mod epitaph;
 mod frame;
 mod heap;

@@ -19,8 +19,8 @@ use xen_abi::arch_x86::MACH2PHYS_START;
 use xen_abi::xen::{MMU_NORMAL_PT_UPDATE, MmuUpdate, StartInfo};
 
 use crate::hypercall::mmu;
-use crate::image;
 use crate::span::Span;
+use crate::{direct, image};
 
 /// Bytes in a page.
 const PAGE: u64 = hv::PAGE_SIZE as u64;
@@ -43,7 +43,7 @@ const EXECUTE: PageTableFlags = PageTableFlags::PRESENT
 /// Constants and page tables.
 const READ: PageTableFlags = EXECUTE.union(PageTableFlags::NO_EXECUTE);
 /// Everything else.
-const WRITE: PageTableFlags = READ.union(PageTableFlags::WRITABLE);
+pub(crate) const WRITE: PageTableFlags = READ.union(PageTableFlags::WRITABLE);
 
 /// The domain's frames as the builder listed them.
 static FRAMES: Once<Frames> = Once::new();
@@ -82,6 +82,11 @@ fn frames() -> &'static Frames {
 
 /// The machine frame behind `pfn`; `None` when the domain has no such frame.
 pub(crate) fn mfn(pfn: Pfn) -> Option<u64> {
+    direct::mfn(pfn).unwrap_or_else(|| listed(pfn))
+}
+
+/// The same by the builder's list, which is right until the direct map stands.
+fn listed(pfn: Pfn) -> Option<u64> {
     let mfn = *frames().mfns.get(usize::try_from(pfn.0).ok()?)?;
     // Where the domain has a hole, the builder wrote ~0.
     (mfn >> 52 == 0).then_some(mfn)
@@ -177,35 +182,45 @@ fn slot(top: u64, address: u64) -> Option<(u64, u64)> {
 pub(crate) struct Spare {
     /// The domain's frames.
     pub(crate) total: u64,
+    /// How many there may be later.
+    pub(crate) room: u64,
     /// The first frame the builder did not use.
     pub(crate) first: u64,
     /// Where the tables start.
     pub(crate) tables: u64,
     /// The first frame after the tables.
     pub(crate) after_tables: u64,
+    /// The tables.
+    pub(crate) plan: DirectMap,
 }
 
 /// Maps all of the domain's memory, and takes from the image window every right that nobody needs.
+/// The domain may have `room` frames later; without memory for their tables, only those that it
+/// has.
 ///
 /// # Errors
 /// There is no room for the tables, or Xen refuses one of them.
 ///
 /// # Safety
 /// To be called once, after [`learn`], before any unused frame is used.
-pub(crate) unsafe fn take_over() -> Result<Spare, MapError> {
+pub(crate) unsafe fn take_over(room: u64) -> Result<Spare, MapError> {
     let frames = frames();
     let total = frames.mfns.len() as u64;
-    let plan =
-        DirectMap::new(total, frames.first_unused, frames.mapped).map_err(|_| MapError::NoRoom)?;
+    let plan = |room| DirectMap::new(total, room, frames.first_unused, frames.mapped);
+    let plan = plan(room)
+        .or_else(|_| plan(total))
+        .map_err(|_| MapError::NoRoom)?;
     map_all(&plan, frames)?;
     protect_image(frames)?;
     mmu::flush_tlb()?;
     let tables = plan.tables();
     Ok(Spare {
         total,
+        room: plan.room(),
         first: frames.first_unused,
         tables: tables.start,
         after_tables: tables.end,
+        plan,
     })
 }
 

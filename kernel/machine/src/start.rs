@@ -9,13 +9,17 @@ use spin::Once;
 use xen_abi::sched::REASON_CRASH;
 use xen_abi::xen::{START_INFO_MAGIC, StartInfo};
 
-use crate::hypercall::{cpu, sched};
+use crate::hypercall::{cpu, memory, sched};
 use crate::window::{Mapping, Slot};
 use crate::xen::Xen;
-use crate::{clock, epitaph, frame, heap, mmu, trap, vector};
+use crate::{clock, direct, epitaph, frame, heap, mmu, trap, vector};
 
 /// Most vCPUs a domain has (`XEN_LEGACY_MAX_VCPUS` of xen.h: more need their own registration).
 const VCPUS_MAX: u32 = 32;
+
+/// A domain may grow to this many times the memory it starts with: the list of its frames has room
+/// for all of them from the start, which takes one part in 128 of that memory then.
+const GROWTH: u64 = 256;
 
 static DOMAIN: Once<Domain> = Once::new();
 
@@ -60,12 +64,15 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     let console = mmu::builder_page(info.console_mfn);
     let console_port = Port(info.console_evtchn);
     epitaph::set_console(page(console), console_port);
+    let most = memory::most_frames().unwrap_or(info.nr_pages);
+    let room = most.clamp(info.nr_pages, info.nr_pages.saturating_mul(GROWTH));
     // SAFETY: the frames are known, and nobody uses the spare ones yet.
-    let spare = unsafe { mmu::take_over() }
+    let spare = unsafe { mmu::take_over(room) }
         .unwrap_or_else(|why| panic!("cannot map the domain's {} pages: {why:?}", info.nr_pages));
     // SAFETY: this is the one start; the spare frames have just been mapped.
     unsafe { frame::init(spare) };
     heap::open_main();
+    direct::open(spare.plan);
     vector::start();
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));

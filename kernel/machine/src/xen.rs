@@ -23,7 +23,7 @@ use crate::lent::Lent;
 use crate::span::Span;
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
-use crate::{clock, heap, random, stack, vector};
+use crate::{balloon, clock, direct, heap, random, stack, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -162,6 +162,18 @@ impl Hypervisor for Xen {
 
     fn heap_room(&self) -> usize {
         heap::room()
+    }
+
+    fn most_pages(&self) -> usize {
+        usize::try_from(direct::room()).unwrap_or(usize::MAX)
+    }
+
+    fn give_pages(&self, pages: &mut Vec<Page>) -> Result<usize, Errno> {
+        balloon::give(pages)
+    }
+
+    fn get_pages(&self, count: usize) -> Result<usize, Errno> {
+        balloon::get(count)
     }
 
     fn shared_info(&self) -> Mapping {

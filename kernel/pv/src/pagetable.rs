@@ -31,6 +31,7 @@ pub fn frame_of(entry: u64) -> u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectMap {
     frames: u64,
+    room: u64,
     first: u64,
     mapped: u64,
 }
@@ -40,19 +41,21 @@ pub struct DirectMap {
 pub enum NoRoom {
     /// The tables do not fit into what the builder mapped and what they map themselves.
     Tables,
-    /// The domain has more frames than one level-3 table maps (512 GiB).
+    /// There are to be more frames than one level-3 table maps (512 GiB).
     Window,
 }
 
 impl DirectMap {
     /// A plan for `frames` frames, of which the builder mapped those below `mapped`; frames from
-    /// `first` on are unused.
+    /// `first` on are unused. The level-2 tables are for `room` frames, as many as there may be
+    /// later: their level-1 tables are not planned.
     ///
     /// # Errors
     /// [`NoRoom`]: what cannot be mapped.
-    pub fn new(frames: u64, first: u64, mapped: u64) -> Result<Self, NoRoom> {
+    pub fn new(frames: u64, room: u64, first: u64, mapped: u64) -> Result<Self, NoRoom> {
         let plan = Self {
             frames,
+            room: room.max(frames),
             first,
             mapped,
         };
@@ -74,6 +77,12 @@ impl DirectMap {
         }
     }
 
+    /// How many frames the level-2 tables are for.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.room
+    }
+
     /// How many level-1 tables there are.
     #[must_use]
     pub fn level1(&self) -> u64 {
@@ -83,7 +92,7 @@ impl DirectMap {
     /// How many level-2 tables there are.
     #[must_use]
     pub fn level2(&self) -> u64 {
-        self.level1().div_ceil(ENTRIES)
+        self.room.div_ceil(ENTRIES * ENTRIES)
     }
 
     /// Every frame that becomes a table.

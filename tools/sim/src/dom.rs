@@ -53,7 +53,7 @@ impl Hypervisor for Dom {
             return None;
         }
         self.xen.with(self.id, |domain| {
-            if domain.pages_used >= domain.config.pages {
+            if domain.pages_used >= domain.pages {
                 return None;
             }
             domain.pages_used += 1;
@@ -74,8 +74,8 @@ impl Hypervisor for Dom {
 
     fn memory_use(&self) -> MemoryUse {
         self.xen.with(self.id, |domain| MemoryUse {
-            total: domain.config.pages,
-            free: domain.config.pages - domain.pages_used,
+            total: domain.pages,
+            free: domain.pages - domain.pages_used,
             heap_size: 0,
             heap_used: 0,
             stack_size: 0,
@@ -87,6 +87,20 @@ impl Hypervisor for Dom {
     fn heap_room(&self) -> usize {
         let memory = self.memory_use();
         memory.free.saturating_sub(memory.total / 8) * PAGE_SIZE
+    }
+
+    fn most_pages(&self) -> usize {
+        self.xen.with(self.id, |domain| {
+            domain.config.pages.max(domain.config.most_pages)
+        })
+    }
+
+    fn give_pages(&self, pages: &mut Vec<Memory>) -> Result<usize, Errno> {
+        self.xen.give_pages(self.id, pages)
+    }
+
+    fn get_pages(&self, count: usize) -> Result<usize, Errno> {
+        self.xen.get_pages(self.id, count, self.most_pages())
     }
 
     fn shared_info(&self) -> Memory {

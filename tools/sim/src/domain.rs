@@ -14,8 +14,10 @@ use crate::{ActorId, Dom, Xen};
 /// How a domain is made.
 #[derive(Clone, Copy, Debug)]
 pub struct DomainConfig {
-    /// Pages the domain may take.
+    /// Pages the domain has (`memory` of xl.cfg).
     pub pages: usize,
+    /// Pages it may ever have (`maxmem` of xl.cfg); 0 for no more than it starts with.
+    pub most_pages: usize,
     /// Ports the domain may have (`max_event_channels` of xl.cfg, 1023 by default).
     pub ports: u32,
     /// Pages its grant table may grow to (`max_grant_frames` of xl.cfg, 64 by default).
@@ -27,6 +29,7 @@ impl Default for DomainConfig {
     fn default() -> Self {
         Self {
             pages: 2048,
+            most_pages: 0,
             ports: 1023,
             grant_frames: 64,
         }
@@ -61,6 +64,10 @@ pub struct Usage {
 
 pub(crate) struct Domain {
     pub(crate) config: DomainConfig,
+    /// Pages it has now.
+    pub(crate) pages: usize,
+    /// Pages Xen lets it have now (`max_pages`).
+    pub(crate) limit: usize,
     pub(crate) pages_used: usize,
     pub(crate) shared_info: Rc<Frame>,
     pub(crate) channels: Vec<Channel>,
@@ -78,6 +85,9 @@ pub(crate) struct Domain {
     pub(crate) ended: Option<Ended>,
 }
 
+/// Pages beyond its target that libxl lets a domain have (`LIBXL_MAXMEM_CONSTANT`): 1 MiB.
+const SLACK: usize = 256;
+
 /// The number of watchdogs a domain may have (`NR_DOMAIN_WATCHDOG_TIMERS` in Xen).
 pub(crate) const WATCHDOGS: usize = 2;
 
@@ -91,6 +101,8 @@ impl Xen {
     pub fn create_domain(&self, id: DomId, config: DomainConfig) -> Dom {
         let domain = Domain {
             config,
+            pages: config.pages,
+            limit: config.pages + SLACK,
             pages_used: 0,
             shared_info: self.new_frame(),
             channels: vec![Channel::Reserved],
@@ -129,6 +141,17 @@ impl Xen {
             }
         });
         Dom::new(self.clone(), id)
+    }
+
+    /// Pages the domain has, as Xen counts them (`XENMEM_current_reservation`).
+    #[must_use]
+    pub fn reservation(&self, id: DomId) -> usize {
+        self.with(id, |domain| domain.pages)
+    }
+
+    /// Lets a domain have so many pages, and as many more as libxl does. What it has, it keeps.
+    pub fn set_limit(&self, id: DomId, pages: usize) {
+        self.with(id, |domain| domain.limit = pages.saturating_add(SLACK));
     }
 
     /// Ends a domain at once, as `xl destroy` does: its ports close, its mappings go. Its own pages

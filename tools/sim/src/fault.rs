@@ -25,6 +25,10 @@ pub enum Call {
     GrantMap,
     /// One element of `grant_copy`; it fails with `GNTST_general_error`.
     GrantCopy,
+    /// One page of `give_pages`: it and those behind it stay. The call fails if it is the first.
+    GivePages,
+    /// One page of `get_pages`, likewise.
+    GetPages,
     /// `watchdog`.
     Watchdog,
 }

@@ -16,6 +16,7 @@
 //! - [`events`]: event channels, on the bits in shared_info
 //! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
+//! - `reservation`: how much memory a domain has
 //! - [`fault`]: hypercalls that fail by plan
 //! - [`rng`]: the one source of chance
 //! - [`layout`]: offsets and numbers of the ABI
@@ -73,6 +74,7 @@ pub mod netback;
 pub mod netpeer;
 pub mod network;
 pub mod ramdisk;
+mod reservation;
 pub mod rng;
 pub mod scene;
 pub mod schedule;

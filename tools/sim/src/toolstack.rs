@@ -83,12 +83,13 @@ impl Toolstack {
         store.write(&home, "");
         store.set_permissions(&home, &[only(DOM0, 'n'), only(id, 'r')]);
         let memory = (config.pages * 4).to_string();
+        let most = (config.pages.max(config.most_pages) * 4).to_string();
         let number = id.to_string();
         for (key, value) in [
             ("name", name),
             ("domid", &number),
             ("memory/target", &memory),
-            ("memory/static-max", &memory),
+            ("memory/static-max", &most),
             ("device", ""),
             ("control", ""),
             ("control/platform-feature-xs_reset_watches", "1"),
@@ -199,6 +200,13 @@ impl Toolstack {
     /// Starts `xl block-detach`, or with `force` `xl block-detach --force`.
     pub fn detach(&self, vbd: &Vbd, force: bool) -> Detach {
         Detach::start(&self.xen, &self.store, Place::of_vbd(vbd), force)
+    }
+
+    /// Asks a domain to have so many KiB, and lets it have them, as `xl mem-set` does.
+    pub fn set_memory(&self, id: DomId, kib: usize) {
+        self.xen.set_limit(id, kib / 4);
+        let target = format!("/local/domain/{id}/memory/target");
+        self.store.write(&target, kib.to_string());
     }
 
     /// Asks a domain to end, as `xl shutdown` does: `poweroff`, `reboot`, `halt`, `crash`.

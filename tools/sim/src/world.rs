@@ -58,6 +58,7 @@ impl World {
         }));
         let dom0 = crate::DomainConfig {
             pages: 1 << 20,
+            most_pages: 0,
             ports: 4095,
             grant_frames: 64,
         };

@@ -226,6 +226,79 @@ fn what_the_heap_leaves_for_pages_is_no_room_for_it() {
     assert_eq!(dom.heap_room(), 0);
 }
 
+/// A domain of 10 pages that may have 20.
+fn growing() -> (World, Dom) {
+    let world = World::new(1);
+    let config = DomainConfig {
+        pages: 10,
+        most_pages: 20,
+        ..DomainConfig::default()
+    };
+    let dom = world.create_domain(DomId(1), config);
+    (world, dom)
+}
+
+fn taken(dom: &Dom, count: usize) -> Vec<sim::Memory> {
+    (0..count).map(|_| dom.alloc_page().unwrap()).collect()
+}
+
+#[test]
+fn pages_are_given_and_got_and_counted() {
+    let (world, dom) = growing();
+    let mut pages = taken(&dom, 4);
+    assert_eq!(dom.give_pages(&mut pages), Ok(4));
+    assert!(pages.is_empty());
+    assert_eq!((world.reservation(dom.id()), dom.memory_use().free), (6, 6));
+    world.set_limit(dom.id(), 0);
+    assert_eq!(dom.get_pages(3), Ok(3), "libxl leaves a little");
+    world.set_limit(dom.id(), 1000);
+    assert_eq!((dom.most_pages(), dom.get_pages(1000)), (20, Ok(11)));
+    assert_eq!(dom.get_pages(1), Err(Errno::ENOMEM));
+    assert_eq!(
+        (world.reservation(dom.id()), dom.memory_use().free),
+        (20, 20)
+    );
+    assert!(world.violations().is_empty());
+}
+
+#[test]
+fn what_xen_does_not_take_stays() {
+    let (world, dom) = growing();
+    let fault = Fault::new(dom.id(), Call::GivePages, When::Nth(3), Errno::ENOMEM);
+    world.plan_fault(fault);
+    let mut pages = taken(&dom, 4);
+    let last = pages[3].mfn();
+    assert_eq!(dom.give_pages(&mut pages), Ok(2));
+    assert_eq!((pages.len(), pages[1].mfn()), (2, last));
+    assert_eq!(world.reservation(dom.id()), 8);
+}
+
+#[test]
+fn l15_a_page_given_away_while_it_is_granted_or_mapped_is_caught() {
+    let (world, one) = growing();
+    let two = world.create_domain(DomId(2), DomainConfig::default());
+    let mut pages = taken(&one, 1);
+    write_grant(&one, 8, two.id(), pages[0].mfn().0, 1);
+    assert_eq!(one.give_pages(&mut pages), Ok(1));
+    assert!(world.violations()[0].contains("grant 8 still names it"));
+    let mut pages = taken(&one, 1);
+    write_grant(&one, 9, two.id(), pages[0].mfn().0, 1);
+    let mapping = two.grant_map(one.id(), &[GrantRef(9)], Access::ReadOnly);
+    assert_eq!(one.give_pages(&mut pages), Ok(1));
+    assert!(world.violations()[1].contains("while a peer has it mapped"));
+    drop(mapping);
+}
+
+#[test]
+fn a_page_given_away_with_its_data_is_caught() {
+    let (world, dom) = growing();
+    let mut pages = taken(&dom, 2);
+    pages[1].write(4095, b"!");
+    assert_eq!(dom.give_pages(&mut pages), Ok(2));
+    assert_eq!(world.violations().len(), 1);
+    assert!(world.violations()[0].contains("with its data"));
+}
+
 #[test]
 fn memory_runs_out_and_comes_back() {
     let world = World::new(1);

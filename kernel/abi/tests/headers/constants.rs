@@ -116,6 +116,7 @@ fn others() -> Vec<Pair> {
         XENMEM_current_reservation = memory::CURRENT_RESERVATION,
         XENMEM_maximum_reservation = memory::MAXIMUM_RESERVATION,
         XENMEM_populate_physmap = memory::POPULATE_PHYSMAP,
+        XENMEM_memory_map = memory::MEMORY_MAP,
         XENMEM_machphys_mapping = memory::MACHPHYS_MAPPING,
         SCHEDOP_yield = sched::YIELD,
         SCHEDOP_block = sched::BLOCK,

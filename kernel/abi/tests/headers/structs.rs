@@ -8,7 +8,7 @@ use xen_abi::grant_table::{
     self, Copy, CopyPtr, MapGrantRef, QuerySize, SetVersion, SetupTable, UnmapGrantRef,
 };
 use xen_abi::io::{blkif, console, netif, ring, xs_wire};
-use xen_abi::memory::{Domain, MachphysMapping, Reservation};
+use xen_abi::memory::{Domain, MachphysMapping, MemoryMap, Reservation};
 use xen_abi::version::FeatureInfo;
 use xen_abi::xen::{MmuUpdate, MmuextOp, MulticallEntry, StartInfo};
 use xen_abi::{event_channel, sched, shared_info};
@@ -110,6 +110,12 @@ fn hypercall_arguments(pairs: &mut Vec<Pair>) {
         [extent_start, nr_extents, extent_order, mem_flags, domid]
     );
     layout!(pairs, "struct xen_memory_domain", Domain, [domid]);
+    layout!(
+        pairs,
+        "struct xen_memory_map",
+        MemoryMap,
+        [nr_entries, buffer]
+    );
     layout!(
         pairs,
         "struct xen_machphys_mapping",

@@ -9,8 +9,8 @@ fn an_entry_carries_its_frame_and_its_flags() {
 
 /// Builds the map as `machine` does, over a model of memory: every write to a table must go through
 /// a mapping that exists by then, and in the end every frame is mapped once, tables read-only.
-fn build(frames: u64, first: u64, mapped: u64) {
-    let plan = DirectMap::new(frames, first, mapped).unwrap();
+fn build(frames: u64, room: u64, first: u64, mapped: u64) {
+    let plan = DirectMap::new(frames, room, first, mapped).unwrap();
     let mut writable = vec![None; usize::try_from(frames).unwrap()];
     let protect = |writable: &mut Vec<Option<bool>>, table: u64| {
         let table = usize::try_from(table).unwrap();
@@ -43,30 +43,48 @@ fn build(frames: u64, first: u64, mapped: u64) {
 
 #[test]
 fn all_memory_is_mapped_once_and_tables_are_read_only() {
-    build(1024, 600, 1024);
-    build(2048, 900, 2048);
-    build(2047, 900, 2048 - 512);
-    build(16_384, 900, 1024);
+    build(1024, 1024, 600, 1024);
+    build(2048, 2048, 900, 2048);
+    build(2047, 2047, 900, 2048 - 512);
+    build(16_384, 16_384, 900, 1024);
     // 1 GiB: more tables than the builder's slack.
-    build(262_144, 1400, 2048 - 512);
-    build(400_001, 900, 1024 + 128);
+    build(262_144, 262_144, 1400, 2048 - 512);
+    build(400_001, 400_001, 900, 1024 + 128);
+}
+
+#[test]
+fn there_is_room_for_what_may_come_later() {
+    build(16_384, 65_536, 900, 1024);
+    build(2048, 1 << 20, 900, 2048);
+    let plan = DirectMap::new(2048, 1 << 20, 900, 2048).unwrap();
+    assert_eq!((plan.room(), plan.level1(), plan.level2()), (1 << 20, 4, 4));
+    // A limit below what there is means nothing.
+    let plan = DirectMap::new(2048, 7, 900, 2048).unwrap();
+    assert_eq!((plan.room(), plan.level2()), (2048, 1));
+    let few = DirectMap::new(2048, 1 << 27, 900, 1024);
+    assert_eq!(few, Err(NoRoom::Tables), "the builder mapped too little");
+    let much = DirectMap::new(2048, 1 << 28, 900, 1024);
+    assert_eq!(much, Err(NoRoom::Window));
 }
 
 #[test]
 fn what_cannot_be_mapped_is_said_at_once() {
     assert_eq!(
-        DirectMap::new(1024, 1022, 1024),
+        DirectMap::new(1024, 1024, 1022, 1024),
         Err(NoRoom::Tables),
         "no frames left"
     );
     assert_eq!(
-        DirectMap::new(4096, 1024, 1024),
+        DirectMap::new(4096, 4096, 1024, 1024),
         Err(NoRoom::Tables),
         "nothing mapped is free"
     );
-    assert_eq!(DirectMap::new(1 << 28, 1000, 1010), Err(NoRoom::Window));
     assert_eq!(
-        DirectMap::new(1 << 24, 1000, 1020),
+        DirectMap::new(1 << 28, 1 << 28, 1000, 1010),
+        Err(NoRoom::Window)
+    );
+    assert_eq!(
+        DirectMap::new(1 << 24, 1 << 24, 1000, 1020),
         Err(NoRoom::Tables),
         "the first tables do not reach the later ones"
     );
