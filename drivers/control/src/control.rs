@@ -1,17 +1,19 @@
 //! The task that watches the control nodes.
 
 use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 
-use exec::{Level, Notify, info, warn};
+use exec::{Executor, Level, Log, Notify, Trace, info, warn};
 use hv::{Hypervisor, ShutdownReason};
 use pv::Pv;
 use xenbus::{Store, StoreError, Watch};
 
+use crate::vcpus;
 use crate::word::{Shutdown, Sysrq};
 
 const PART: &str = "control";
@@ -41,11 +43,15 @@ impl Control {
     pub fn start<H: Hypervisor>(pv: &Pv<H>, store: &Store) -> Self {
         let asked = Rc::<Asked>::default();
         let task = Task {
-            pv: pv.clone(),
+            exec: pv.exec.clone(),
+            log: pv.log.clone(),
+            trace: pv.trace.clone(),
             store: store.clone(),
             asked: asked.clone(),
         };
         pv.exec.spawn("control", task.run());
+        pv.exec
+            .spawn("vcpus", vcpus::watch(pv.log.clone(), store.clone()));
         Self { asked }
     }
 
@@ -61,22 +67,25 @@ impl Control {
     }
 }
 
-struct Task<H: Hypervisor> {
-    pv: Pv<H>,
+/// It does not know the hypervisor: so it is compiled once, and for size.
+struct Task {
+    exec: Executor,
+    log: Log,
+    trace: Arc<Trace>,
     store: Store,
     asked: Rc<Asked>,
 }
 
-impl<H: Hypervisor> Task<H> {
+impl Task {
     async fn run(self) {
         for node in FEATURES {
             if let Err(error) = self.store.write(node, "1").await {
-                warn!(self.pv.log, PART, "{node}: {error}");
+                warn!(self.log, PART, "{node}: {error}");
             }
         }
         if let Err(error) = self.watch().await {
             warn!(
-                self.pv.log,
+                self.log,
                 PART, "shutdown requests are not heard any more: {error}"
             );
         }
@@ -116,14 +125,14 @@ impl<H: Hypervisor> Task<H> {
             Err(error) => {
                 // Better heard without an acknowledgement than not at all.
                 let text = format_args!("{node} cannot be acknowledged: {error}");
-                self.pv.log.limited(Level::Warn, PART, text);
+                self.log.limited(Level::Warn, PART, text);
                 Ok(self.store.read_bytes(node).await.unwrap_or_default())
             }
         }
     }
 
     fn shutdown(&self, value: &[u8]) {
-        let log = &self.pv.log;
+        let log = &self.log;
         match Shutdown::parse(value) {
             Shutdown::Nothing => {}
             Shutdown::End(reason) => self.end(reason, SHUTDOWN),
@@ -142,7 +151,7 @@ impl<H: Hypervisor> Task<H> {
     }
 
     fn sysrq(&self, value: &[u8]) {
-        let log = &self.pv.log;
+        let log = &self.log;
         match Sysrq::parse(value) {
             Sysrq::Nothing => {}
             Sysrq::End(reason) => self.end(reason, SYSRQ),
@@ -155,19 +164,19 @@ impl<H: Hypervisor> Task<H> {
     }
 
     fn end(&self, reason: ShutdownReason, node: &str) {
-        info!(self.pv.log, PART, "{reason:?} asked for by {node}");
+        info!(self.log, PART, "{reason:?} asked for by {node}");
         self.asked.reason.set(Some(reason));
         self.asked.some.notify();
     }
 
     fn log_tasks(&self) {
-        let log = &self.pv.log;
-        for task in self.pv.exec.tasks() {
+        let log = &self.log;
+        for task in self.exec.tasks() {
             let state = if task.ready { "ready" } else { "waiting" };
             info!(log, PART, "task {} is {state}", task.name);
         }
         let mut entries = Vec::new();
-        self.pv.trace.try_for_each(|entry| entries.push(*entry));
+        self.trace.try_for_each(|entry| entries.push(*entry));
         for entry in entries
             .iter()
             .skip(entries.len().saturating_sub(TRACE_LINES))

@@ -2,6 +2,7 @@
 //! asks of the domain.
 //!
 //! - [`word`]: what the nodes may hold, and what it means; pure
+//! - `vcpus`: which vCPUs it wants, of which only the first is used
 //! - [`control`]: [`Control`], the task that watches them
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -9,6 +10,7 @@
 extern crate alloc;
 
 pub mod control;
+mod vcpus;
 pub mod word;
 
 pub use control::Control;

@@ -64,6 +64,29 @@ impl Sysrq {
     }
 }
 
+/// What `cpu/N/availability` asks for, which `xl vcpu-set` writes for each vCPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// That the vCPU runs.
+    Online,
+    /// That it does not.
+    Offline,
+    /// Something that is not known; its start, made printable.
+    Unknown(String),
+}
+
+impl Availability {
+    /// What the value `bytes` asks for.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        match bytes {
+            b"online" => Self::Online,
+            b"offline" => Self::Offline,
+            other => Self::Unknown(start(other)),
+        }
+    }
+}
+
 fn start(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(SHOWN).collect()
 }
@@ -103,6 +126,18 @@ mod tests {
             panic!("garbage is not known");
         };
         assert_eq!(text.chars().count(), SHOWN);
+    }
+
+    #[test]
+    fn x05_availability_is_one_of_two_words() {
+        assert_eq!(Availability::parse(b"online"), Availability::Online);
+        assert_eq!(Availability::parse(b"offline"), Availability::Offline);
+        for odd in ["", "Online", "online\0", "1", "\u{1b}[2J"] {
+            assert_eq!(
+                Availability::parse(odd.as_bytes()),
+                Availability::Unknown(odd.into())
+            );
+        }
     }
 
     #[test]
