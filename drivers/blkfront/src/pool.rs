@@ -25,6 +25,7 @@ pub(crate) struct Pool<H: Hypervisor> {
     peer: DomId,
     free: Vec<PoolPage<H>>,
     made: usize,
+    least: usize,
     most: usize,
     /// The administrator does not trust the backend (`trusted=0`): it may see the bytes of the
     /// request a page is used for, and not those of an earlier one.
@@ -58,7 +59,8 @@ impl<H: Hypervisor> Pool<H> {
     /// A pool of `least` pages, made now, that may grow to `most`.
     ///
     /// With `least` pages at hand a request of that many can always be made, whatever the rest of
-    /// the domain uses: the disk goes on, slowly, when memory or grants run out.
+    /// the domain uses: the disk goes on, slowly, when memory or grants run out. And as many are
+    /// left when memory is wanted for something else ([`pv::Scarcity`]).
     pub(crate) fn new(
         pv: &Pv<H>,
         peer: DomId,
@@ -73,6 +75,7 @@ impl<H: Hypervisor> Pool<H> {
             peer,
             free,
             made: 0,
+            least,
             most,
             zeroed,
         };
@@ -89,11 +92,20 @@ impl<H: Hypervisor> Pool<H> {
         Ok(())
     }
 
+    /// How many pages there may be now.
+    fn most(&self) -> usize {
+        if self.pv.scarcity.is() {
+            self.least
+        } else {
+            self.most
+        }
+    }
+
     /// Moves `count` pages to `into`, which must have room for them; all or none. `false` means:
     /// ask again when pages have come back.
     pub(crate) fn take(&mut self, count: usize, into: &mut Vec<PoolPage<H>>) -> bool {
         let missing = count.saturating_sub(self.free.len());
-        if missing != 0 && (self.made + missing > self.most || self.grow(count).is_err()) {
+        if missing != 0 && (self.made + missing > self.most() || self.grow(count).is_err()) {
             return false;
         }
         into.extend(self.free.drain(self.free.len() - count..));
@@ -108,5 +120,9 @@ impl<H: Hypervisor> Pool<H> {
             }
         }
         self.free.append(from);
+        // The first ones were not used for the longest time.
+        let beyond = self.made.saturating_sub(self.most()).min(self.free.len());
+        self.made -= beyond;
+        self.free.drain(..beyond);
     }
 }

@@ -76,10 +76,28 @@ impl<H: Hypervisor> Stock<H> {
         }
     }
 
+    /// How many there may be now: one, when memory is wanted for something else.
+    fn most(&self, pv: &Pv<H>) -> usize {
+        if pv.scarcity.is() {
+            self.most.min(1)
+        } else {
+            self.most
+        }
+    }
+
+    /// Takes one back, or lets go of it if there are too many.
+    fn give(&mut self, pv: &Pv<H>, room: Room<H>) {
+        if self.made > self.most(pv) {
+            self.made -= 1;
+        } else {
+            self.free.push(room);
+        }
+    }
+
     /// Sees to it that one is free.
     fn ensure(&mut self, pv: &Pv<H>, peer: DomId) -> Result<bool, NoPage> {
         if self.free.is_empty() {
-            if self.made == self.most {
+            if self.made >= self.most(pv) {
                 return Ok(false);
             }
             let span = pv.hv.alloc_span(self.pages).ok_or(NoPage::Memory)?;
@@ -142,9 +160,9 @@ impl<H: Hypervisor> Pool<H> {
     /// Takes back room whose packet is answered, or was never sent.
     pub(crate) fn give(&mut self, room: Room<H>) {
         if room.span.pages() == self.short.pages {
-            self.short.free.push(room);
+            self.short.give(&self.pv, room);
         } else {
-            self.long.free.push(room);
+            self.long.give(&self.pv, room);
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use exec::{Executor, Log, Trace};
 use hv::Hypervisor;
 
-use crate::{Events, Grants};
+use crate::{Events, Grants, Scarcity};
 
 /// The domain as a driver sees it: the hypervisor, what is made of it, and where to run and speak.
 ///
@@ -23,6 +23,8 @@ pub struct Pv<H: Hypervisor> {
     pub log: Log,
     /// The trace ring.
     pub trace: Arc<Trace>,
+    /// Whether memory is wanted that is not free.
+    pub scarcity: Scarcity,
 }
 
 impl<H: Hypervisor> Clone for Pv<H> {
@@ -34,6 +36,7 @@ impl<H: Hypervisor> Clone for Pv<H> {
             exec: self.exec.clone(),
             log: self.log.clone(),
             trace: self.trace.clone(),
+            scarcity: self.scarcity.clone(),
         }
     }
 }
@@ -49,6 +52,7 @@ impl<H: Hypervisor> Pv<H> {
             events: Events::new(hv.clone(), exec.clone()),
             log: Log::new(move || clock.now()),
             trace: Arc::new(Trace::new()),
+            scarcity: Scarcity::default(),
             exec,
             hv,
         }
