@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::pin::pin;
 use core::time::Duration;
 
+use balloon::Balloon;
 use blkback::Blkback;
 use blkfront::Blkfront;
 use console::Console;
@@ -35,6 +36,8 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub struct Domain<H: Hypervisor> {
     /// Hypervisor, grants, events, tasks, log.
     pub pv: Pv<H>,
+    /// What gives memory to Xen and gets it back.
+    pub balloon: Balloon,
     /// Xenstore.
     pub store: Store,
     /// Disks and what they are made into.
@@ -67,6 +70,7 @@ impl<H: Hypervisor> Domain<H> {
         });
         let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
         let domain = Self {
+            balloon: Balloon::start(&pv, &devices.store),
             pv,
             store: devices.store,
             geom: devices.geom,
@@ -85,6 +89,7 @@ impl<H: Hypervisor> Domain<H> {
     fn parts(&self) -> Parts<H> {
         Parts {
             pv: self.pv.clone(),
+            balloon: self.balloon.clone(),
             store: self.store.clone(),
             geom: self.geom.clone(),
             blkback: self.blkback.clone(),

@@ -36,6 +36,7 @@ use core::fmt;
 use core::pin::pin;
 use core::time::Duration;
 
+use balloon::Balloon;
 use console::Console;
 use control::Control;
 use exec::{Executor, Level, Log, Notify};
@@ -138,6 +139,7 @@ impl<H: Hypervisor> Program<H> {
         let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
         let console = Console::start(&pv);
         let control = Control::start(&pv, &devices.store);
+        let _balloon = Balloon::start(&pv, &devices.store);
         let told = Rc::new(Settled::default());
         let app = App {
             geom: devices.geom,

@@ -57,6 +57,7 @@ impl Bench {
         page.serve(Default::default());
         let parts: Parts<Dom> = Parts {
             pv: page.pv.clone(),
+            balloon: Default::default(),
             store: page.store.clone(),
             geom: page.geom.clone(),
             blkback: page.blkback.clone().expect("a backend"),

@@ -23,6 +23,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use balloon::Balloon;
 use blkback::Blkback;
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
@@ -40,6 +41,8 @@ use target::Disks;
 pub struct Parts<H: Hypervisor> {
     /// Memory, grants, events, tasks, log, trace.
     pub pv: Pv<H>,
+    /// What gives memory to Xen and gets it back.
+    pub balloon: Balloon,
     /// Xenstore.
     pub store: Store,
     /// Disks and what they are made into.
@@ -88,7 +91,11 @@ impl<H: Hypervisor> Parts<H> {
             Request::Uptime => {
                 out.write(&status::uptime(self.pv.hv.now(), self.pv.hv.wall_clock()))
             }
-            Request::Mem => out.write(&status::memory(self.pv.hv.memory_use())),
+            Request::Mem => {
+                let (usage, standing) = (self.pv.hv.memory_use(), self.balloon.standing());
+                out.write(&status::memory(usage));
+                out.write(&status::balloon(&usage, &standing));
+            }
             Request::Events => {
                 out.write(&status::events(
                     &self.pv.events.ports(),

@@ -47,6 +47,7 @@ impl Bench {
         });
         let shell = Shell::new(Parts {
             pv: guest.pv.clone(),
+            balloon: Default::default(),
             store: guest.store.clone(),
             geom: geom.clone(),
             blkback: Blkback::start(&guest.pv, &guest.store, &geom, Default::default()),

@@ -38,6 +38,7 @@ impl Bench {
         let net = Net::new(&guest.pv, Vec::new());
         let parts: Parts<Dom> = Parts {
             pv: guest.pv.clone(),
+            balloon: Default::default(),
             store: guest.store.clone(),
             geom: guest.geom.clone(),
             blkback: guest.blkback.clone().expect("a backend"),

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt::Write;
 use core::time::Duration;
 
+use balloon::{Standing, plan};
 use exec::TaskUse;
 use hv::{Instant, MemoryUse, PAGE_SIZE};
 use pv::{GrantUse, PortUse};
@@ -47,6 +48,30 @@ pub(super) fn memory(usage: MemoryUse) -> String {
         let (size, used) = (stack_size.div_ceil(1024), stack_used.div_ceil(1024));
         let _ = writeln!(text, "stack: {size} KiB, at most {used} KiB used so far");
     }
+    text
+}
+
+pub(super) fn balloon(usage: &MemoryUse, standing: &Standing) -> String {
+    let kib = |pages: usize| pages * (PAGE_SIZE / 1024);
+    let Standing {
+        target,
+        static_max,
+        room,
+        given,
+        got,
+    } = standing;
+    let mut text = String::new();
+    let Some(target) = target else {
+        return text;
+    };
+    let _ = write!(text, "target: {target} KiB, static-max: ");
+    let _ = match static_max {
+        Some(most) => write!(text, "{most} KiB"),
+        None => write!(text, "unknown"),
+    };
+    let (room, floor) = (kib(*room), kib(plan::floor(usage)));
+    let _ = writeln!(text, ", room for {room} KiB, floor: {floor} KiB");
+    let _ = writeln!(text, "pages given to Xen: {given}, got from it: {got}");
     text
 }
 
@@ -132,6 +157,37 @@ mod tests {
         };
         let stack = "stack: 64 KiB, at most 9 KiB used so far\n";
         assert_eq!(memory(usage), format!("{expected}{stack}"));
+    }
+
+    #[test]
+    fn the_balloon_as_it_is_printed() {
+        let usage = MemoryUse {
+            total: 4096,
+            free: 3384,
+            ..MemoryUse::default()
+        };
+        assert_eq!(
+            balloon(&usage, &Standing::default()),
+            "",
+            "nothing is followed"
+        );
+        let standing = Standing {
+            target: Some(16_384),
+            static_max: Some(262_144),
+            room: 65_792,
+            given: 61_440,
+            got: 49_152,
+        };
+        let expected = concat!(
+            "target: 16384 KiB, static-max: 262144 KiB, room for 263168 KiB, floor: 5596 KiB\n",
+            "pages given to Xen: 61440, got from it: 49152\n",
+        );
+        assert_eq!(balloon(&usage, &standing), expected);
+        let unknown = Standing {
+            static_max: None,
+            ..standing
+        };
+        assert!(balloon(&usage, &unknown).contains("static-max: unknown, room"));
     }
 
     #[test]

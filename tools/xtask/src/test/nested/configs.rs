@@ -30,6 +30,7 @@ const CONFIGS: &[Config] = &[
     ("empty-disk.cfg", empty_disk),
     ("one-sector.cfg", one_sector),
     ("watchdog.cfg", watchdog),
+    ("balloon.cfg", balloon),
     ("storage.cfg", storage),
     ("network.cfg", network),
 ];
@@ -92,6 +93,22 @@ fn smoke(nest: &Nest, config: &str) -> Result<()> {
     has(
         &console,
         &["\nup ", "\nmemory: 16384 KiB", "  xenstore", "\ngranted: 0"],
+    )
+}
+
+/// What its comment says: up, and down.
+fn balloon(nest: &Nest, config: &str) -> Result<()> {
+    let mut guest = start_config(nest, "balloon", config)?;
+    for target in [256, 16] {
+        nest.check(&format!("xl mem-set balloon {target}m"))?;
+        let all = format!("memory: {} KiB", target * 1024);
+        wait_until(&mut guest, "mem", 40 * SECOND, |said| {
+            said.contains(&all).then_some(())
+        })?;
+    }
+    has(
+        &guest.command("mem")?,
+        &["target: 16384 KiB, static-max: 262144 KiB"],
     )
 }
 

@@ -8,7 +8,9 @@ use lab::{Nest, Options, Suite};
 use super::export::filesystem::{self, Tree};
 use super::export::restart::End;
 use super::export::{self, client, ending, lifecycle, many, refusals, restart, verify};
-use super::{boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, sums};
+use super::{
+    balloon, boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, sums,
+};
 use crate::bench;
 
 /// When a test runs.
@@ -115,6 +117,8 @@ const XEN_4_20: &[Test] = &[
         "nested_configs_all",
         configs::every_config_does_what_it_says,
     ),
+    smoke("nested_balloon_10", |nest| balloon::up_and_down(nest, 10)),
+    long("nested_balloon_200", |nest| balloon::up_and_down(nest, 200)),
     quick("nested_shutdown_and_reboot", ends::shutdown_and_reboot),
     quick(
         "nested_sysrq_and_unknown_words",

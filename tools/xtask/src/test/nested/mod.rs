@@ -6,6 +6,7 @@
 //! - [`domain`]: a Xenolith domain, and what its shell says
 //! - [`partition`]: disks that dom0 partitioned
 //! - [`boot`]: the image starts and ends
+//! - [`balloon`]: its memory follows `xl mem-set`
 //! - [`configs`]: every file of `xl-configs`
 //! - [`ends`]: shutdown, reboot, sysrq, a crash, idleness
 //! - [`sums`]: what dom0 put on disks is what the domain reads
@@ -21,6 +22,7 @@
 //! - [`export`]: the storage driver domain
 //! - [`net`]: the domain on dom0's network
 
+mod balloon;
 mod boot;
 mod configs;
 mod cycles;
