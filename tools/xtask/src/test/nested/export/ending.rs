@@ -13,6 +13,9 @@ use crate::test::nested::partition::gpt;
 
 /// How long a client may take to hear that its disk is gone.
 const HEARD: Duration = Duration::from_secs(30);
+/// How long fio may take to start, beside other nests.
+const STARTED: Duration = Duration::from_secs(90);
+
 /// A disk that an export is of is pulled out from under it: the client hears of it, the export
 /// closes, the disk is gone once; when it is back it can be exported again.
 pub(in crate::test::nested) fn a_provider_leaves_and_returns(nest: &Nest) -> Result<()> {
@@ -90,11 +93,14 @@ fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
          --bs=4k --iodepth=32 --time_based --runtime=120 --minimal",
         attached.path()
     ))?;
-    nest.check(&format!(
-        "for n in {{1..400}}; do read -r reads writes < {}/inflight; \
-         [ $reads -lt 8 ] || exit 0; sleep 0.05; done; exit 1",
-        attached.sysfs()
-    ))?;
+    let said = nest.run_for(
+        &format!(
+            "until read -r reads writes < {}/inflight && [ $reads -ge 8 ]; do sleep 0.1; done",
+            attached.sysfs()
+        ),
+        STARTED,
+    )?;
+    ensure!(said.success(), "fio reads nothing: {said}");
     Ok(reading)
 }
 

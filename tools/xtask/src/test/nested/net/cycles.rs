@@ -15,9 +15,9 @@ const NAME: &str = "net-cycles";
 const ZEROS: &str = "/tmp/zeros";
 /// Pages that one time may need more than another: less than one a cycle.
 const CHANCE: u64 = 16;
-/// Cycles before the baseline. They make what is made once; and connections that were cut linger for
-/// a minute, so it takes some cycles until as many of them are there at once as ever will be, and
-/// lists have grown to hold them.
+/// Cycles before the baseline. They make what is made once; and connections that were cut linger
+/// for a minute, so it takes some cycles until as many of them are there at once as ever will be,
+/// and lists have grown to hold them.
 const WARM_UP: u32 = 8;
 
 /// Plugs the interface out and in `cycles` times.
