@@ -79,6 +79,12 @@ impl<H: Hypervisor> Blkfront<H> {
         self.bus.settled().await;
     }
 
+    /// The frontend's bus, which lets all vbds hold still.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Answers that came after their request had been failed. They were dropped.
     #[must_use]
     pub fn late_answers(&self) -> u64 {
@@ -106,6 +112,7 @@ impl<H: Hypervisor> Drivers for Vbds<H> {
             leavings: self.leavings.clone(),
             queues: self.queues,
             link: None,
+            kept: None,
         };
         (name, Box::new(device))
     }

@@ -13,7 +13,7 @@ use pv::Pv;
 use xenbus::Frontend;
 
 use crate::late::Leavings;
-use crate::link::{Identity, Link};
+use crate::link::{Identity, Kept, Link};
 
 /// One vbd.
 pub(crate) struct Device<H: Hypervisor> {
@@ -25,6 +25,8 @@ pub(crate) struct Device<H: Hypervisor> {
     pub(crate) queues: u32,
     /// The connection, from its publishing on.
     pub(crate) link: Option<Link<H>>,
+    /// The disk, while it has no connection in the domain's new life.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl<H: Hypervisor> Driver for Device<H> {
@@ -81,8 +83,29 @@ impl<H: Hypervisor> Driver for Device<H> {
         self.link.as_ref().map_or(0, outstanding) == 0
     }
 
+    fn hold(&mut self) {
+        if let Some(link) = &self.link {
+            link.door.hold(true);
+        }
+    }
+
+    fn go_on(&mut self) {
+        if let Some(link) = &self.link {
+            link.door.hold(false);
+        }
+    }
+
+    fn lose(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.kept = link.lose().or(self.kept.take());
+        }
+    }
+
     /// Fails what is outstanding, gives GEOM's disk up and lets go of ring and port.
     fn leave(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            kept.give_up();
+        }
         if let Some(link) = self.link.take() {
             link.leave();
         }

@@ -15,6 +15,7 @@ use geom::disk::{Disk, DiskBio};
 pub(crate) struct Door {
     waiting: RefCell<VecDeque<DiskBio>>,
     closed: Cell<bool>,
+    held: Cell<bool>,
     work: Notify,
 }
 
@@ -32,6 +33,17 @@ impl Door {
     /// Whether new requests are taken.
     pub(crate) fn is_open(&self) -> bool {
         !self.closed.get()
+    }
+
+    /// Whether requests wait here whatever the backend could take.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.get()
+    }
+
+    /// Has requests wait here, or go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.set(held);
+        self.work.notify();
     }
 
     /// Refuses new requests from now on, and fails those that wait.

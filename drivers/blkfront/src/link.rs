@@ -30,6 +30,21 @@ pub(crate) struct Link<H: Hypervisor> {
     late: Late<H>,
 }
 
+/// A disk that waits for a connection in the domain's new life.
+pub(crate) struct Kept {
+    disk: DiskHandle,
+    medium: Medium,
+    pub(crate) door: Rc<Door>,
+}
+
+impl Kept {
+    /// Fails what waits, and tells GEOM that the disk must go.
+    pub(crate) fn give_up(self) {
+        self.door.close();
+        self.disk.gone();
+    }
+}
+
 /// Who a link is for.
 pub(crate) struct Identity {
     /// `xbd0`.
@@ -67,6 +82,7 @@ impl<H: Hypervisor> Link<H> {
         features: Features,
         trusted: bool,
         late: Late<H>,
+        door: Rc<Door>,
     ) -> Result<(Self, Keys), Fault> {
         let peer = Peer {
             domain: frontend.backend_domain(),
@@ -77,7 +93,7 @@ impl<H: Hypervisor> Link<H> {
         let (queues, keys) = Queues::new(pv, peer, features)?;
         let this = Self {
             queues,
-            door: Rc::default(),
+            door,
             disk: None,
             late,
         };
@@ -175,7 +191,9 @@ impl<H: Hypervisor> Link<H> {
             .queues
             .finish(&mut waiting)
             .map_err(Fault::Misbehaviour)?;
-        self.queues.start(&mut waiting);
+        if !self.door.is_held() {
+            self.queues.start(&mut waiting);
+        }
         drop(waiting);
         if answers.withdrew
             && let Some((disk, medium)) = &self.disk
@@ -208,6 +226,31 @@ impl<H: Hypervisor> Link<H> {
                 return Ok(());
             }
         }
+    }
+
+    /// The connection is of a former life of the domain: lets go of it, and keeps the disk.
+    pub(crate) fn lose(self) -> Option<Kept> {
+        let Self {
+            queues,
+            door,
+            disk,
+            late,
+        } = self;
+        late.leave(queues.abandon(Errno::NoDevice));
+        disk.map(|(disk, medium)| Kept { disk, medium, door })
+    }
+
+    /// Has the disk of a former life of the domain be that of this connection.
+    pub(crate) fn take_over(&mut self, kept: Kept, medium: Medium) -> Result<(), Fault> {
+        if kept.medium.read_only != medium.read_only || medium.size == 0 {
+            kept.give_up();
+            self.door = Rc::default();
+            return Ok(());
+        }
+        let features = self.queues.features().with_sectors(medium.sector_size);
+        let limited = kept.disk.set_limits(limits(features, medium.sector_size));
+        self.disk = Some((kept.disk, kept.medium));
+        limited.map_err(Fault::Disk)
     }
 
     /// Refuses new requests and tells GEOM that the disk must go.

@@ -73,8 +73,8 @@ impl<H: Hypervisor> Console<H> {
     /// Takes over the console that start_info names, and prints the log on it, from its first line
     /// on. To be called once per domain.
     pub fn start(pv: &Pv<H>) -> Self {
-        let (page, port) = pv.hv.console_ring();
-        let channel = pv.events.adopt(port, "console");
+        let (page, _) = pv.hv.console_ring();
+        let channel = pv.events.adopt(|hv: &H| hv.console_ring().1, "console");
         let shared = Rc::new(Shared {
             queue: RefCell::new(Queue::new()),
             input: RefCell::default(),

@@ -19,8 +19,12 @@ use crate::word::{Shutdown, Sysrq};
 const PART: &str = "control";
 const SHUTDOWN: &str = "control/shutdown";
 const SYSRQ: &str = "control/sysrq";
-/// What the domain tells the toolstack it can do. `feature-suspend` is not among it: it cannot.
-const FEATURES: [&str; 2] = ["control/feature-poweroff", "control/feature-reboot"];
+/// What the domain tells the toolstack it can do.
+const FEATURES: [&str; 3] = [
+    "control/feature-poweroff",
+    "control/feature-reboot",
+    "control/feature-suspend",
+];
 /// Lines of the trace that sysrq `t` logs at most.
 const TRACE_LINES: usize = 32;
 
@@ -35,6 +39,9 @@ struct Asked {
     /// The latest wish wins: `xl destroy` aside, there is only one end.
     reason: Cell<Option<ShutdownReason>>,
     some: Notify,
+    suspend: Notify,
+    /// The domain lives anew, and its nodes are new ones.
+    anew: Notify,
 }
 
 impl Control {
@@ -42,13 +49,14 @@ impl Control {
     /// domain.
     pub fn start<H: Hypervisor>(pv: &Pv<H>, store: &Store) -> Self {
         let asked = Rc::<Asked>::default();
-        let task = Task {
+        let task = Rc::new(Task {
             exec: pv.exec.clone(),
             log: pv.log.clone(),
             trace: pv.trace.clone(),
             store: store.clone(),
             asked: asked.clone(),
-        };
+        });
+        pv.exec.spawn("features", task.clone().say());
         pv.exec.spawn("control", task.run());
         pv.exec
             .spawn("vcpus", vcpus::watch(pv.log.clone(), store.clone()));
@@ -67,6 +75,20 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Waits until the administrator asks for the domain to be suspended, so that it can be saved
+    /// or migrated. The wish has been acknowledged; the toolstack waits another 60 seconds for the
+    /// domain to be suspended. For one waiter.
+    pub async fn asked_to_suspend(&self) {
+        self.asked.suspend.notified().await;
+    }
+
+    /// The domain lives anew: tells its toolstack what it can do.
+    pub fn begin_anew(&self) {
+        self.asked.anew.notify();
+    }
+}
+
 /// It does not know the hypervisor: so it is compiled once, and for size.
 struct Task {
     exec: Executor,
@@ -77,17 +99,28 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self) {
-        for node in FEATURES {
-            if let Err(error) = self.store.write(node, "1").await {
-                warn!(self.log, PART, "{node}: {error}");
-            }
-        }
+    async fn run(self: Rc<Self>) {
         if let Err(error) = self.watch().await {
             warn!(
                 self.log,
                 PART, "shutdown requests are not heard any more: {error}"
             );
+        }
+    }
+
+    async fn publish(&self) {
+        for node in FEATURES {
+            if let Err(error) = self.store.write(node, "1").await {
+                warn!(self.log, PART, "{node}: {error}");
+            }
+        }
+    }
+
+    /// Says what the domain can do, in each of its lives.
+    async fn say(self: Rc<Self>) {
+        loop {
+            self.publish().await;
+            self.asked.anew.notified().await;
         }
     }
 
@@ -136,10 +169,7 @@ impl Task {
         match Shutdown::parse(value) {
             Shutdown::Nothing => {}
             Shutdown::End(reason) => self.end(reason, SHUTDOWN),
-            Shutdown::Suspend => {
-                let text = format_args!("suspend refused: this domain cannot be saved or migrated");
-                log.limited(Level::Warn, PART, text);
-            }
+            Shutdown::Suspend => self.asked.suspend.notify(),
             Shutdown::Unknown(word) => {
                 log.limited(
                     Level::Warn,

@@ -14,7 +14,7 @@ pub enum Shutdown {
     Nothing,
     /// End the domain.
     End(ShutdownReason),
-    /// Be saved or migrated, which this domain cannot.
+    /// Be suspended, to be saved or migrated.
     Suspend,
     /// Something that is not known; its start, made printable.
     Unknown(String),

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::{Notify, error, warn};
+use hv::Resumed;
 use xenbus::{BusEvent, FrontendBus, Release, Store, StoreError};
 
 use crate::device::Device;
@@ -40,6 +41,8 @@ struct Inner {
     kind: Kind,
     drivers: Box<dyn Drivers>,
     devices: RefCell<BTreeMap<u32, Rc<Signals>>>,
+    /// Devices are to hold still.
+    holding: Cell<bool>,
     listed: Cell<bool>,
     listing: Notify,
 }
@@ -53,6 +56,7 @@ impl Bus {
             kind,
             drivers: Box::new(drivers),
             devices: RefCell::default(),
+            holding: Cell::new(false),
             listed: Cell::new(false),
             listing: Notify::new(),
         }));
@@ -75,6 +79,26 @@ impl Bus {
         let devices: Vec<_> = self.0.devices.borrow().values().cloned().collect();
         for device in devices {
             device.settled().await;
+        }
+    }
+
+    /// Waits until no device has anything under way with its backend. From now on each holds still
+    /// until [`release`](Self::release): who uses one waits.
+    pub async fn hold(&self) {
+        self.0.holding.set(true);
+        let devices: Vec<_> = self.0.devices.borrow().values().cloned().collect();
+        devices.iter().for_each(|device| device.hold.ask());
+        for device in devices {
+            device.hold.held().await;
+        }
+    }
+
+    /// Lets the devices go on. In another life of the domain each connects anew, and who uses it
+    /// keeps it.
+    pub fn release(&self, resumed: Resumed) {
+        self.0.holding.set(false);
+        for device in self.0.devices.borrow().values() {
+            device.hold.release(resumed);
         }
     }
 
@@ -134,6 +158,10 @@ impl Bus {
         // The bus announces a device again only when its task has released it, so there is none
         // with this number but one that is leaving.
         let signals = Rc::new(Signals::default());
+        signals.hold.set_idle(true);
+        if inner.holding.get() {
+            signals.hold.ask();
+        }
         inner.devices.borrow_mut().insert(number, signals.clone());
         let (name, driver) = inner.drivers.make(number);
         let device = Device {

@@ -30,6 +30,8 @@ pub(crate) struct Course {
     pub(crate) connected_at: Option<Instant>,
     /// Before the next connection, if this one does not last.
     pub(crate) pause: Duration,
+    /// Who uses it waits for a connection in the domain's new life.
+    pub(crate) lost: bool,
     /// It failed for a reason that a new connection would not mend.
     pub(crate) failed: bool,
     /// The backend was complained of for not connecting.
@@ -47,6 +49,7 @@ impl Course {
             deadline: None,
             connected_at: None,
             pause: Duration::ZERO,
+            lost: false,
             failed: false,
             complained: false,
         }
@@ -81,11 +84,33 @@ impl Course {
         }
     }
 
-    /// Ends the connection, if there is one.
+    /// Ends the connection, if there is one, or there was in a former life of the domain.
     pub(crate) fn leave(&mut self) {
-        if self.connection != Connection::None {
+        let lost = core::mem::take(&mut self.lost);
+        if lost || self.connection != Connection::None {
             self.connection = Connection::None;
             self.driver.leave();
         }
+    }
+
+    /// The connection is of a former life of the domain.
+    pub(crate) fn lose(&mut self) {
+        if self.connection != Connection::None {
+            self.connection = Connection::None;
+            self.lost = true;
+            self.driver.lose();
+        }
+    }
+
+    /// The device's nodes are those of the domain's new life.
+    pub(crate) fn begin_anew(&mut self, frontend: Frontend, watch: BackendWatch) {
+        self.frontend = frontend;
+        self.watch = watch;
+        self.backend = None;
+        self.deadline = None;
+        self.connected_at = None;
+        self.pause = Duration::ZERO;
+        self.failed = false;
+        self.complained = false;
     }
 }

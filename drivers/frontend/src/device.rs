@@ -58,9 +58,10 @@ enum Seen {
 impl Device {
     /// Serves the device until the toolstack has taken it away.
     pub(crate) async fn run(&self, driver: Box<dyn Driver>) {
-        if let Some((frontend, watch)) = self.opened().await {
+        if let Some((frontend, watch)) = self.opened_in_this_life().await {
             let mut course = Course::new(driver, frontend, watch);
             let end = self.follow(&mut course).await;
+            self.signals.hold.set_idle(true);
             course.leave();
             self.signals.settle();
             if let Err(failure) = end
@@ -98,6 +99,7 @@ impl Device {
                 Ok(Step::Vanished) => return Ok(()),
                 Ok(_) => {}
                 Err(failure) if failure.is_removal() => return Ok(()),
+                Err(Failure::Anew) => self.begin_anew(course).await?,
                 // What was asked is asked again: each answer that does not come takes a minute.
                 Err(failure) if failure.is_silence() => {
                     let what = self.kind.what;
@@ -200,6 +202,7 @@ impl Device {
     async fn go_live(&self, course: &mut Course) -> Result<(), Failure> {
         course.driver.go_live(&course.frontend).await?;
         course.connection = Connection::Live;
+        course.lost = false;
         course.deadline = None;
         course.complained = false;
         course.connected_at = Some(self.exec().now());

@@ -64,6 +64,20 @@ pub trait Driver {
     /// Whether nothing is outstanding that is worth waiting for.
     fn is_drained(&self) -> bool;
 
+    /// Gives the backend no new work until [`go_on`](Self::go_on): what comes waits. For a driver
+    /// whose work may not be lost with the backend.
+    fn hold(&mut self) {}
+
+    /// Gives the backend what has waited.
+    fn go_on(&mut self) {}
+
+    /// The domain lives anew: lets go of the connection, which nobody is at the other end of any
+    /// more. Who uses the device keeps it, if a new connection can take the place of this one; it
+    /// is [left](Self::leave) if none does.
+    fn lose(&mut self) {
+        self.leave();
+    }
+
     /// Fails what is outstanding and lets go of the connection, if there is one; what the backend
     /// still has is kept as [`Leavings`](crate::Leavings). Allocates nothing.
     fn leave(&mut self);

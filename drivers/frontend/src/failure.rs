@@ -14,6 +14,8 @@ pub enum Failure {
     Key(KeyError),
     /// What only its driver understands, as people read it.
     Own(String),
+    /// The domain lives anew, and its backend is another one.
+    Anew,
 }
 
 impl fmt::Display for Failure {
@@ -22,6 +24,7 @@ impl fmt::Display for Failure {
             Self::Store(error) => write!(f, "xenstore: {error}"),
             Self::Key(error) => error.fmt(f),
             Self::Own(text) => f.write_str(text),
+            Self::Anew => f.write_str("the domain lives anew"),
         }
     }
 }

@@ -21,6 +21,7 @@ mod course;
 mod device;
 pub mod driver;
 pub mod failure;
+mod hold;
 pub mod late;
 mod signals;
 

@@ -4,6 +4,8 @@ use core::cell::Cell;
 
 use exec::Notify;
 
+use crate::hold::Hold;
+
 /// What the bus tells a device's task, and the task the bus.
 #[derive(Default)]
 pub(crate) struct Signals {
@@ -12,6 +14,7 @@ pub(crate) struct Signals {
     pub(crate) removal: Notify,
     settled: Cell<bool>,
     settling: Notify,
+    pub(crate) hold: Hold,
 }
 
 impl Signals {

@@ -81,6 +81,12 @@ impl<H: Hypervisor> Netfront<H> {
         self.bus.settled().await;
     }
 
+    /// The frontend's bus, which lets all vifs hold still.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// What happens next. For one waiting task.
     pub async fn event(&self) -> Event<H> {
         self.events.next().await

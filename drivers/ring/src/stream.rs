@@ -75,6 +75,13 @@ impl<M: SharedMem> ByteStream<M> {
         self.prod = self.memory.load_u32(self.layout.outgoing.prod);
     }
 
+    /// Forgets what there is to read: it is of no use any more.
+    pub fn skip(&mut self) {
+        let ring = &self.layout.incoming;
+        self.cons = self.memory.load_u32(ring.prod);
+        self.memory.store_u32(ring.cons, self.cons);
+    }
+
     /// The memory the rings lie in.
     #[must_use]
     pub fn memory(&self) -> &M {

@@ -16,6 +16,7 @@ use xen_abi::io::xs_wire::{PAYLOAD_MAX, kind};
 use crate::admission::Admission;
 use crate::dying::Dying;
 use crate::error::{ProtocolError, StoreError};
+use crate::hold::Hold;
 use crate::number;
 use crate::watch::{Phase, WatchState};
 
@@ -84,6 +85,7 @@ pub(crate) struct Client {
     pub(crate) work: Notify,
     pub(crate) admission: Rc<Admission>,
     pub(crate) dying: Dying,
+    pub(crate) hold: Hold,
 }
 
 impl Client {
@@ -101,6 +103,7 @@ impl Client {
             work: Notify::new(),
             admission: Rc::default(),
             dying: Dying::default(),
+            hold: Hold::default(),
         }
     }
 
@@ -135,6 +138,9 @@ impl Client {
 
     /// The next request to send, if there is any.
     pub(crate) fn next_request(&self) -> Option<Rc<Request>> {
+        if self.hold.is_held() {
+            return None;
+        }
         let request = self
             .next_abort()
             .or_else(|| self.next_watch())
@@ -283,8 +289,13 @@ impl Client {
     /// A new connection has taken the old one's place. Requests that were `in_flight` are made
     /// again (all of them may be), but for those of transactions, and so are the watches.
     pub(crate) fn reconnected(&self, in_flight: impl Iterator<Item = Rc<Request>>) {
-        self.connection.set(self.connection.get().wrapping_add(1));
         self.count(|usage| usage.reconnects += 1);
+        self.begin_anew(in_flight);
+    }
+
+    /// The same for a daemon of the domain's next life.
+    pub(crate) fn begin_anew(&self, in_flight: impl Iterator<Item = Rc<Request>>) {
+        self.connection.set(self.connection.get().wrapping_add(1));
         let again = in_flight.filter(|request| matches!(request.purpose, Purpose::Caller));
         self.queue.borrow_mut().extend(again);
         self.watches.borrow_mut().retain(|_, watch| {
@@ -296,6 +307,7 @@ impl Client {
     /// The store is lost for good: every request fails from now on, and so does every watch.
     pub(crate) fn lose(&self, error: ProtocolError, in_flight: impl Iterator<Item = Rc<Request>>) {
         self.lost.set(Some(error));
+        self.hold.lose();
         let queued = core::mem::take(&mut *self.queue.borrow_mut());
         for request in in_flight.chain(queued) {
             self.complete(&request, Err(StoreError::Lost(error)));

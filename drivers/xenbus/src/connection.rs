@@ -86,10 +86,30 @@ impl<M: SharedMem> Connection<M> {
         self.check_page()?;
         let read = self.receive()?;
         let written = self.send()?;
+        self.client.hold.note(self.is_quiet());
         Ok(Progress {
             moved: read > 0 || written,
             more: read >= READ_BUDGET,
         })
+    }
+
+    /// Whether nothing is on its way to the daemon or back.
+    fn is_quiet(&self) -> bool {
+        self.in_flight.is_empty()
+            && self.sent == self.outgoing.len()
+            && self.stream.room() == Ok(LAYOUT.outgoing.length)
+    }
+
+    /// The domain lives anew, and so does the daemon: what the former one has said last, which may
+    /// be half a message, is nothing to this one.
+    fn begin_anew(&mut self) {
+        self.stream.reattach();
+        self.stream.skip();
+        self.incoming.clear();
+        self.outgoing.clear();
+        self.sent = 0;
+        self.client
+            .begin_anew(self.in_flight.drain(..).map(|(_, request)| request));
     }
 
     fn check_page(&self) -> Result<(), ProtocolError> {
@@ -247,6 +267,9 @@ pub(crate) async fn run<H: Hypervisor>(
 ) {
     let mut event = false;
     loop {
+        if client.hold.take_anew() {
+            connection.borrow_mut().begin_anew();
+        }
         let pumped = connection.borrow_mut().pump();
         match pumped {
             Ok(progress) => {

@@ -10,6 +10,7 @@
 //! - `admission`: how many transactions are open at once
 //! - `client`: what that task and the handles share
 //! - [`dying`]: what is still written when the domain dies
+//! - `hold`: nothing is asked while the domain is suspended
 //! - `either`: waiting for one of two things
 //! - [`store`]: [`Store`], the handle that everybody uses; transactions
 //! - [`watch`]: a [`Watch`]: "something changed there", and a [`TreeWatch`]: "this changed there"
@@ -50,6 +51,7 @@ mod either;
 pub mod error;
 pub mod frontend;
 mod frontends;
+mod hold;
 pub mod key;
 pub mod number;
 pub mod path;

@@ -8,7 +8,7 @@ use core::cell::RefCell;
 use core::time::Duration;
 
 use exec::{Executor, Log};
-use hv::{DomId, Hypervisor};
+use hv::{DomId, Hypervisor, Resumed};
 use pv::Pv;
 use xen_abi::io::xs_wire::kind;
 
@@ -47,7 +47,8 @@ pub struct Store {
 impl Store {
     /// Connects to the store whose page and port start_info names. To be called once per domain.
     pub fn start<H: Hypervisor>(pv: &Pv<H>) -> Self {
-        let (page, port) = pv.hv.xenstore_ring();
+        let (page, _) = pv.hv.xenstore_ring();
+        let port = |hv: &H| hv.xenstore_ring().1;
         let channel = Rc::new(pv.events.adopt(port, "xenstore"));
         let client = Rc::new(Client::new(pv.exec.clone(), pv.log.clone()));
         let connection = Connection::new(client.clone(), page);
@@ -83,6 +84,30 @@ impl Store {
     /// may be called any more.
     pub fn write_last(&self, write: &LastWrite) -> bool {
         self.client.dying.send(write)
+    }
+
+    /// Waits until nothing is on its way to the daemon or back. From now on nothing is asked of it
+    /// until [`release`](Self::release): what is to be asked waits, with its deadline running.
+    ///
+    /// # Errors
+    /// The store is lost.
+    pub async fn hold(&self) -> Result<(), StoreError> {
+        self.client.hold.begin();
+        self.client.work.notify();
+        loop {
+            self.check()?;
+            if self.client.hold.is_quiet() {
+                return Ok(());
+            }
+            self.client.hold.changed().await;
+        }
+    }
+
+    /// Goes on. In another life of the domain its daemon knows nothing of this one: watches are
+    /// registered again and fire, and transactions that were begun are done again.
+    pub fn release(&self, resumed: Resumed) {
+        self.client.hold.end(resumed);
+        self.client.work.notify();
     }
 
     /// How the store has been used.

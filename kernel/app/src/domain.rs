@@ -1,7 +1,10 @@
 //! The parts of a domain, put together and run.
 
+use alloc::boxed::Box;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec;
 use core::pin::pin;
 use core::time::Duration;
 
@@ -20,12 +23,13 @@ use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
 use shell::shell::Shell;
-use xenbus::Store;
+use xenbus::{Store, XenbusState};
 
 use crate::devices::{self, Devices};
 use crate::nbd_service;
 use crate::pages::Pages;
 use crate::run_loop::{Next, RunLoop};
+use crate::suspend::Suspension;
 
 /// How long the boot log has the console for itself if the domain does not get ready sooner.
 const BOOT_LOG: Duration = Duration::from_secs(2);
@@ -121,6 +125,7 @@ impl<H: Hypervisor> Domain<H> {
         let blkback = self.blkback.clone();
         let console = Console::start(&pv);
         let control = Control::start(&pv, &self.store);
+        self.spawn_suspension(control.clone());
         let shell = Shell::new(self.parts());
         let ready = self.spawn_ready(shell.clone(), run, settled);
         self.pv.exec.spawn("shell", async move {
@@ -139,6 +144,20 @@ impl<H: Hypervisor> Domain<H> {
             console.flush(LAST_LINES).await;
             end.set(Some(reason));
         });
+    }
+
+    /// Being saved, unless a client would lose its disk.
+    fn spawn_suspension(&self, control: Control) {
+        let blkback = self.blkback.clone();
+        let suspension = Suspension {
+            pv: self.pv.clone(),
+            store: self.store.clone(),
+            control,
+            buses: vec![self.blkfront.bus().clone(), self.netfront.bus().clone()],
+            alarm: self.run_loop.alarm.clone(),
+            obstacle: Box::new(move || clients(&blkback)),
+        };
+        self.pv.exec.spawn("suspend", suspension.serve());
     }
 
     /// Says when the domain is ready, and then has the shell run what the command line asks for.
@@ -166,4 +185,17 @@ impl<H: Hypervisor> Domain<H> {
     pub fn turn(&self) -> Next {
         self.run_loop.turn()
     }
+}
+
+/// Who would lose a disk with the domain, as people read it.
+fn clients<H: Hypervisor>(blkback: &Blkback<H>) -> Option<String> {
+    if !blkback.has_clients() {
+        return None;
+    }
+    let exports = blkback.exports();
+    let served = exports
+        .iter()
+        .find(|export| matches!(export.state, XenbusState::Connected | XenbusState::Closing));
+    let who = served.map(|export| format!("domain {} uses {}", export.frontend, export.provider));
+    Some(who.unwrap_or_else(|| String::from("a client has not let go of its disk")))
 }

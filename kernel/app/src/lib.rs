@@ -8,6 +8,7 @@
 //! - `nbd_service`: serving disks over NBD
 //! - `alarm`: when Xen is to wake it
 //! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
+//! - `suspend`: being saved, and going on in the next life
 //! - `pages`: what memory disks keep their data in
 //! - `ready`: when everything that was there at boot is settled
 #![cfg_attr(not(test), no_std)]
@@ -24,6 +25,7 @@ pub mod program;
 mod ready;
 pub mod run_loop;
 mod service;
+mod suspend;
 
 pub use domain::Domain;
 pub use program::{App, Program};

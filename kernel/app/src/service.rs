@@ -74,7 +74,12 @@ pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
         limit.as_secs()
     );
     loop {
-        match pv.hv.watchdog(id, limit) {
+        // In another life of the domain there is no watchdog of that number.
+        match pv
+            .hv
+            .watchdog(id, limit)
+            .or_else(|_| pv.hv.watchdog(0, limit))
+        {
             Ok(armed) => id = armed,
             Err(error) => return warn!(pv.log, "watchdog", "cannot be armed: {error}"),
         }

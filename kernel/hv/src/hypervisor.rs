@@ -133,6 +133,17 @@ pub enum ShutdownReason {
     Crash = 3,
 }
 
+/// How a domain goes on that had itself suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// As if nothing was: it was not saved after all, or goes on beside its copy.
+    Cancelled,
+    /// In a domain made anew, maybe on another host: its memory is as it was; every port but those
+    /// of xenstore and of the console is closed, its grant table is empty, nothing is asked of Xen
+    /// any more, and it has another number.
+    Anew,
+}
+
 /// The domain's memory, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
@@ -313,6 +324,15 @@ pub trait Hypervisor: Clone + 'static {
     /// # Errors
     /// `ENOSPC` when the domain has no watchdog left.
     fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno>;
+
+    /// Suspends the domain, so that the toolstack can save it, and returns when it runs again
+    /// (`SCHEDOP_shutdown` with `SHUTDOWN_suspend`). Mappings of Xen's own pages stay usable, but
+    /// the grant table's are to be asked for again. [`now`](Self::now) goes on from where it was.
+    ///
+    /// # Errors
+    /// `EBUSY` while a page of another domain is mapped, `ENOMEM` if the domain has no memory for
+    /// what the toolstack needs; Xen's. Nothing has changed then.
+    fn suspend(&self) -> Result<Resumed, Errno>;
 
     /// Ends the domain (`SCHEDOP_shutdown`). On real Xen this does not return.
     fn shutdown(&self, reason: ShutdownReason);

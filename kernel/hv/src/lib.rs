@@ -23,8 +23,8 @@ pub mod unit;
 pub use errno::Errno;
 pub use heap::HeapMemory;
 pub use hypervisor::{
-    Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page, Shared,
-    ShutdownReason, Span, Virq,
+    Access, CopyEnd, CopyGrant, GrantLimits, GrantStatus, Hypervisor, MemoryUse, Page, Resumed,
+    Shared, ShutdownReason, Span, Virq,
 };
 pub use memory::{PAGE_SIZE, SharedMem};
 pub use unit::{DomId, GrantRef, Instant, Mfn, Pfn, Port};

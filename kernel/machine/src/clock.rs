@@ -18,8 +18,9 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 
 struct Clock {
     shared_info: Mapping,
-    /// The system time at the first instruction.
-    start: u64,
+    /// What system time is to be taken from for the time since the first instruction. It wraps: in
+    /// another life the host may be younger than the domain.
+    start: AtomicU64,
 }
 
 /// The time stamp counter.
@@ -32,8 +33,18 @@ pub(crate) fn tsc() -> u64 {
 pub(crate) fn start(shared_info: Mapping, entry: u64) {
     CLOCK.call_once(|| {
         let start = pvclock::system_time(&shared_info, || entry);
+        let start = AtomicU64::new(start);
         Clock { shared_info, start }
     });
+}
+
+/// The domain runs on, maybe on another host: time goes on from where it was.
+pub(crate) fn resume() {
+    if let Some(clock) = CLOCK.get() {
+        let now = pvclock::system_time(&clock.shared_info, tsc);
+        let start = now.wrapping_sub(latest().0);
+        clock.start.store(start, Ordering::Relaxed);
+    }
 }
 
 /// The time since the first instruction; it never goes back. 0 before the clock is started.
@@ -41,7 +52,10 @@ pub(crate) fn now() -> Instant {
     let Some(clock) = CLOCK.get() else {
         return Instant(0);
     };
-    let now = pvclock::system_time(&clock.shared_info, tsc).saturating_sub(clock.start);
+    let start = clock.start.load(Ordering::Relaxed);
+    let since = pvclock::system_time(&clock.shared_info, tsc).wrapping_sub(start);
+    // A clock that was read a little before the first one.
+    let now = u64::try_from(since.cast_signed()).unwrap_or(0);
     let latest = LATEST.fetch_max(now, Ordering::Relaxed);
     Instant(now.max(latest))
 }
@@ -55,8 +69,8 @@ pub(crate) fn latest() -> Instant {
 pub(crate) fn system_time(at: Instant) -> u64 {
     CLOCK
         .get()
-        .map_or(0, |clock| clock.start)
-        .saturating_add(at.0)
+        .map_or(0, |clock| clock.start.load(Ordering::Relaxed))
+        .wrapping_add(at.0)
 }
 
 /// The time since 1970-01-01 00:00 UTC.

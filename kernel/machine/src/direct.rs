@@ -17,8 +17,8 @@ use xen_abi::xen::{MMU_NORMAL_PT_UPDATE, MmuUpdate};
 
 use crate::frame::Page;
 use crate::hypercall::mmu as call;
-use crate::mmu;
 use crate::span::Span;
+use crate::{mmu, p2m};
 
 const PAGE: u64 = hv::PAGE_SIZE as u64;
 /// Entries changed by one hypercall.
@@ -102,6 +102,7 @@ pub(crate) fn ensure_table(pfn: Pfn) -> Result<(), Errno> {
     if direct.table(pfn).is_some() {
         return Ok(());
     }
+    p2m::ensure_page(pfn)?;
     let place = direct.more(pfn).ok_or(Errno::EINVAL)?;
     let frame = Page::take().ok_or(Errno::ENOMEM)?.leak();
     let index = pfn.0 / ENTRIES;
@@ -138,6 +139,10 @@ pub(crate) unsafe fn map(pfns: &[u64], mfns: Option<&[u64]>) -> Result<(), Errno
         let (updates, _) = batch.split_at_mut(count);
         // SAFETY: the caller's promise; what is no more mapped, nobody uses.
         unsafe { call::mmu_update(updates) }?;
+        for (update, pfn) in updates.iter().zip(pfns) {
+            let is_there = update.val != 0;
+            p2m::set(Pfn(*pfn), is_there.then(|| pagetable::frame_of(update.val)));
+        }
     }
     Ok(())
 }

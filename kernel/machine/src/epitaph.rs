@@ -25,7 +25,7 @@
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hv::{Instant, Port, SharedMem};
 use spin::Once;
@@ -65,11 +65,12 @@ unsafe impl Sync for LastWords {}
 
 struct Console {
     ring: Mapping,
-    port: Port,
+    port: AtomicU32,
 }
 
 /// Says which console to speak on.
 pub(crate) fn set_console(ring: Mapping, port: Port) {
+    let port = AtomicU32::new(port.0);
     CONSOLE.call_once(|| Console { ring, port });
 }
 
@@ -77,6 +78,13 @@ pub(crate) fn set_console(ring: Mapping, port: Port) {
 /// counts.
 pub fn set_trace(source: impl Fn(&mut dyn Write) + Send + Sync + 'static) {
     TRACE.call_once(|| Box::new(source));
+}
+
+/// Says which port the console has in the domain's new life.
+pub(crate) fn set_console_port(port: Port) {
+    if let Some(console) = CONSOLE.get() {
+        console.port.store(port.0, Ordering::Relaxed);
+    }
 }
 
 /// Says what is to be done after the epitaph and before the end: peers that wait for something can
@@ -195,7 +203,8 @@ impl Out<'_> {
     /// Asks the console daemon to read, and lets it run. False when patience has ended.
     fn wait(&mut self) -> bool {
         // The daemon being gone is what patience is for.
-        let _nobody_listens = event::send(self.console.port);
+        let port = Port(self.console.port.load(Ordering::Relaxed));
+        let _nobody_listens = event::send(port);
         sched::yield_cpu();
         self.turns += 1;
         let waited = clock::now().since(self.start).as_nanos();

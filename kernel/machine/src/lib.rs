@@ -17,6 +17,9 @@
 //! - `balloon`: giving memory to Xen, and getting it back
 //! - `frame`: the domain's frames, and [`Page`]
 //! - `lent`: frames in a row that only the domain itself writes
+//! - `grant_frames`: the pages of the grant table
+//! - `p2m`: the list of frames that the toolstack saves the domain by
+//! - `suspend`: what is let go of while the domain is saved
 //! - `window`: room for foreign pages, and [`Mapping`]
 //! - `random`: numbers that nobody can guess
 //! - `vector`: copies by wide registers
@@ -34,16 +37,19 @@ mod clock;
 mod direct;
 pub mod epitaph;
 mod frame;
+mod grant_frames;
 mod heap;
 mod hypercall;
 mod image;
 mod lent;
 mod memory_functions;
 mod mmu;
+mod p2m;
 mod random;
 mod span;
 pub mod stack;
 mod start;
+mod suspend;
 mod trap;
 mod vector;
 mod window;

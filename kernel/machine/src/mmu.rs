@@ -49,8 +49,10 @@ pub(crate) const WRITE: PageTableFlags = READ.union(PageTableFlags::WRITABLE);
 static FRAMES: Once<Frames> = Once::new();
 
 struct Frames {
-    /// The machine frame of each pseudo-physical one.
-    mfns: &'static [u64],
+    /// The address of the builder's list: the machine frame of each pseudo-physical one.
+    list: u64,
+    /// How many frames it lists.
+    total: u64,
     /// The frame of the level-4 table.
     top: u64,
     /// The first frame that the builder did not use.
@@ -87,7 +89,13 @@ pub(crate) fn mfn(pfn: Pfn) -> Option<u64> {
 
 /// The same by the builder's list, which is right until the direct map stands.
 fn listed(pfn: Pfn) -> Option<u64> {
-    let mfn = *frames().mfns.get(usize::try_from(pfn.0).ok()?)?;
+    let frames = frames();
+    if pfn.0 >= frames.total {
+        return None;
+    }
+    // SAFETY: the builder's list has an entry for each page, and stays mapped.
+    let entry = unsafe { Span::new(frames.list + pfn.0 * 8, 8) };
+    let mfn = entry.load_u64(0);
     // Where the domain has a hole, the builder wrote ~0.
     (mfn >> 52 == 0).then_some(mfn)
 }
@@ -116,12 +124,9 @@ fn leaf(pfn: Pfn, flags: PageTableFlags) -> u64 {
 /// To be called once, with what the builder passed, before anything else of the address space is
 /// changed.
 pub(crate) unsafe fn learn(info: &StartInfo, unused: u64) {
-    let list = core::ptr::with_exposed_provenance(info.mfn_list as usize);
-    let pages = info.nr_pages as usize;
-    // SAFETY: the builder's list has an entry for each page, and nobody writes it.
-    let mfns = unsafe { core::slice::from_raw_parts(list, pages) };
     let mut taken_over = Frames {
-        mfns,
+        list: info.mfn_list,
+        total: info.nr_pages,
         top: image_pfn(info.pt_base),
         first_unused: image_pfn(unused.next_multiple_of(PAGE)),
         mapped: 0,
@@ -146,6 +151,16 @@ pub(crate) fn pfn_of(mfn: u64) -> Pfn {
 /// The address of a page that the builder mapped into the image window, by its machine frame.
 pub(crate) fn builder_page(mfn: u64) -> u64 {
     image_address(pfn_of(mfn).0)
+}
+
+/// The frame of a page that the builder mapped into the image window.
+pub(crate) fn builder_frame(address: u64) -> Pfn {
+    Pfn(image_pfn(address))
+}
+
+/// The first frame of the builder's list.
+pub(crate) fn list_frame() -> Pfn {
+    builder_frame(frames().list)
 }
 
 /// The machine address of the level-1 entry behind `address`, and the entry. `top` is the frame of
@@ -205,7 +220,7 @@ pub(crate) struct Spare {
 /// To be called once, after [`learn`], before any unused frame is used.
 pub(crate) unsafe fn take_over(room: u64) -> Result<Spare, MapError> {
     let frames = frames();
-    let total = frames.mfns.len() as u64;
+    let total = frames.total;
     let plan = |room| DirectMap::new(total, room, frames.first_unused, frames.mapped);
     let plan = plan(room)
         .or_else(|_| plan(total))
@@ -370,6 +385,18 @@ pub(crate) unsafe fn add_table(parent: Option<Pfn>, index: u16, frame: Pfn) -> R
     // SAFETY: the same frame stays mapped, and the caller does not write it.
     unsafe { mmu::update_va_mapping(page, leaf(frame, READ)) }?;
     write_entry(parent.map_or(frames().top, |pfn| pfn.0), index, frame.0)
+}
+
+/// Unmaps the page at `address`.
+///
+/// # Errors
+/// Xen's; it is still mapped then.
+///
+/// # Safety
+/// Nobody uses it until something is mapped there again.
+pub(crate) unsafe fn unmap(address: u64) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    unsafe { mmu::update_va_mapping(VirtAddr::new(address), 0) }
 }
 
 /// Maps machine frame `mfn`, writable, at `address`.

@@ -3,6 +3,7 @@
 
 use alloc::string::String;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use hv::{Errno, Port};
 use spin::Once;
@@ -12,7 +13,7 @@ use xen_abi::xen::{START_INFO_MAGIC, StartInfo};
 use crate::hypercall::{cpu, memory, sched};
 use crate::window::{Mapping, Slot};
 use crate::xen::Xen;
-use crate::{clock, direct, epitaph, frame, heap, mmu, trap, vector};
+use crate::{clock, direct, epitaph, frame, heap, mmu, p2m, trap, vector};
 
 /// Most vCPUs a domain has (`XEN_LEGACY_MAX_VCPUS` of xen.h: more need their own registration).
 const VCPUS_MAX: u32 = 32;
@@ -25,16 +26,42 @@ static DOMAIN: Once<Domain> = Once::new();
 
 /// What the domain builder said.
 pub(crate) struct Domain {
+    /// The address of start_info.
+    pub(crate) start_info: u64,
     /// The address that the shared info page is mapped at.
     pub(crate) shared_info: u64,
     /// The xenstore ring's address.
     pub(crate) store: u64,
-    pub(crate) store_port: Port,
+    store_port: AtomicU32,
     /// The console ring's address.
     pub(crate) console: u64,
-    pub(crate) console_port: Port,
+    console_port: AtomicU32,
     pub(crate) command_line: String,
     pub(crate) vcpus: u32,
+}
+
+impl Domain {
+    /// The port of xenstore in this life of the domain.
+    pub(crate) fn store_port(&self) -> Port {
+        Port(self.store_port.load(Ordering::Relaxed))
+    }
+
+    /// The port of the console in this life of the domain.
+    pub(crate) fn console_port(&self) -> Port {
+        Port(self.console_port.load(Ordering::Relaxed))
+    }
+
+    /// The domain has a new life, and its ports are others.
+    pub(crate) fn set_ports(&self, store: u32, console: u32) {
+        self.store_port.store(store, Ordering::Relaxed);
+        self.console_port.store(console, Ordering::Relaxed);
+        epitaph::set_console_port(Port(console));
+    }
+}
+
+/// The address that the shared info page is mapped at; `None` before it is.
+pub(crate) fn shared_info() -> Option<u64> {
+    Some(DOMAIN.get()?.shared_info)
 }
 
 pub(crate) fn domain() -> &'static Domain {
@@ -73,6 +100,7 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     unsafe { frame::init(spare) };
     heap::open_main();
     direct::open(spare.plan);
+    p2m::open(&spare.plan, direct::room());
     vector::start();
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
@@ -82,14 +110,16 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
         .take_while(|number| cpu::has_vcpu(*number))
         .count();
     DOMAIN.call_once(|| Domain {
+        start_info: start_info as u64,
         shared_info,
         store: mmu::builder_page(info.store_mfn),
-        store_port: Port(info.store_evtchn),
+        store_port: AtomicU32::new(info.store_evtchn),
         console,
-        console_port,
+        console_port: AtomicU32::new(info.console_evtchn),
         command_line,
         vcpus: vcpus as u32,
     });
+    p2m::publish();
     Xen::new()
 }
 

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "it maps pages of others")]
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hv::{Errno, Pfn};
 use pv::pagetable::ENTRIES;
@@ -15,6 +16,9 @@ use crate::mmu::{self, WINDOW_BASE};
 use crate::span::{Span, shared_by_span};
 
 const PAGE: u64 = hv::PAGE_SIZE as u64;
+
+/// Pages of other domains that are mapped.
+static FOREIGN: AtomicUsize = AtomicUsize::new(0);
 
 static WINDOW: Mutex<Window> = Mutex::new(Window {
     free: Vec::new(),
@@ -77,6 +81,11 @@ impl Window {
     }
 }
 
+/// Whether any page of another domain is mapped.
+pub(crate) fn has_foreign_pages() -> bool {
+    FOREIGN.load(Ordering::Relaxed) != 0
+}
+
 /// The address of one page in the window, with nothing mapped there. Dropping it makes the address
 /// available again.
 pub(crate) struct Slot {
@@ -115,6 +124,7 @@ impl Slot {
     /// # Safety
     /// Xen returned `handle` when it mapped a granted page at this slot's address.
     pub(crate) unsafe fn granted(self, handle: u32) -> Mapping {
+        FOREIGN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the page is mapped until `Mapping::drop` unmaps it.
         let span = unsafe { Span::new(self.address(), hv::PAGE_SIZE) };
         let grant = Some(Granted {
@@ -173,7 +183,9 @@ impl Drop for Mapping {
         if done.is_err() || unmap.status != GNTST_OKAY {
             // Something is still mapped there: the address must not be used again.
             core::mem::forget(slot);
+            return;
         }
+        FOREIGN.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

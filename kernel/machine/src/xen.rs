@@ -1,13 +1,12 @@
 //! The handle to the real hypervisor.
 #![expect(unsafe_code, reason = "grants are mapped and copied")]
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use hv::{
     Access, CopyEnd, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor,
-    Instant, MemoryUse, Port, Shared, SharedMem, ShutdownReason, Virq,
+    Instant, MemoryUse, Port, Resumed, Shared, SharedMem, ShutdownReason, Virq,
 };
 use xen_abi::grant_table::{
     Copy, CopyPtr, GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF, GNTMAP_HOST_MAP, GNTMAP_READONLY,
@@ -23,7 +22,7 @@ use crate::lent::Lent;
 use crate::span::Span;
 use crate::start::{domain, page};
 use crate::window::{Mapping, Slot};
-use crate::{balloon, clock, direct, heap, random, stack, vector};
+use crate::{balloon, clock, direct, grant_frames, heap, random, stack, suspend, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -181,11 +180,11 @@ impl Hypervisor for Xen {
     }
 
     fn xenstore_ring(&self) -> (Mapping, Port) {
-        (page(domain().store), domain().store_port)
+        (page(domain().store), domain().store_port())
     }
 
     fn console_ring(&self) -> (Mapping, Port) {
-        (page(domain().console), domain().console_port)
+        (page(domain().console), domain().console_port())
     }
 
     fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno> {
@@ -225,13 +224,7 @@ impl Hypervisor for Xen {
     }
 
     fn grant_table_frame(&self, frames: u32) -> Result<Mapping, Errno> {
-        let slot = Slot::take().ok_or(Errno::ENOMEM)?;
-        let mut list = vec![0; frames as usize];
-        let status = grant::setup_table(&mut list)?;
-        verdict(status).map_err(|_| Errno::ENOMEM)?;
-        let last = list.last().ok_or(Errno::EINVAL)?;
-        // SAFETY: the grant table's pages are Xen's, shared with this domain as long as it runs.
-        unsafe { slot.map_shared(*last) }
+        grant_frames::map_last(frames)
     }
 
     fn grant_map(
@@ -324,6 +317,10 @@ impl Hypervisor for Xen {
         } else {
             id
         })
+    }
+
+    fn suspend(&self) -> Result<Resumed, Errno> {
+        suspend::suspend()
     }
 
     fn shutdown(&self, reason: ShutdownReason) {

@@ -1,9 +1,11 @@
 //! What every driver is given.
 
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use exec::{Executor, Log, Trace};
-use hv::Hypervisor;
+use hv::{Errno, Hypervisor};
 
 use crate::{Events, Grants, Scarcity};
 
@@ -42,6 +44,13 @@ impl<H: Hypervisor> Clone for Pv<H> {
 }
 
 impl<H: Hypervisor> Pv<H> {
+    /// The domain lives anew, by [`Hypervisor::suspend`]: ports and grants are as at its start.
+    /// Returns the ports that could not be got again, by their labels.
+    pub fn begin_anew(&self) -> Vec<(String, Errno)> {
+        self.grants.begin_anew();
+        self.events.begin_anew()
+    }
+
     /// Takes charge of the domain that `hv` speaks for. To be called once per domain: it masks
     /// every port.
     pub fn new(hv: H) -> Self {

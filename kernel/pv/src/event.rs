@@ -7,6 +7,7 @@
 //! A port is masked from the moment its event is taken until its owner waits again, so a peer that
 //! raises events in a storm costs nothing while nobody serves it (XSA-332, XSA-391).
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,16 +44,27 @@ impl<H: Hypervisor> Clone for Events<H> {
     }
 }
 
+/// The owner of each port, by its number.
+type Ports<H> = Vec<Option<Rc<State<H>>>>;
+
 struct Inner<H: Hypervisor> {
     hv: H,
     exec: Executor,
     shared_info: H::Mapping,
-    ports: RefCell<Vec<Option<Rc<State>>>>,
+    ports: RefCell<Ports<H>>,
     strays: Cell<u64>,
 }
 
-struct State {
+/// How a port is got again in the domain's next life.
+type Rebind<H> = Box<dyn Fn(&H) -> Result<Port, Errno>>;
+
+struct State<H> {
     label: String,
+    port: Cell<Port>,
+    /// It was of a former life of the domain, and is another's now, or nobody's.
+    dead: Cell<bool>,
+    /// Only for those whose other end is there in each life.
+    rebind: Option<Rebind<H>>,
     fired: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
     count: Cell<u64>,
@@ -78,9 +90,7 @@ impl<H: Hypervisor> Events<H> {
     /// Takes over the domain's ports: masks all of them until somebody waits.
     pub fn new(hv: H, exec: Executor) -> Self {
         let shared_info = hv.shared_info();
-        for word in 0..WORDS {
-            shared_info.store_u64(EVTCHN_MASK + word * 8, u64::MAX);
-        }
+        mask_all(&shared_info);
         let ports = RefCell::new(Vec::new());
         Self {
             inner: Rc::new(Inner {
@@ -98,7 +108,7 @@ impl<H: Hypervisor> Events<H> {
     /// # Errors
     /// Xen's: `ENOSPC` when the domain has no port left.
     pub fn alloc_unbound(&self, remote: DomId, label: &str) -> Result<Channel<H>, Errno> {
-        Ok(self.adopt(self.inner.hv.evtchn_alloc_unbound(remote)?, label))
+        Ok(self.own(self.inner.hv.evtchn_alloc_unbound(remote)?, label, None))
     }
 
     /// Binds to a port that `remote` opened for this domain.
@@ -111,22 +121,34 @@ impl<H: Hypervisor> Events<H> {
         port: Port,
         label: &str,
     ) -> Result<Channel<H>, Errno> {
-        Ok(self.adopt(self.inner.hv.evtchn_bind_interdomain(remote, port)?, label))
+        let port = self.inner.hv.evtchn_bind_interdomain(remote, port)?;
+        Ok(self.own(port, label, None))
     }
 
-    /// Binds a virtual interrupt.
+    /// Binds a virtual interrupt, also in the domain's next life.
     ///
     /// # Errors
     /// Xen's: `EEXIST` when it is bound already.
     pub fn bind_virq(&self, virq: Virq, label: &str) -> Result<Channel<H>, Errno> {
-        Ok(self.adopt(self.inner.hv.evtchn_bind_virq(virq)?, label))
+        let port = self.inner.hv.evtchn_bind_virq(virq)?;
+        let rebind = move |hv: &H| hv.evtchn_bind_virq(virq);
+        Ok(self.own(port, label, Some(Box::new(rebind))))
     }
 
-    /// Takes charge of a port that is open already, as start_info's are.
+    /// Takes charge of a port that is open already in each of the domain's lives, as start_info's
+    /// are; `port` says which it is.
     #[must_use]
-    pub fn adopt(&self, port: Port, label: &str) -> Channel<H> {
+    pub fn adopt(&self, port: impl Fn(&H) -> Port + 'static, label: &str) -> Channel<H> {
+        let now = port(&self.inner.hv);
+        self.own(now, label, Some(Box::new(move |hv| Ok(port(hv)))))
+    }
+
+    fn own(&self, port: Port, label: &str, rebind: Option<Rebind<H>>) -> Channel<H> {
         let state = Rc::new(State {
             label: String::from(label),
+            port: Cell::new(port),
+            dead: Cell::new(false),
+            rebind,
             fired: Cell::new(false),
             waiter: RefCell::new(None),
             count: Cell::new(0),
@@ -134,7 +156,15 @@ impl<H: Hypervisor> Events<H> {
             spurious_in_a_row: Cell::new(0),
             quiet_until: Cell::default(),
         });
-        let index = port.0 as usize;
+        self.enter(&state);
+        Channel {
+            events: self.clone(),
+            state,
+        }
+    }
+
+    fn enter(&self, state: &Rc<State<H>>) {
+        let index = state.port.get().0 as usize;
         let mut ports = self.inner.ports.borrow_mut();
         if ports.len() <= index {
             ports.resize_with(index + 1, || None);
@@ -142,12 +172,29 @@ impl<H: Hypervisor> Events<H> {
         if let Some(slot) = ports.get_mut(index) {
             *slot = Some(state.clone());
         }
-        drop(ports);
-        Channel {
-            events: self.clone(),
-            port,
-            state,
+    }
+
+    /// The domain lives anew ([`Resumed::Anew`](hv::Resumed)): the ports that it has in each life
+    /// are got again and count as rung; all others are dead. Returns those that could not be got
+    /// again, by their labels.
+    pub fn begin_anew(&self) -> Vec<(String, Errno)> {
+        mask_all(&self.inner.shared_info);
+        let former = self.inner.ports.take();
+        let mut failed = Vec::new();
+        for state in former.into_iter().flatten() {
+            let again = state.rebind.as_ref().map(|rebind| rebind(&self.inner.hv));
+            state.dead.set(!matches!(again, Some(Ok(_))));
+            match again {
+                Some(Ok(port)) => {
+                    state.port.set(port);
+                    self.enter(&state);
+                    state.ring();
+                }
+                Some(Err(errno)) => failed.push((state.label.clone(), errno)),
+                None => {}
+            }
         }
+        failed
     }
 
     /// Takes every pending event and wakes its port's owner. Returns whether there was any.
@@ -184,11 +231,7 @@ impl<H: Hypervisor> Events<H> {
             return;
         };
         state.count.set(state.count.get() + 1);
-        state.fired.set(true);
-        let waiter = state.waiter.borrow_mut().take();
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
+        state.ring();
     }
 
     /// The open ports, in the order of their numbers.
@@ -227,7 +270,11 @@ impl<H: Hypervisor> Events<H> {
         page.fetch_and_u64(EVTCHN_PENDING + offset, !bit) & bit != 0
     }
 
-    fn close(&self, port: Port) {
+    fn close(&self, state: &State<H>) {
+        if state.dead.get() {
+            return;
+        }
+        let port = state.port.get();
         let index = port.0 as usize;
         if index < PORTS {
             let (offset, bit) = (index / 64 * 8, 1u64 << (index % 64));
@@ -243,32 +290,54 @@ impl<H: Hypervisor> Events<H> {
     }
 }
 
+impl<H> State<H> {
+    /// Has its owner look.
+    fn ring(&self) {
+        self.fired.set(true);
+        let waiter = self.waiter.borrow_mut().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+fn mask_all(shared_info: &impl SharedMem) {
+    for word in 0..WORDS {
+        shared_info.store_u64(EVTCHN_MASK + word * 8, u64::MAX);
+    }
+}
+
 /// An open port. Dropping it closes the port.
+///
+/// In the domain's next life it is dead, unless its other end is there in each: then nothing is
+/// raised at the other end, and nothing comes of waiting.
 ///
 /// It is for one waiting task: of two that wait at once, only the later one is woken.
 pub struct Channel<H: Hypervisor> {
     events: Events<H>,
-    port: Port,
-    state: Rc<State>,
+    state: Rc<State<H>>,
 }
 
 impl<H: Hypervisor> Channel<H> {
     /// The port's number, as a frontend publishes it.
     #[must_use]
     pub fn port(&self) -> Port {
-        self.port
+        self.state.port.get()
     }
 
     /// Raises an event at the other end. An error means that the other end is gone; a peer's death
     /// is learned from xenstore, so it is not reported here.
     pub fn notify(&self) {
-        let _peer_gone = self.events.inner.hv.evtchn_send(self.port);
+        if !self.state.dead.get() {
+            let _peer_gone = self.events.inner.hv.evtchn_send(self.port());
+        }
     }
 
     /// Whether the other end is there and open. Xen tells nobody when that changes.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.events.inner.hv.evtchn_is_interdomain(self.port) == Ok(true)
+        !self.state.dead.get()
+            && self.events.inner.hv.evtchn_is_interdomain(self.port()) == Ok(true)
     }
 
     /// Waits for an event that came since the last wait ended. Events may be lost neither before
@@ -295,7 +364,10 @@ impl<H: Hypervisor> Channel<H> {
             return Poll::Ready(());
         }
         *self.state.waiter.borrow_mut() = Some(context.waker().clone());
-        if self.events.unmask_and_take(self.port.0 as usize) {
+        if self.state.dead.get() {
+            return Poll::Pending;
+        }
+        if self.events.unmask_and_take(self.port().0 as usize) {
             self.state.count.set(self.state.count.get() + 1);
             self.state.waiter.borrow_mut().take();
             return Poll::Ready(());
@@ -326,6 +398,6 @@ impl<H: Hypervisor> Channel<H> {
 
 impl<H: Hypervisor> Drop for Channel<H> {
     fn drop(&mut self) {
-        self.events.close(self.port);
+        self.events.close(&self.state);
     }
 }

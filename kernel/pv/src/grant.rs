@@ -53,6 +53,8 @@ impl<H: Hypervisor> Clone for Grants<H> {
 
 struct Inner<H: Hypervisor> {
     hv: H,
+    /// Which of the domain's lives it is: a grant of a former one is none any more.
+    life: Cell<u32>,
     table: RefCell<Table<H>>,
     granted: Cell<usize>,
     peers: Peers,
@@ -138,6 +140,7 @@ impl<H: Hypervisor> Grants<H> {
         };
         let inner = Inner {
             hv,
+            life: Cell::new(0),
             table: RefCell::new(table),
             granted: Cell::new(0),
             peers: Peers::default(),
@@ -163,6 +166,7 @@ impl<H: Hypervisor> Grants<H> {
         match self.enter(page.mfn(), peer, access) {
             Ok(reference) => Ok(Granted {
                 grants: self.clone(),
+                life: self.inner.life.get(),
                 reference,
                 peer,
                 page: Some(page),
@@ -252,9 +256,31 @@ impl<H: Hypervisor> Grants<H> {
         self.inner.peers.parked(peer)
     }
 
-    /// Counts a page as parked by its owner.
-    fn park(&self, peer: DomId) {
+    /// The domain lives anew ([`Resumed::Anew`](hv::Resumed)), with an empty table: nobody maps a
+    /// page of it, and what is parked comes back. What was granted is of no use any more; its
+    /// owners drop it when they like.
+    pub fn begin_anew(&self) {
         let inner = &self.inner;
+        inner.life.set(inner.life.get().wrapping_add(1));
+        let mut table = inner.table.borrow_mut();
+        table.max_frames = inner
+            .hv
+            .grant_limits()
+            .map_or(0, |limits| limits.max_frames);
+        table.frames.clear();
+        table.free.clear();
+        table.parked.clear();
+        inner.granted.set(0);
+        inner.parked_by_owner.set(0);
+        inner.peers.clear();
+    }
+
+    /// Counts a page as parked by its owner.
+    fn park(&self, life: u32, peer: DomId) {
+        let inner = &self.inner;
+        if life != inner.life.get() {
+            return;
+        }
         inner.peers.park(peer);
         inner.granted.set(inner.granted.get() - 1);
         let parked = &inner.parked_by_owner;
@@ -264,11 +290,15 @@ impl<H: Hypervisor> Grants<H> {
 
     fn end(
         &self,
+        life: u32,
         reference: u32,
         peer: DomId,
         page: H::Page,
         parked_by_owner: bool,
     ) -> Option<H::Page> {
+        if life != self.inner.life.get() {
+            return Some(page);
+        }
         let mut table = self.inner.table.borrow_mut();
         let count = if parked_by_owner {
             &self.inner.parked_by_owner
@@ -361,6 +391,7 @@ fn place(reference: u32) -> (usize, usize) {
 /// Dropping it ends the grant; if the peer still maps the page, it is parked.
 pub struct Granted<H: Hypervisor> {
     grants: Grants<H>,
+    life: u32,
     reference: u32,
     peer: DomId,
     /// Taken only by [`end`](Self::end) and by drop.
@@ -378,7 +409,8 @@ impl<H: Hypervisor> Granted<H> {
     /// Whether the peer maps the page now. It may map it again at any moment until the grant ends.
     #[must_use]
     pub fn is_mapped(&self) -> bool {
-        self.grants.inner.table.borrow().is_mapped(self.reference)
+        let grants = &self.grants.inner;
+        self.life == grants.life.get() && grants.table.borrow().is_mapped(self.reference)
     }
 
     /// Parks the page while its grant goes on: it is of no use any more, but the peer may still
@@ -386,7 +418,7 @@ impl<H: Hypervisor> Granted<H> {
     /// is granted next under the same reference. The caller keeps it until the peer cannot.
     pub fn park(&self) {
         if !self.parked_by_owner.replace(true) {
-            self.grants.park(self.peer);
+            self.grants.park(self.life, self.peer);
         }
     }
 
@@ -395,7 +427,8 @@ impl<H: Hypervisor> Granted<H> {
     pub fn end(mut self) -> Option<H::Page> {
         let page = self.page.take()?;
         let by_owner = self.parked_by_owner.get();
-        self.grants.end(self.reference, self.peer, page, by_owner)
+        self.grants
+            .end(self.life, self.reference, self.peer, page, by_owner)
     }
 
     /// The page itself.
@@ -412,7 +445,8 @@ impl<H: Hypervisor> Drop for Granted<H> {
     fn drop(&mut self) {
         if let Some(page) = self.page.take() {
             let by_owner = self.parked_by_owner.get();
-            drop(self.grants.end(self.reference, self.peer, page, by_owner));
+            let grants = &self.grants;
+            drop(grants.end(self.life, self.reference, self.peer, page, by_owner));
         }
     }
 }

@@ -44,6 +44,7 @@ struct State {
     input: RefCell<VecDeque<u8>>,
     held: Cell<bool>,
     broken: Cell<bool>,
+    port: Cell<Port>,
 }
 
 impl Consoled {
@@ -53,28 +54,40 @@ impl Consoled {
     /// If the domain's console port is not open.
     #[must_use]
     pub fn start(world: &World, dom: DomId) -> Self {
-        let (page, remote) = world.console_ring_of(dom, DOM0);
-        let port = world
-            .evtchn_bind_interdomain(DOM0, dom, remote)
-            .expect("a new domain's port is open");
+        let (page, _) = world.console_ring_of(dom, DOM0);
         let state = Rc::new(State {
             output: RefCell::new(Vec::new()),
             input: RefCell::new(VecDeque::new()),
             held: Cell::new(false),
             broken: Cell::new(false),
+            port: Cell::new(Port(0)),
         });
         let daemon = Daemon {
             stream: ByteStream::attach(page, LAYOUT),
-            port,
             state: state.clone(),
         };
         let actor = world.spawn(format!("console {dom}"), Rc::new(RefCell::new(daemon)));
-        world.own_port(DOM0, port, actor);
-        Self {
+        let this = Self {
             xen: world.xen(),
             actor,
             state,
-        }
+        };
+        this.bind(dom);
+        this
+    }
+
+    /// Binds to the port that the domain has for its console in its present life.
+    ///
+    /// # Panics
+    /// If the port is not open.
+    pub fn bind(&self, dom: DomId) {
+        let xen = &self.xen;
+        let (_, remote) = xen.console_ring_of(dom, DOM0);
+        let port = xen
+            .evtchn_bind_interdomain(DOM0, dom, remote)
+            .expect("a new domain's port is open");
+        self.state.port.set(port);
+        xen.own_port(DOM0, port, self.actor);
     }
 
     /// All the domain has printed; what is not UTF-8 is replaced.
@@ -110,7 +123,6 @@ impl Consoled {
 
 struct Daemon {
     stream: ByteStream<Memory>,
-    port: Port,
     state: Rc<State>,
 }
 
@@ -135,7 +147,7 @@ impl Daemon {
 
 impl Actor for Daemon {
     fn turn(&mut self, xen: &Xen) -> Next {
-        xen.take_event(DOM0, self.port);
+        xen.take_event(DOM0, self.state.port.get());
         if self.state.broken.get() {
             return Next::Wait;
         }
@@ -143,7 +155,7 @@ impl Actor for Daemon {
             Ok(false) => Next::Wait,
             Ok(true) => {
                 // The domain may have closed its end: then nobody is there to be told.
-                let _ = xen.evtchn_send(DOM0, self.port);
+                let _ = xen.evtchn_send(DOM0, self.state.port.get());
                 Next::Again
             }
             Err(_) => {

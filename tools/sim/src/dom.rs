@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hv::{
     Access, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor, Instant,
-    MemoryUse, PAGE_SIZE, Port, Shared, SharedMem as _, ShutdownReason, Virq,
+    MemoryUse, PAGE_SIZE, Port, Resumed, Shared, SharedMem as _, ShutdownReason, Virq,
 };
 
 use crate::frame::{Hold, Memory};
@@ -262,6 +262,13 @@ impl Hypervisor for Dom {
             *slot = (!timeout.is_zero()).then_some(at);
             Ok(u32::try_from(index + 1).expect("watchdogs are few"))
         })
+    }
+
+    fn suspend(&self) -> Result<Resumed, Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::Suspend) {
+            return Err(error);
+        }
+        self.xen.suspend(self.id)
     }
 
     fn shutdown(&self, reason: ShutdownReason) {

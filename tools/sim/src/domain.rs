@@ -9,6 +9,7 @@ use crate::events::Channel;
 use crate::frame::{Frame, Hold, Memory};
 use crate::grants::Active;
 use crate::layout::grant;
+use crate::suspend::Save;
 use crate::{ActorId, Dom, Xen};
 
 /// How a domain is made.
@@ -83,6 +84,8 @@ pub(crate) struct Domain {
     pub(crate) randoms: u64,
     pub(crate) runs_as: Option<ActorId>,
     pub(crate) ended: Option<Ended>,
+    /// What is done when it is suspended.
+    pub(crate) save: Option<Save>,
 }
 
 /// Pages beyond its target that libxl lets a domain have (`LIBXL_MAXMEM_CONSTANT`): 1 MiB.
@@ -117,9 +120,16 @@ impl Xen {
             randoms: 0,
             runs_as: None,
             ended: None,
+            save: None,
         };
         let before = self.state().domains.borrow_mut().insert(id.0, domain);
         assert!(before.is_none(), "domain {id} exists already");
+        self.open_rings(id);
+        Dom::new(self.clone(), id)
+    }
+
+    /// Opens the ports of the rings for xenstore and the console, and grants domain 0 their pages.
+    pub(crate) fn open_rings(&self, id: DomId) {
         let dom0 = DomId(0);
         let ports = [(); 2].map(|()| {
             self.evtchn_alloc_unbound(id, if id == dom0 { id } else { dom0 })
@@ -140,7 +150,6 @@ impl Xen {
                 table.set_u16(at + grant::FLAGS, grant::PERMIT_ACCESS);
             }
         });
-        Dom::new(self.clone(), id)
     }
 
     /// Pages the domain has, as Xen counts them (`XENMEM_current_reservation`).

@@ -31,6 +31,8 @@ pub enum Call {
     GetPages,
     /// `watchdog`.
     Watchdog,
+    /// `suspend`.
+    Suspend,
 }
 
 /// Which of the calls fail, counted from 1.

@@ -17,6 +17,7 @@
 //! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
 //! - `reservation`: how much memory a domain has
+//! - `suspend`: domains that are saved and made anew
 //! - [`fault`]: hypercalls that fail by plan
 //! - [`rng`]: the one source of chance
 //! - [`layout`]: offsets and numbers of the ABI
@@ -80,6 +81,7 @@ pub mod scene;
 pub mod schedule;
 pub mod station;
 pub mod storage;
+mod suspend;
 pub mod switch;
 pub mod toolstack;
 pub mod world;

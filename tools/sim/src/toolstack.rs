@@ -78,6 +78,20 @@ impl Toolstack {
     /// Creates a domain: Xen's side, its home in xenstore, its connection to xenstored.
     pub fn create_domain(&self, id: DomId, name: &str, config: DomainConfig) -> Dom {
         let dom = self.xen.create_domain(id, config);
+        self.make_home(id, name, config);
+        dom
+    }
+
+    /// Makes a domain anew that is suspended, as `xl restore` does: Xen's side, its home, its
+    /// connection. Its devices are to be made again.
+    pub fn renew_domain(&self, id: DomId, name: &str, config: DomainConfig) {
+        self.store.release(id);
+        self.store.remove(&format!("/local/domain/{id}"));
+        self.xen.renew_domain(id);
+        self.make_home(id, name, config);
+    }
+
+    fn make_home(&self, id: DomId, name: &str, config: DomainConfig) {
         let home = format!("/local/domain/{id}");
         let store = &self.store;
         store.write(&home, "");
@@ -115,7 +129,6 @@ impl Toolstack {
             store.set_permissions(&path, &[only(id, 'n')]);
         }
         store.introduce(id);
-        dom
     }
 
     /// Ends a domain and forgets it, as `xl destroy` does; its devices' directories go with it.

@@ -53,15 +53,22 @@ impl Setting {
 }
 
 #[test]
-fn features_are_published_and_suspend_is_not_among_them() {
+fn features_are_published_in_each_life() {
     let setting = Setting::new(1);
     let feature = |name: &str| {
         let path = format!("/local/domain/1/control/feature-{name}");
         setting.store().read(&path)
     };
-    assert_eq!(feature("poweroff").as_deref(), Some("1"));
-    assert_eq!(feature("reboot").as_deref(), Some("1"));
-    assert_eq!(feature("suspend").as_deref(), Some(""));
+    for _ in 0..2 {
+        for name in ["poweroff", "reboot", "suspend"] {
+            assert_eq!(feature(name).as_deref(), Some("1"), "{name}");
+            setting
+                .store()
+                .write(&format!("/local/domain/1/control/feature-{name}"), "");
+        }
+        setting.control.begin_anew();
+        setting.settle();
+    }
 }
 
 #[test]
@@ -125,13 +132,18 @@ fn x05_unknown_values_are_acknowledged_logged_and_harmless() {
 }
 
 #[test]
-fn x05_suspend_is_acknowledged_and_refused() {
+fn x05_suspend_is_acknowledged_before_it_is_passed_on() {
     let setting = Setting::new(3);
     setting.toolstack.shutdown(ONE, "suspend");
-    setting.settle();
+    let (control, exec) = (setting.control.clone(), setting.guest.pv.exec.clone());
+    let asked = async move {
+        exec.timeout(SECOND, control.asked_to_suspend())
+            .await
+            .is_ok()
+    };
+    assert_eq!(setting.guest.run(&setting.world, asked), Ok(true));
     assert_eq!(setting.store().read(SHUTDOWN).as_deref(), Some(""));
-    assert_eq!(setting.guest.log_lines("suspend refused"), 1);
-    assert_eq!(setting.asked(), None);
+    assert_eq!(setting.asked(), None, "it is no end");
 }
 
 #[test]

@@ -29,7 +29,10 @@ impl<H: Hypervisor> Device<H> {
             }
             let late = self.leavings.reserve(backend, &self.identity.name);
             let (pv, identity) = (&self.pv, &self.identity);
-            let (link, keys) = match Link::new(pv, frontend, identity, features, trusted, late) {
+            let door = self.kept.as_ref().map(|kept| kept.door.clone());
+            let door = door.unwrap_or_default();
+            let made = Link::new(pv, frontend, identity, features, trusted, late, door);
+            let (link, keys) = match made {
                 // Each queue has pages and a port of its own.
                 Err(Fault::Ring(_) | Fault::Pool(_) | Fault::Port(_)) if features.queues > 1 => {
                     features.queues = 1;
@@ -74,6 +77,9 @@ impl<H: Hypervisor> Device<H> {
         if let Some(link) = &mut self.link {
             let features = late.add_to(link.queues.features(), medium.sector_size);
             link.queues.set_features(features);
+            if let Some(kept) = self.kept.take() {
+                link.take_over(kept, medium)?;
+            }
             link.set_medium(&self.pv, &self.geom, &self.identity, medium)?;
         }
         Ok(())

@@ -37,7 +37,16 @@ async fn connect<H: Hypervisor>(
     wait_for(XenbusState::InitWait).await;
     let features = offers(&frontend, 2).await.ok()?.accept(2);
     let late = Leavings::new(pv).reserve(frontend.backend_domain(), &identity.name);
-    let (mut link, keys) = Link::new(pv, &frontend, &identity, features, true, late).ok()?;
+    let (mut link, keys) = Link::new(
+        pv,
+        &frontend,
+        &identity,
+        features,
+        true,
+        late,
+        std::rc::Rc::default(),
+    )
+    .ok()?;
     let published = frontend.publish(&keys, XenbusState::Initialised);
     published.await.ok()?;
     wait_for(XenbusState::Connected).await;

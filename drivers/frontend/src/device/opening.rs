@@ -14,7 +14,7 @@ use crate::failure::Failure;
 impl Device {
     /// Opens the device. One that is not as it must be is reported, and looked at again when its
     /// nodes change: one that is made anew at once is not announced again. `None` if it is gone.
-    pub(super) async fn opened(&self) -> Option<(Frontend, BackendWatch)> {
+    pub(crate) async fn opened(&self) -> Option<(Frontend, BackendWatch)> {
         let failure = match self.open().await {
             Ok(opened) => return Some(opened),
             Err(failure) if failure.is_removal() => return None,
@@ -57,7 +57,7 @@ impl Device {
         }
     }
 
-    async fn open(&self) -> Result<(Frontend, BackendWatch), Failure> {
+    pub(crate) async fn open(&self) -> Result<(Frontend, BackendWatch), Failure> {
         let frontend = Frontend::open(&self.store, self.kind.node, self.number).await?;
         let watch = frontend.watch_backend().await?;
         Ok((frontend, watch))

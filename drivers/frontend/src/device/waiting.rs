@@ -44,6 +44,9 @@ impl Device {
                 self.log().limited(Level::Warn, &self.name, text);
                 course.deadline = None;
                 course.complained = true;
+                if course.lost {
+                    course.leave();
+                }
                 self.signals.settle();
             }
             Seen::Removed | Seen::Drained => {}
@@ -54,26 +57,40 @@ impl Device {
     /// Serves the device until the backend's state may have changed, it is removed, the deadline
     /// comes, or (if `draining`) nothing is outstanding.
     pub(super) async fn seen(&self, course: &mut Course, draining: bool) -> Result<Seen, Failure> {
+        loop {
+            if self.signals.hold.is_wanted() {
+                self.hold(course).await?;
+            }
+            if let Some(seen) = self.look(course, draining).await? {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// The same, or until the device is to hold still.
+    async fn look(&self, course: &mut Course, draining: bool) -> Result<Option<Seen>, Failure> {
         if self.signals.removed.get() {
-            return Ok(Seen::Removed);
+            return Ok(Some(Seen::Removed));
         }
         let Course {
             driver, frontend, ..
         } = course;
         driver.look()?;
         if draining && driver.is_drained() {
-            return Ok(Seen::Drained);
+            return Ok(Some(Seen::Drained));
         }
         let mut backend = pin!(course.watch.next().fuse());
         let mut sleep = pin!(self.sleep_until(course.deadline).fuse());
         let mut removal = pin!(self.signals.removal.notified().fuse());
+        let mut hold = pin!(self.signals.hold.asked().fuse());
         let served = driver.serve(frontend, draining);
         let mut served = pin!(done(served, draining).fuse());
         select_biased! {
-            () = removal => Ok(Seen::Removed),
-            state = backend => state.map(Seen::Backend).map_err(Failure::Store),
-            served = served => served.map(|()| Seen::Drained),
-            () = sleep => Ok(Seen::Deadline),
+            () = removal => Ok(Some(Seen::Removed)),
+            state = backend => state.map(Seen::Backend).map(Some).map_err(Failure::Store),
+            served = served => served.map(|()| Some(Seen::Drained)),
+            () = sleep => Ok(Some(Seen::Deadline)),
+            () = hold => Ok(None),
         }
     }
 

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "hypercalls")]
 
 use hv::Errno;
-use xen_abi::sched::{BLOCK, SHUTDOWN, Shutdown, WATCHDOG, Watchdog, YIELD};
+use xen_abi::sched::{BLOCK, REASON_SUSPEND, SHUTDOWN, Shutdown, WATCHDOG, Watchdog, YIELD};
 use xen_abi::xen::{SCHED_OP, SET_TIMER_OP};
 
 use super::{hypercall, pointer};
@@ -28,6 +28,18 @@ pub(crate) fn shutdown(reason: u32) -> ! {
         // SAFETY: Xen reads `argument` only.
         let _does_not_return = unsafe { hypercall(SCHED_OP, arguments) };
     }
+}
+
+/// Suspends the domain, whose start_info is in this machine frame: the toolstack finds it where the
+/// first vCPU has the third argument. Returns 0 in the next life, and 1 if it was cancelled, as the
+/// ELF note `SUSPEND_CANCEL` asks for.
+pub(crate) fn suspend(start_info: u64) -> Result<u64, Errno> {
+    let mut argument = Shutdown {
+        reason: REASON_SUSPEND,
+    };
+    let arguments = [SHUTDOWN, pointer(&mut argument), start_info, 0, 0];
+    // SAFETY: Xen reads `argument` only; whoever saves the domain gives it back as it was.
+    unsafe { hypercall(SCHED_OP, arguments) }
 }
 
 /// Arms (`id` 0) or feeds a watchdog that fires after `seconds`, or disarms it (`seconds` 0).

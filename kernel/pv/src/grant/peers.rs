@@ -54,6 +54,11 @@ impl Peers {
         }
     }
 
+    /// No peer has any page.
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// How many pages of a peer's are parked.
     pub(super) fn parked(&self, domain: DomId) -> usize {
         let peers = self.0.borrow();

@@ -12,6 +12,7 @@ use super::{GrantRefusal, Grants};
 /// Dropping it ends the grants; those pages that the peer still maps are parked.
 pub struct GrantedSpan<H: Hypervisor> {
     grants: Grants<H>,
+    life: u32,
     peer: DomId,
     references: Vec<u32>,
     /// Taken only by drop.
@@ -28,6 +29,7 @@ impl<H: Hypervisor> Grants<H> {
         let pages = span.pages();
         let mut granted = GrantedSpan {
             grants: self.clone(),
+            life: self.inner.life.get(),
             peer,
             references: Vec::with_capacity(pages),
             span: Some(span),
@@ -71,7 +73,7 @@ impl<H: Hypervisor> GrantedSpan<H> {
     pub fn park(&self) {
         if !self.parked_by_owner.replace(true) {
             for _ in &self.references {
-                self.grants.park(self.peer);
+                self.grants.park(self.life, self.peer);
             }
         }
     }
@@ -83,7 +85,8 @@ impl<H: Hypervisor> Drop for GrantedSpan<H> {
         let pages = self.span.take().into_iter().flat_map(Span::into_pages);
         // Where not all were granted, the others are freed.
         for (page, reference) in pages.zip(&self.references) {
-            drop(self.grants.end(*reference, self.peer, page, by_owner));
+            let grants = &self.grants;
+            drop(grants.end(self.life, *reference, self.peer, page, by_owner));
         }
     }
 }

@@ -31,6 +31,7 @@ const CONFIGS: &[Config] = &[
     ("one-sector.cfg", one_sector),
     ("watchdog.cfg", watchdog),
     ("balloon.cfg", balloon),
+    ("saved.cfg", saved),
     ("storage.cfg", storage),
     ("network.cfg", network),
 ];
@@ -110,6 +111,33 @@ fn balloon(nest: &Nest, config: &str) -> Result<()> {
         &guest.command("mem")?,
         &["target: 16384 KiB, static-max: 262144 KiB"],
     )
+}
+
+/// What its comment says: saved and restored, and the disk is the same.
+fn saved(nest: &Nest, config: &str) -> Result<()> {
+    let (image, state) = ("/var/tmp/xenolith-saved.img", "/var/tmp/xenolith-saved");
+    nest.check(&format!("head -c 64M /dev/urandom >{image}"))?;
+    let mut guest = start_config(nest, "saved", config)?;
+    let before = sum(&mut guest, "xbd0")?;
+    for (line, said) in [
+        ("xl save -c", "the domain goes on"),
+        ("xl save", "the domain lives anew"),
+    ] {
+        let rest = if line == "xl save" {
+            "xl restore"
+        } else {
+            "rm"
+        };
+        let saved = format!("{line} saved {state} && {rest} {state}");
+        let saved = nest.run_for(&saved, 120 * SECOND)?;
+        ensure!(saved.success(), "{saved}");
+        guest.wait_for(said, 40 * SECOND)?;
+        guest.reconnect();
+        let after = sum(&mut guest, "xbd0")?;
+        ensure!(after == before, "{before} was {after} after {line}");
+    }
+    nest.check(&format!("rm {image} {state}"))?;
+    guest.destroy()
 }
 
 /// What its comment says: dom0 attaches the memory disk by its name, and an orderly end.

@@ -320,6 +320,15 @@ const NETWORK: &[Test] = &[
     long("nested_net_cycles_200", |nest| {
         net::cycles::come_and_go(nest, 200)
     }),
+    Test {
+        limit: Duration::from_secs(1200),
+        ..smoke("nested_lives_3", |nest| {
+            net::lives::saved_and_restored(nest, 3)
+        })
+    },
+    long("nested_lives_50", |nest| {
+        net::lives::saved_and_restored(nest, 50)
+    }),
     long("nested_net_browser", net::browser::chromium_shows_the_page),
 ];
 
@@ -345,6 +354,9 @@ const XEN_4_17: &[Test] = &[
         "nested_417_configs",
         configs::every_config_does_what_it_says,
     ),
+    long("nested_417_lives_10", |nest| {
+        net::lives::saved_and_restored(nest, 10)
+    }),
     quick("nested_417_crash", ends::a_crash_has_an_epitaph),
     quick(
         "nested_417_export_late_provider",

@@ -10,6 +10,7 @@
 //! - `streams`: long TCP streams with sums
 //! - `nbd`: the NBD server and others' clients
 //! - `program`: programs of one's own, and how many connections one may have
+//! - `lives`: saved and restored under load
 //! - `cycles`: an interface comes and goes many times
 
 pub(super) mod address;
@@ -18,6 +19,7 @@ pub(super) mod capture;
 pub(super) mod cycles;
 pub(super) mod footing;
 mod http;
+pub(super) mod lives;
 mod metrics;
 pub(super) mod nbd;
 mod node;

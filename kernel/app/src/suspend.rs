@@ -1,0 +1,97 @@
+//! The domain is suspended, so that the toolstack can save it, and goes on in its next life.
+//!
+//! Everything that has something under way with another domain holds still before: disks first,
+//! then xenstore. What cannot be given up, a client of an export, is a reason to refuse. A domain
+//! that refuses goes on, and its toolstack gives up after a minute.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use control::Control;
+use exec::{error, info, warn};
+use frontend::Bus;
+use hv::{Errno, Hypervisor, Resumed};
+use pv::Pv;
+use xenbus::Store;
+
+use crate::alarm::Alarm;
+
+const PART: &str = "suspend";
+/// How long devices may take to hold still. The toolstack gives the domain 60 seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What holds still while the domain is suspended.
+pub(crate) struct Suspension<H: Hypervisor> {
+    pub(crate) pv: Pv<H>,
+    pub(crate) store: Store,
+    pub(crate) control: Control,
+    pub(crate) buses: Vec<Bus>,
+    pub(crate) alarm: Rc<Alarm>,
+    /// Why the domain cannot be suspended now, if it cannot.
+    pub(crate) obstacle: Box<dyn Fn() -> Option<String>>,
+}
+
+impl<H: Hypervisor> Suspension<H> {
+    /// Suspends the domain whenever the administrator wants it.
+    pub(crate) async fn serve(self) {
+        loop {
+            self.control.asked_to_suspend().await;
+            if let Err(why) = self.suspend().await {
+                warn!(self.pv.log, PART, "refused: {why}");
+            }
+        }
+    }
+
+    async fn suspend(&self) -> Result<(), String> {
+        if let Some(obstacle) = (self.obstacle)() {
+            return Err(obstacle);
+        }
+        let still = self.pv.exec.timeout(LIMIT, self.hold()).await;
+        let suspended = match still {
+            // Nothing else runs from here until the domain goes on.
+            Ok(Ok(())) => self.pv.hv.suspend().map_err(why),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err(String::from("requests are not answered for 30 s")),
+        };
+        let resumed = *suspended.as_ref().unwrap_or(&Resumed::Cancelled);
+        if resumed == Resumed::Anew {
+            self.begin_anew();
+        }
+        self.store.release(resumed);
+        self.buses.iter().for_each(|bus| bus.release(resumed));
+        match suspended? {
+            Resumed::Cancelled => info!(self.pv.log, PART, "cancelled; the domain goes on"),
+            Resumed::Anew => info!(self.pv.log, PART, "the domain lives anew"),
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is under way with another domain.
+    async fn hold(&self) -> Result<(), String> {
+        for bus in &self.buses {
+            bus.hold().await;
+        }
+        self.store.hold().await.map_err(|error| error.to_string())
+    }
+
+    /// Xen knows nothing of this domain but its memory.
+    fn begin_anew(&self) {
+        for (port, errno) in self.pv.begin_anew() {
+            error!(self.pv.log, PART, "no events of {port} any more: {errno}");
+        }
+        self.alarm.came();
+        self.control.begin_anew();
+    }
+}
+
+/// Why Xen or the kernel would not suspend the domain, as people read it.
+fn why(errno: Errno) -> String {
+    if errno == Errno::EBUSY {
+        String::from("a page of another domain is still mapped")
+    } else {
+        errno.to_string()
+    }
+}

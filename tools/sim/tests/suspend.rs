@@ -1,0 +1,382 @@
+//! A domain is saved and goes on in another life, with its disks in use.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use geom::Device;
+use hv::{Access, DomId, Errno, Hypervisor, Resumed};
+use sim::storage::XVDA;
+use sim::{
+    Blkback, BlkbackConfig, Call, Disk, DomainConfig, Fault, Guest, Machine, Storage, Vbd, When,
+    Xen,
+};
+
+const GUEST: DomId = Machine::GUEST;
+const SECOND: Duration = Duration::from_secs(1);
+const BLOCK: u64 = 4096;
+const BLOCKS: u64 = 512;
+
+/// A backend that is slow enough for what is written in a second to be little work.
+fn honest() -> BlkbackConfig {
+    BlkbackConfig {
+        latency: Duration::from_millis(5),
+        ..BlkbackConfig::default()
+    }
+}
+
+/// A machine with one disk, of which each block is written again and again.
+struct Scene {
+    machine: Rc<Machine>,
+    disk: Disk,
+    backend: Rc<RefCell<Blkback>>,
+    load: Rc<Load>,
+}
+
+#[derive(Default)]
+struct Load {
+    /// How often the block was written and acknowledged.
+    written: RefCell<Vec<u64>>,
+    errors: Cell<u64>,
+    rounds: Cell<u64>,
+}
+
+impl Scene {
+    fn new(seed: u64, config: BlkbackConfig) -> Self {
+        let machine = Machine::boot(seed, "");
+        machine.until_shown("ready");
+        let disk = Disk::new();
+        let backend = machine.attach(XVDA, &disk, config);
+        machine.until_shown("xbd0: vbd");
+        machine.run_for(SECOND);
+        let load = Rc::new(Load::default());
+        load.written.borrow_mut().resize(BLOCKS as usize, 0);
+        let geom = &machine.domain.geom;
+        let device = geom.open("xbd0", geom::Access::READ_WRITE).expect("a disk");
+        let device = Rc::new(device);
+        for lane in 0..8 {
+            let (device, load) = (device.clone(), load.clone());
+            let pv = machine.domain.pv.clone();
+            machine.domain.pv.exec.spawn("load", async move {
+                write_on(&device, &load, lane).await;
+                drop(pv);
+            });
+        }
+        Self {
+            machine: Rc::new(machine),
+            disk,
+            backend: Rc::new(RefCell::new(backend)),
+            load,
+        }
+    }
+
+    fn backend(&self) -> Blkback {
+        self.backend.borrow().clone()
+    }
+
+    /// Has the next suspension be a whole save and restore; the backend of the next life has
+    /// `config`, or there is none.
+    fn save(&self, config: Option<BlkbackConfig>) {
+        let (backend, disk) = (self.backend.clone(), self.disk.clone());
+        let toolstack = self.machine.toolstack.clone();
+        let console = self.machine.console.clone();
+        self.machine.world.at_suspension(GUEST, move |xen: &Xen| {
+            let former = backend.borrow().clone();
+            if former.pending() > 0 {
+                xen.violation("requests are out while the domain is saved".into());
+            }
+            former.crash();
+            toolstack.renew_domain(GUEST, "xenolith", DomainConfig::default());
+            console.bind(GUEST);
+            if let Some(config) = config {
+                let vbd = Storage::vbd(XVDA);
+                *backend.borrow_mut() = Blkback::attach(xen, &toolstack, vbd, &disk, config);
+            }
+            Resumed::Anew
+        });
+    }
+
+    fn suspend(&self, until: &str) {
+        let shown = self.shown(until);
+        self.machine.toolstack.shutdown(GUEST, "suspend");
+        self.machine
+            .until(until, |machine| shown_in(machine, until) > shown);
+    }
+
+    fn shown(&self, text: &str) -> usize {
+        shown_in(&self.machine, text)
+    }
+
+    /// Lets the load go on for a while, and checks that it does.
+    fn works(&self) {
+        let rounds = self.load.rounds.get();
+        self.machine.run_for(SECOND);
+        assert!(self.load.rounds.get() > rounds, "{}", self.output());
+        assert_eq!(self.load.errors.get(), 0, "{}", self.output());
+        assert_eq!(self.shown("xbd0 gone"), 0, "{}", self.output());
+        assert_eq!(self.machine.world.violations(), Vec::<String>::new());
+    }
+
+    fn output(&self) -> String {
+        self.machine.console.output()
+    }
+
+    /// Everything that was acknowledged is on the disk.
+    fn is_whole(&self) {
+        for (block, count) in self.load.written.borrow().iter().enumerate() {
+            let bytes = self.disk.bytes(block as u64 * BLOCK, BLOCK as usize);
+            let found = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+            // The next one may be there without its acknowledgement.
+            assert!(
+                found == *count || found == count + 1,
+                "block {block}: {found} where {count} were acknowledged"
+            );
+            assert!(bytes.chunks(8).all(|word| word == &bytes[..8]), "{block}");
+        }
+    }
+}
+
+fn shown_in(machine: &Machine, text: &str) -> usize {
+    machine.console.output().matches(text).count()
+}
+
+/// Writes every eighth block in turn, each time with the number of the time.
+async fn write_on(device: &Device, load: &Load, lane: u64) {
+    loop {
+        for block in (lane..BLOCKS).step_by(8) {
+            let count = load.written.borrow()[block as usize] + 1;
+            let bytes = count.to_le_bytes().repeat(BLOCK as usize / 8);
+            match device.write(block * BLOCK, bytes).await {
+                Ok(_) => load.written.borrow_mut()[block as usize] = count,
+                Err(_) => {
+                    load.errors.set(load.errors.get() + 1);
+                    return;
+                }
+            }
+            load.rounds.set(load.rounds.get() + 1);
+        }
+    }
+}
+
+#[test]
+fn s50_a_suspension_that_is_cancelled_leaves_everything_as_it_was() {
+    let scene = Scene::new(1, honest());
+    for _ in 0..20 {
+        let rings = scene.backend().served().ring_entries;
+        scene.suspend("cancelled; the domain goes on");
+        scene.works();
+        assert_eq!(scene.backend().served().ring_entries, rings);
+    }
+    assert_eq!(scene.shown("xbd0: vbd"), 1, "it was not connected again");
+    scene.is_whole();
+}
+
+#[test]
+fn s49_every_life_goes_on_with_its_disk_and_loses_or_repeats_no_write() {
+    let scene = Scene::new(2, honest());
+    for life in 0..20 {
+        scene.save(Some(honest()));
+        scene.suspend("the domain lives anew");
+        scene.works();
+        assert!(scene.backend().is_connected(), "life {life}");
+        scene.is_whole();
+    }
+    // Nothing of the former lives is left.
+    let usage = scene.machine.domain.pv.grants.usage();
+    assert_eq!(usage.parked, 0, "{usage:?}");
+    for feature in ["poweroff", "reboot", "suspend"] {
+        let node = format!("/local/domain/{GUEST}/control/feature-{feature}");
+        let said = scene.machine.toolstack.store().read(&node);
+        assert_eq!(said.as_deref(), Some("1"), "{feature}");
+    }
+    assert!(!scene.machine.command("help").is_empty(), "the console");
+}
+
+#[test]
+fn s51_f26_a_backend_that_can_less_gets_smaller_requests() {
+    let scene = Scene::new(3, honest());
+    let less = BlkbackConfig {
+        indirect_segments: None,
+        ring_order: None,
+        flush: false,
+        barrier: false,
+        discard: false,
+        ..honest()
+    };
+    scene.save(Some(less));
+    scene.suspend("the domain lives anew");
+    scene.works();
+    let geom = &scene.machine.domain.geom;
+    let device = geom.open("xbd0", geom::Access::READ).expect("a disk");
+    let limits = device.limits().expect("a disk's limits");
+    assert_eq!(limits.max_io, 11 * 4096);
+    assert!(!limits.can_flush && !limits.can_delete);
+    scene.save(Some(honest()));
+    scene.suspend("the domain lives anew");
+    scene.works();
+    let limits = device.limits().expect("a disk's limits");
+    assert!(limits.max_io > 11 * 4096 && limits.can_flush);
+    scene.is_whole();
+}
+
+#[test]
+fn s49_a_backend_that_does_not_answer_is_a_reason_to_refuse_and_nothing_is_lost() {
+    let scene = Scene::new(4, honest());
+    scene.backend().set_held(true);
+    scene.suspend("suspend: warning: refused: requests are not answered for 30 s");
+    scene.backend().set_held(false);
+    scene.works();
+    scene.save(Some(honest()));
+    scene.suspend("the domain lives anew");
+    scene.works();
+    scene.is_whole();
+}
+
+#[test]
+fn xen_refuses_and_the_domain_goes_on() {
+    let scene = Scene::new(5, honest());
+    let fault = Fault::new(GUEST, Call::Suspend, When::Nth(1), Errno::ENOMEM);
+    scene.machine.world.plan_fault(fault);
+    scene.suspend("suspend: warning: refused");
+    scene.works();
+    scene.is_whole();
+}
+
+#[test]
+fn a_disk_that_the_next_life_has_not_is_gone_once() {
+    let scene = Scene::new(6, honest());
+    scene.save(None);
+    scene.suspend("the domain lives anew");
+    scene.machine.until_shown("geom: xbd0 gone");
+    scene.machine.run_for(60 * SECOND);
+    assert_eq!(scene.shown("xbd0 gone"), 1, "{}", scene.output());
+    assert_eq!(scene.load.errors.get(), 8, "all that waited failed");
+    let counters = scene.machine.domain.geom.counters();
+    assert_eq!((counters.disks_created, counters.disks_gone), (1, 1));
+}
+
+#[test]
+fn a_disk_whose_next_backend_never_connects_is_gone_in_time() {
+    let scene = Scene::new(7, honest());
+    let (backend, toolstack) = (scene.backend(), scene.machine.toolstack.clone());
+    let console = scene.machine.console.clone();
+    scene.machine.world.at_suspension(GUEST, move |_: &Xen| {
+        backend.crash();
+        toolstack.renew_domain(GUEST, "xenolith", DomainConfig::default());
+        console.bind(GUEST);
+        toolstack.create_vbd(&Storage::vbd(XVDA), false);
+        Resumed::Anew
+    });
+    scene.suspend("the domain lives anew");
+    scene.machine.until_shown("the backend does not connect");
+    scene.machine.until_shown("geom: xbd0 gone");
+    assert_eq!(scene.load.errors.get(), 8, "all that waited failed");
+}
+
+#[test]
+fn x05_suspend_while_a_disk_comes_or_goes() {
+    for seed in 0..24 {
+        let scene = Scene::new(100 + seed, honest());
+        let other = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
+        other.set_held(seed % 3 == 0);
+        let so_long = Duration::from_micros(seed * 137);
+        scene.machine.run_for(so_long);
+        let detach = (seed % 4 == 1).then(|| {
+            let force = seed % 8 == 1;
+            scene.machine.toolstack.detach(&other.vbd(), force)
+        });
+        let (backend, disk) = (scene.backend.clone(), scene.disk.clone());
+        let (toolstack, console) = (
+            scene.machine.toolstack.clone(),
+            scene.machine.console.clone(),
+        );
+        let second = other.clone();
+        scene.machine.world.at_suspension(GUEST, move |xen: &Xen| {
+            backend.borrow().crash();
+            second.crash();
+            toolstack.renew_domain(GUEST, "xenolith", DomainConfig::default());
+            console.bind(GUEST);
+            let config = honest();
+            let vbd = Storage::vbd(XVDA);
+            *backend.borrow_mut() = Blkback::attach(xen, &toolstack, vbd, &disk, config);
+            let vbd = Storage::vbd(XVDA + 16);
+            let config = honest();
+            let _serves = Blkback::attach(xen, &toolstack, vbd, &Disk::new(), config);
+            Resumed::Anew
+        });
+        let asked = scene.machine.toolstack.clone();
+        asked.shutdown(GUEST, "suspend");
+        let how = ["lives anew", "suspend: warning: refused"];
+        scene.machine.until("an outcome", |machine| {
+            how.iter().any(|how| shown_in(machine, how) > 0)
+        });
+        let output = scene.output();
+        let refused = output.contains("suspend: warning: refused");
+        scene.works();
+        // A toolstack that was taking the disk away takes the new one.
+        if !refused && detach.is_none() {
+            scene.machine.until("the other disk", |machine| {
+                let geom = &machine.domain.geom;
+                geom.provider("xbd1").is_some() && geom.is_settled()
+            });
+        }
+        scene.is_whole();
+    }
+}
+
+#[test]
+fn a_client_of_an_export_is_a_reason_to_refuse() {
+    let machine = Machine::boot(8, "md=ram:1M");
+    machine.until_shown("ready");
+    let client = DomId(2);
+    let (world, toolstack) = (&machine.world, &machine.toolstack);
+    let guest = Guest::with_disks(world, toolstack, client, DomainConfig::default());
+    let vbd = Vbd {
+        guest: client,
+        backend: GUEST,
+        devid: XVDA,
+    };
+    toolstack.create_vbd_of(&vbd, "md0", "w");
+    machine.until("the client's disk", |_| {
+        guest.geom.provider("xbd0").is_some()
+    });
+    toolstack.shutdown(GUEST, "suspend");
+    machine.until_shown("suspend: warning: refused: domain 2 uses md0");
+    assert!(guest.geom.provider("xbd0").is_some());
+}
+
+#[test]
+fn a_port_and_a_grant_of_a_former_life_are_nothing_to_this_one() {
+    let storage = Storage::new(9);
+    let (pv, xen) = (&storage.guest.pv, storage.world.xen());
+    let grant = || {
+        let page = pv.hv.alloc_page().expect("a page");
+        pv.grants
+            .grant(page, DomId(0), Access::ReadWrite)
+            .expect("a grant")
+    };
+    let (port, granted) = (pv.events.alloc_unbound(DomId(0), "former"), grant());
+    let former = port.expect("a port");
+    storage
+        .toolstack
+        .renew_domain(GUEST, "guest", DomainConfig::default());
+    assert!(pv.begin_anew().is_empty());
+    let port = pv.events.alloc_unbound(DomId(0), "this").expect("a port");
+    let this = grant();
+    assert_eq!(
+        (former.port(), granted.reference()),
+        (port.port(), this.reference())
+    );
+    former.notify();
+    assert!(!former.is_connected());
+    granted.park();
+    drop(former);
+    drop(granted);
+    assert_eq!(pv.grants.usage().parked, 0);
+    let peer = xen.grant_map_one(DomId(0), GUEST, this.reference(), Access::ReadWrite);
+    assert!(peer.is_ok(), "it is still granted");
+    assert!(this.is_mapped());
+    let bound = xen.evtchn_bind_interdomain(DomId(0), GUEST, port.port());
+    assert!(bound.is_ok(), "it is still open");
+    assert!(port.is_connected());
+}

@@ -1,0 +1,142 @@
+//! A domain is saved and restored while dom0 writes to its disk over its network.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::guest::{Guest, PROMPT};
+use lab::{Disk, Nest, Running};
+
+use super::node::{self, ADDRESS, NBD};
+use crate::test::nested::domain::{SECOND, sum};
+
+const NAME: &str = "lives";
+const BYTES: u64 = 16 << 20;
+const MEMORY_MIB: u32 = 32;
+/// What is written and verified over NBD all the while.
+const LOAD: &str = "exec fio --name=load --ioengine=nbd --size=16m --bsrange=4k-64k --iodepth=8 \
+                    --rw=randrw --verify=crc32c --verify_fatal=1 --time_based --runtime=36000";
+/// How long fio may run.
+const LIFE: Duration = Duration::from_secs(5400);
+/// A file of dom0's memory.
+const IMAGE: &str = "/run/lives.save";
+/// Where a file has no room.
+const LITTLE: &str = "/run/little";
+/// How long the domain may take to be saved, or to be there again.
+const SAVED: Duration = Duration::from_secs(120);
+
+/// A domain, and fio that writes to its disk and finds what it wrote.
+struct Scene<'nest> {
+    nest: &'nest Nest,
+    disk: Disk,
+    guest: Guest<'nest>,
+    load: Running,
+}
+
+/// Saves and restores the domain `times` times; every third time it goes on beside its copy, and
+/// before each it is to be saved where there is no room, so that it goes on as if nothing was.
+pub(in crate::test::nested) fn saved_and_restored(nest: &Nest, times: u32) -> Result<()> {
+    nest.check(&format!(
+        "mkdir -p {LITTLE} && mount -t tmpfs -o size=256k none {LITTLE}"
+    ))?;
+    let mut scene = Scene::new(nest)?;
+    for time in 0..times {
+        let saved = scene.save(time % 3 == 1);
+        saved.with_context(|| format!("{time} of {times}"))?;
+    }
+    scene.end()?;
+    nest.check(&format!("rm -f {IMAGE}; umount {LITTLE}"))?;
+    Ok(())
+}
+
+impl<'nest> Scene<'nest> {
+    fn new(nest: &'nest Nest) -> Result<Self> {
+        nest.network()?;
+        let disk = Disk::new(nest, NAME, BYTES, 512)?;
+        let config = format!(
+            "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = {MEMORY_MIB}\nvif = [\"{}\"]\n\
+             disk = [\"{}\"]\ncmdline = '{} nbd=rw:xbd0'\n",
+            node::vif(""),
+            disk.xl_quick("xvda", "w"),
+            node::STATIC
+        );
+        let mut guest = nest.create_guest(NAME, &config)?;
+        guest.wait_for(PROMPT, 40 * SECOND)?;
+        node::wait_for_address(&mut guest, ADDRESS)?;
+        node::answers(nest, ADDRESS)?;
+        let line = format!("echo $$ >/tmp/load.pid; {LOAD} --uri={NBD}/rw");
+        let load = nest.start(&line, LIFE, false)?;
+        Ok(Self {
+            nest,
+            disk,
+            guest,
+            load,
+        })
+    }
+
+    /// A suspension that is cancelled, then one that is not.
+    fn save(&mut self, beside: bool) -> Result<()> {
+        let failed = self.xl(&format!("xl save {NAME} {LITTLE}/image"))?;
+        ensure!(!failed.success(), "there was no room: {failed}");
+        self.goes_on("suspend: cancelled; the domain goes on")?;
+        let (line, said) = if beside {
+            let line = format!("xl save -c {NAME} {IMAGE}");
+            (line, "suspend: cancelled; the domain goes on")
+        } else {
+            let line = format!("xl save {NAME} {IMAGE} && xl restore {IMAGE}");
+            (line, "suspend: the domain lives anew")
+        };
+        let saved = self.xl(&line)?;
+        ensure!(saved.success(), "{saved}");
+        self.goes_on(said)?;
+        self.nest.check(&format!("rm -f {IMAGE} {LITTLE}/image"))?;
+        Ok(())
+    }
+
+    fn xl(&self, line: &str) -> Result<lab::Output> {
+        self.nest.run_for(line, SAVED)
+    }
+
+    /// The domain says so, fio is still at work, and gets on: its disk is written.
+    fn goes_on(&mut self, said: &str) -> Result<()> {
+        self.guest.wait_for(said, SAVED)?;
+        // Its console is another domain's now.
+        self.guest.reconnect();
+        if let Some(ended) = self.load.wait_for(Duration::ZERO)? {
+            bail!("fio ended: {ended}");
+        }
+        node::answers(self.nest, ADDRESS)?;
+        let writes = format!(
+            "set -e; at=$(stat -L -c '0x%t 0x%T' {}); \
+             read -r _ _ _ _ writes _ </sys/dev/block/$(printf '%d:%d' $at)/stat; echo $writes",
+            self.disk.path()
+        );
+        let before = self.nest.check(&writes)?;
+        for _ in 0..60 {
+            if self.nest.check(&writes)? != before {
+                return Ok(());
+            }
+            thread::sleep(SECOND / 2);
+        }
+        bail!("fio does not get on")
+    }
+
+    /// No block was found to be another than it was written, and the disk is what the domain and
+    /// dom0 say it is.
+    fn end(mut self) -> Result<()> {
+        let nest = self.nest;
+        nest.check("kill -INT $(cat /tmp/load.pid); rm /tmp/load.pid")?;
+        let said = self.load.wait()?;
+        ensure!(
+            said.stdout.contains("err= 0") && !said.stderr.contains("verify"),
+            "{said}"
+        );
+        let inside = sum(&mut self.guest, "xbd0")?;
+        let console = self.guest.console()?;
+        ensure!(!console.contains("xbd0 gone"), "{console}");
+        let beneath = self.disk.sha256(nest, 0, BYTES)?;
+        ensure!(beneath == inside, "{beneath}, inside {inside}");
+        self.guest.destroy()?;
+        self.disk.remove(nest)
+    }
+}

@@ -1,0 +1,118 @@
+//! A disk of QEMU's, an NVMe controller with an IOMMU before it, that is passed through.
+
+use std::fs::File;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::guest::Guest;
+use lab::{Nest, Options};
+
+use super::domain::{SECOND, start_config, sum};
+use super::export::attached::Attached;
+use crate::project;
+
+/// The disk's bytes.
+const BYTES: u64 = 32 << 20;
+/// How long the disk may take to come or to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The domain's name.
+const NAME: &str = "storage";
+
+/// A nest with such a disk. Without remapping of interrupts: with it Xen loses them.
+///
+/// # Panics
+/// If there is no room for the disk's file.
+pub(super) fn options() -> Options {
+    let path = project::root().join("target/xenolith/nvme.raw");
+    let made = File::create(&path).and_then(|file| file.set_len(BYTES));
+    assert!(made.is_ok(), "{}: {made:?}", path.display());
+    let drive = format!(
+        "if=none,id=nvme,format=raw,snapshot=on,file={}",
+        path.display()
+    );
+    let words = [
+        "-device",
+        "intel-iommu,intremap=off",
+        "-drive",
+        &drive,
+        "-device",
+        "nvme,drive=nvme,serial=lab",
+    ];
+    Options {
+        qemu_arguments: words.map(String::from).into(),
+        ..Options::default()
+    }
+}
+
+/// What dom0 wrote is what the domain reads; dom0 writes to an export of it and finds what it wrote;
+/// the disk is pulled in use and is gone once; put in again it is what it was, also to dom0.
+pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
+    nest.check("modprobe -a nvme xen-pciback xen-blkfront")?;
+    let device = nest.check("lspci -Dn | awk '$2 == \"0108:\" { print $1 }'")?;
+    let device = device.trim();
+    let written = nest.run_for(
+        &format!(
+            "set -e; for i in {{1..100}}; do [ ! -b /dev/nvme0n1 ] || break; sleep 0.1; done; \
+             head -c {BYTES} /dev/urandom >/dev/nvme0n1; sync; \
+             sha256sum </dev/nvme0n1; xl pci-assignable-add {device}"
+        ),
+        PATIENCE,
+    )?;
+    ensure!(written.success(), "{written}");
+    let config = format!(
+        "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 64\ndriver_domain = 1\n\
+         pci = [\"{device}\"]\n"
+    );
+    let mut guest = start_config(nest, NAME, &config)?;
+    guest.wait_for("nvd0: ", PATIENCE)?;
+    let inside = sum(&mut guest, "nvd0")?;
+    ensure!(
+        written.stdout.starts_with(&inside),
+        "{inside}, dom0 wrote {written}"
+    );
+    fio(nest)?;
+    let inside = sum(&mut guest, "nvd0")?;
+    pulled(nest, &mut guest, device)?;
+    nest.check(&format!("xl pci-attach {NAME} {device}"))?;
+    guest.wait_for("nvd0: ", PATIENCE)?;
+    let again = sum(&mut guest, "nvd0")?;
+    ensure!(again == inside, "{inside} has become {again}");
+    let console = guest.console()?;
+    let gone = console.matches("geom: nvd0 gone").count();
+    ensure!(gone == 1, "gone {gone} times: {console}");
+    guest.destroy()?;
+    let back = nest.run_for(
+        &format!(
+            "set -e; xl pci-assignable-remove -r {device}; \
+             for i in {{1..100}}; do [ ! -b /dev/nvme0n1 ] || break; sleep 0.1; done; \
+             sha256sum </dev/nvme0n1"
+        ),
+        PATIENCE,
+    )?;
+    ensure!(back.stdout.starts_with(&inside), "{inside}, dom0: {back}");
+    Ok(())
+}
+
+/// dom0 writes to an export of it, and finds what it wrote.
+fn fio(nest: &Nest) -> Result<()> {
+    let attached = Attached::new(nest, "nvd0", "xvdf", "w")?;
+    let line = format!(
+        "fio --name=nvme --filename={} --direct=1 --ioengine=libaio --thread --rw=randwrite \
+         --bsrange=4k-256k --iodepth=16 --fsync=32 --verify=crc32c --verify_fatal=1 --size=16M",
+        attached.path()
+    );
+    let said = nest.run_for(&line, 200 * SECOND)?;
+    ensure!(said.success(), "{said}");
+    attached.detach(false)
+}
+
+/// The disk leaves while it is read.
+fn pulled(nest: &Nest, guest: &mut Guest<'_>, device: &str) -> Result<()> {
+    guest.send("sum nvd0; sum nvd0; sum nvd0; sum nvd0\r")?;
+    let detached = nest.run_for(&format!("xl pci-detach {NAME} {device}"), PATIENCE)?;
+    ensure!(detached.success(), "{detached}");
+    guest
+        .wait_for("geom: nvd0 gone", PATIENCE)
+        .context("pulled in use")?;
+    Ok(())
+}
