@@ -47,6 +47,7 @@ impl Status {
     pub(crate) const INVALID_FIELD: u16 = 0x002;
     pub(crate) const INVALID_NAMESPACE: u16 = 0x00b;
     pub(crate) const WRITE_PROTECTED: u16 = 0x020;
+    pub(crate) const CAPACITY_EXCEEDED: u16 = 0x081;
 
     pub(crate) fn is_success(self) -> bool {
         self.code() == 0
@@ -73,7 +74,7 @@ impl Status {
             Self::INVALID_NAMESPACE => "invalid namespace",
             Self::WRITE_PROTECTED => "write protected",
             0x080 => "out of range",
-            0x081 => "capacity exceeded",
+            Self::CAPACITY_EXCEEDED => "capacity exceeded",
             0x082 => "namespace not ready",
             0x280 => "write fault",
             0x281 => "unrecovered read error",

@@ -36,9 +36,9 @@ impl<T> Tags<T> {
         }
     }
 
-    /// The place the next command gets; `None` if there is no room.
-    pub(crate) fn next_place(&self) -> Option<usize> {
-        self.free.last().copied()
+    /// Whether there is no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.is_empty()
     }
 
     /// Notes a command; returns its id.
@@ -64,6 +64,22 @@ impl<T> Tags<T> {
         let what = place.what.take()?;
         self.free.push(index);
         Some(what)
+    }
+
+    /// The command that has this id.
+    pub(crate) fn get(&self, id: u16) -> Option<&T> {
+        let place = self.places.get(usize::from(id) & (MOST_TAGS - 1))?;
+        place
+            .what
+            .as_ref()
+            .filter(|_| place.round == id >> PLACE_BITS)
+    }
+
+    /// As [`get`](Self::get), to change it.
+    pub(crate) fn get_mut(&mut self, id: u16) -> Option<&mut T> {
+        let place = self.places.get_mut(usize::from(id) & (MOST_TAGS - 1))?;
+        let round = place.round;
+        place.what.as_mut().filter(|_| round == id >> PLACE_BITS)
     }
 
     /// Takes out any one.

@@ -1,0 +1,118 @@
+//! All controllers of the domain.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use exec::error;
+use geom::Geom;
+use hv::Hypervisor;
+use pv::Pv;
+
+use crate::controller::{Around, Controller};
+use crate::life::Left;
+use crate::slot::Slot;
+use crate::standing::Standing;
+use crate::units::AllUnits;
+
+/// The most controllers at a time.
+const MOST_CONTROLLERS: usize = 16;
+/// Controllers that could not be stopped, and what they were given, after which no other one is
+/// driven.
+const MOST_RUNNING: usize = 4;
+
+/// The class of a PCI function that is an NVMe controller: mass storage, non-volatile memory, NVM
+/// Express.
+pub const CLASS: u32 = 0x01_08_02;
+
+/// The NVMe driver. A handle; clones speak for the same one.
+pub struct Nvme<H: Hypervisor> {
+    inner: Rc<Inner<H>>,
+}
+
+struct Inner<H: Hypervisor> {
+    around: Around<H>,
+    standings: RefCell<Vec<Rc<RefCell<Standing>>>>,
+    /// Kept as long as the domain lives: the device may still write there.
+    running: RefCell<Vec<Controller<H>>>,
+}
+
+impl<H: Hypervisor> Clone for Nvme<H> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<H: Hypervisor> Nvme<H> {
+    /// A driver without controllers, whose disks go to `geom`. To be made once per domain.
+    #[must_use]
+    pub fn new(pv: &Pv<H>, geom: &Geom) -> Self {
+        let around = Around {
+            pv: pv.clone(),
+            geom: geom.clone(),
+            units: Rc::new(AllUnits::default()),
+        };
+        Self {
+            inner: Rc::new(Inner {
+                around,
+                standings: RefCell::new(Vec::with_capacity(MOST_CONTROLLERS)),
+                running: RefCell::new(Vec::with_capacity(MOST_RUNNING + MOST_CONTROLLERS)),
+            }),
+        }
+    }
+
+    /// Drives the controller in `slot`, whose registers are mapped in `registers`, until it is gone
+    /// or of no use. Nothing uses `slot` afterwards, unless the controller could not be stopped.
+    pub async fn drive(&self, slot: Rc<dyn Slot>, registers: H::Mapping) {
+        let inner = &*self.inner;
+        let log = &inner.around.pv.log;
+        let address = slot.address();
+        let full = inner.standings.borrow().len() >= MOST_CONTROLLERS;
+        if full || inner.running.borrow().len() >= MOST_RUNNING {
+            error!(log, "nvme", "{address}: there are too many controllers");
+            return;
+        }
+        let unit = inner.around.units.controllers.borrow_mut().take();
+        let name = format!("nvme{unit}");
+        let standing = Rc::new(RefCell::new(Standing {
+            name: name.clone(),
+            address,
+            ..Standing::default()
+        }));
+        inner.standings.borrow_mut().push(standing.clone());
+        let made = Controller::new(
+            &inner.around,
+            name.clone(),
+            slot,
+            registers,
+            standing.clone(),
+        );
+        match made {
+            Ok(controller) => {
+                if controller.live().await == Left::Running {
+                    inner.running.borrow_mut().push(controller);
+                }
+            }
+            Err(fault) => error!(log, &name, "{fault}"),
+        }
+        let mut standings = inner.standings.borrow_mut();
+        standings.retain(|known| !Rc::ptr_eq(known, &standing));
+        inner.around.units.controllers.borrow_mut().release(unit);
+    }
+
+    /// The controllers there are.
+    #[must_use]
+    pub fn controllers(&self) -> Vec<Standing> {
+        let standings = self.inner.standings.borrow();
+        standings.iter().map(|one| one.borrow().clone()).collect()
+    }
+
+    /// Controllers that could not be stopped, and whose memory is not used again.
+    #[must_use]
+    pub fn running_on(&self) -> usize {
+        self.inner.running.borrow().len()
+    }
+}
