@@ -122,6 +122,14 @@ impl<H: Hypervisor> Events<H> {
         Ok(self.adopt(self.inner.hv.evtchn_bind_virq(virq)?, label))
     }
 
+    /// Binds a device's interrupt that this domain was given.
+    ///
+    /// # Errors
+    /// Xen's: `EPERM` when it was not, `EEXIST` when it is bound already.
+    pub fn bind_pirq(&self, pirq: u32, shared: bool, label: &str) -> Result<Channel<H>, Errno> {
+        Ok(self.adopt(self.inner.hv.evtchn_bind_pirq(pirq, shared)?, label))
+    }
+
     /// Takes charge of a port that is open already, as start_info's are.
     #[must_use]
     pub fn adopt(&self, port: Port, label: &str) -> Channel<H> {

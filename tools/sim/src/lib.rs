@@ -14,6 +14,8 @@
 //! - [`dom`]: [`Dom`], one domain's view: the hypervisor that drivers run on
 //! - [`frame`]: pages of memory, and who holds them
 //! - [`events`]: event channels, on the bits in shared_info
+//! - [`pirq`]: interrupts of devices
+//! - [`registers`]: registers of devices, and what devices do in memory
 //! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
 //! - `reservation`: how much memory a domain has
@@ -73,7 +75,9 @@ pub mod neighbours;
 pub mod netback;
 pub mod netpeer;
 pub mod network;
+pub mod pirq;
 pub mod ramdisk;
+pub mod registers;
 mod reservation;
 pub mod rng;
 pub mod scene;

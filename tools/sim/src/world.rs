@@ -11,6 +11,7 @@ use hv::{DomId, Instant, Mfn, PAGE_SIZE};
 use crate::domain::Domain;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::registers::Registers;
 use crate::rng::Rng;
 use crate::schedule::Scheduler;
 
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) domains: RefCell<BTreeMap<u16, Domain>>,
     /// Pages that domains own, and their owner.
     frames: RefCell<HashMap<u64, (Rc<Frame>, DomId)>>,
+    /// Registers of devices, by their machine address.
+    pub(crate) registers: RefCell<BTreeMap<u64, Registers>>,
     next_mfn: Cell<u64>,
     pub(crate) faults: RefCell<Vec<Fault>>,
     pub(crate) scheduler: Scheduler,
@@ -49,6 +52,7 @@ impl World {
             rng: Rng::new(seed),
             domains: RefCell::new(BTreeMap::new()),
             frames: RefCell::new(HashMap::new()),
+            registers: RefCell::new(BTreeMap::new()),
             next_mfn: Cell::new(0x1000),
             faults: RefCell::new(Vec::new()),
             scheduler: Scheduler::default(),

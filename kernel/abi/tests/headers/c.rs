@@ -19,6 +19,7 @@ const INCLUDES: &str = r#"
 #include <xen/features.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
+#include <xen/physdev.h>
 #include <xen/sched.h>
 #include <xen/version.h>
 #include <xen/io/blkif.h>

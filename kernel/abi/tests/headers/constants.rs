@@ -3,7 +3,8 @@
 use xen_abi::io::xenbus::XenbusState;
 use xen_abi::io::{blkif, netif, xs_wire};
 use xen_abi::{
-    arch_x86, callback, elfnote, event_channel, features, grant_table, memory, sched, version, xen,
+    arch_x86, callback, elfnote, event_channel, features, grant_table, memory, physdev, sched,
+    version, xen,
 };
 
 use super::Pair;
@@ -98,6 +99,11 @@ fn others() -> Vec<Pair> {
         XEN_ELFNOTE_SUPPORTED_FEATURES = elfnote::SUPPORTED_FEATURES,
         EVTCHNOP_bind_interdomain = event_channel::BIND_INTERDOMAIN,
         EVTCHNOP_bind_virq = event_channel::BIND_VIRQ,
+        EVTCHNOP_bind_pirq = event_channel::BIND_PIRQ,
+        BIND_PIRQ__WILL_SHARE = event_channel::BIND_PIRQ_WILL_SHARE,
+        PHYSDEVOP_irq_status_query = physdev::IRQ_STATUS_QUERY,
+        PHYSDEVOP_eoi = physdev::EOI,
+        XENIRQSTAT_needs_eoi = physdev::NEEDS_EOI,
         EVTCHNOP_close = event_channel::CLOSE,
         EVTCHNOP_send = event_channel::SEND,
         EVTCHNOP_alloc_unbound = event_channel::ALLOC_UNBOUND,

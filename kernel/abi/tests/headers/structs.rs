@@ -11,7 +11,7 @@ use xen_abi::io::{blkif, console, netif, ring, xs_wire};
 use xen_abi::memory::{Domain, MachphysMapping, MemoryMap, Reservation};
 use xen_abi::version::FeatureInfo;
 use xen_abi::xen::{MmuUpdate, MmuextOp, MulticallEntry, StartInfo};
-use xen_abi::{event_channel, sched, shared_info};
+use xen_abi::{event_channel, physdev, sched, shared_info};
 
 use super::Pair;
 
@@ -81,6 +81,19 @@ fn hypercall_arguments(pairs: &mut Vec<Pair>) {
         event_channel::BindVirq,
         [virq, vcpu, port]
     );
+    layout!(
+        pairs,
+        "struct evtchn_bind_pirq",
+        event_channel::BindPirq,
+        [pirq, flags, port]
+    );
+    layout!(
+        pairs,
+        "struct physdev_irq_status_query",
+        physdev::IrqStatusQuery,
+        [irq, flags]
+    );
+    layout!(pairs, "struct physdev_eoi", physdev::Eoi, [irq]);
     layout!(pairs, "struct evtchn_close", event_channel::Close, [port]);
     layout!(pairs, "struct evtchn_send", event_channel::Send, [port]);
     layout!(
