@@ -35,6 +35,7 @@
 //! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
 //! - [`netpeer`]: a network frontend driven by hand
+//! - [`nvme`]: an NVMe controller, honest or hostile
 //!
 //! Guests:
 //! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
@@ -75,6 +76,7 @@ pub mod neighbours;
 pub mod netback;
 pub mod netpeer;
 pub mod network;
+pub mod nvme;
 pub mod pirq;
 pub mod ramdisk;
 pub mod registers;
@@ -106,6 +108,7 @@ pub use neighbours::Neighbours;
 pub use netback::{Netback, NetbackConfig, Packet};
 pub use netpeer::NetPeer;
 pub use network::Network;
+pub use nvme::{NvmeConfig, NvmeDevice};
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
