@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use exec::error;
+use exec::{Log, error};
 use geom::Geom;
 use hv::Hypervisor;
 use pv::Pv;
@@ -21,10 +21,6 @@ const MOST_CONTROLLERS: usize = 16;
 /// Controllers that could not be stopped, and what they were given, after which no other one is
 /// driven.
 const MOST_RUNNING: usize = 4;
-
-/// The class of a PCI function that is an NVMe controller: mass storage, non-volatile memory, NVM
-/// Express.
-pub const CLASS: u32 = 0x01_08_02;
 
 /// The NVMe driver. A handle; clones speak for the same one.
 pub struct Nvme<H: Hypervisor> {
@@ -64,11 +60,15 @@ impl<H: Hypervisor> Nvme<H> {
         }
     }
 
+    pub(crate) fn log(&self) -> &Log {
+        &self.inner.around.pv.log
+    }
+
     /// Drives the controller in `slot`, whose registers are mapped in `registers`, until it is gone
     /// or of no use. Nothing uses `slot` afterwards, unless the controller could not be stopped.
     pub async fn drive(&self, slot: Rc<dyn Slot>, registers: H::Mapping) {
         let inner = &*self.inner;
-        let log = &inner.around.pv.log;
+        let log = self.log();
         let address = slot.address();
         let full = inner.standings.borrow().len() >= MOST_CONTROLLERS;
         if full || inner.running.borrow().len() >= MOST_RUNNING {

@@ -5,6 +5,7 @@
 //! asked for once more; one that cannot be stopped keeps the pages it was given.
 //!
 //! - [`driver`]: [`Nvme`], all controllers of the domain
+//! - `function`: controllers that are functions of PCI devices
 //! - [`slot`]: [`Slot`], what a controller needs of its bus
 //! - [`standing`], [`health`]: what is shown of a controller
 //! - `controller`: one controller
@@ -38,6 +39,7 @@ pub mod driver;
 mod enabling;
 mod events;
 mod fault;
+mod function;
 mod hardware;
 pub mod health;
 mod identify;

@@ -1,7 +1,8 @@
 //! A controller's life: enabled, served, reset when that may help, and left.
 
-use core::future::pending;
+use core::future::{pending, poll_fn};
 use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 
 use exec::{error, info, warn};
@@ -18,7 +19,9 @@ const POLL: Duration = Duration::from_millis(1);
 /// And how often if it is to do nothing.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long what is under way may take when the controller is to be given back.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long it has to stop when nothing more is to be asked of it.
+const STOP: Duration = Duration::from_millis(1500);
 
 /// How a controller was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,8 +123,26 @@ impl<H: Hypervisor> Controller<H> {
             let found = self.turn()?;
             if rang {
                 self.slot.interrupt_done(found != 0);
+                // A line that another device holds, or that is not let go of yet, is raised again at
+                // once: others have their turn before.
+                if found == 0 {
+                    self.next_turn().await;
+                }
             }
         }
+    }
+
+    /// Waits for the run loop's next turn.
+    async fn next_turn(&self) {
+        let mut asked = false;
+        poll_fn(|context| {
+            if core::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            self.pv.exec.wake_next_turn(context.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until a controller without interrupts is to be looked at.
@@ -173,7 +194,8 @@ impl<H: Hypervisor> Controller<H> {
             let is_down = ControllerStatus::is_shut_down;
             let _at_any_rate = self.comes_to("shutting down", limit, is_down).await;
         }
-        match self.disable().await {
+        let disabled = self.pv.exec.timeout(STOP, self.disable()).await;
+        match disabled.unwrap_or(Err(Fault::Stuck)) {
             Ok(()) | Err(Fault::Removed) => true,
             Err(_running) => self.master(false).await.is_ok(),
         }

@@ -2,14 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
 
 /// Something under way on the bus.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// The bus did not do it; it has said why.
+/// The bus did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotDone;
 
@@ -25,25 +24,13 @@ pub trait Slot {
     /// Whether the device can raise an interrupt.
     fn interrupts(&self) -> bool;
 
-    /// Ready when the device, or one that it shares its interrupt with, may have raised one.
-    fn poll_interrupt(&self, context: &mut Context<'_>) -> Poll<()>;
+    /// Waits until the device, or one that it shares its interrupt with, may have raised one.
+    fn interrupt(&self) -> Doing<'_, ()>;
 
     /// What the interrupt told of has been looked at: the next one may come. `useful` is whether
     /// there was anything.
     fn interrupt_done(&self, useful: bool);
 
-    /// Ready from when on the device is to be given back, or is gone already.
-    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()>;
-}
-
-impl dyn Slot {
-    /// Waits for an interrupt.
-    pub(crate) async fn interrupt(&self) {
-        poll_fn(|context| self.poll_interrupt(context)).await;
-    }
-
     /// Waits until the device is to be given back, or is gone.
-    pub(crate) async fn gone(&self) {
-        poll_fn(|context| self.poll_gone(context)).await;
-    }
+    fn gone(&self) -> Doing<'_, ()>;
 }

@@ -8,9 +8,9 @@ use crate::bytes::{number, text};
 /// The version from which a list of active namespaces can be asked for: 1.1.
 const ACTIVE_LIST_SINCE: u32 = 0x0001_0100;
 /// How long a controller has to shut down if it does not say.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(2);
-/// The longest it may take, whatever it says.
-const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+/// The longest it may take, whatever it says: the bus waits for its driver.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// What of it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use exec::Notify;
 use hv::Hypervisor;
@@ -125,11 +124,13 @@ impl Slot for Plug {
         self.channel.is_some()
     }
 
-    fn poll_interrupt(&self, context: &mut Context<'_>) -> Poll<()> {
-        match &self.channel {
-            Some(channel) => channel.poll_wait(context),
-            None => Poll::Pending,
-        }
+    fn interrupt(&self) -> Doing<'_, ()> {
+        Box::pin(async {
+            match &self.channel {
+                Some(channel) => channel.wait().await,
+                None => std::future::pending().await,
+            }
+        })
     }
 
     fn interrupt_done(&self, _useful: bool) {
@@ -139,7 +140,7 @@ impl Slot for Plug {
         }
     }
 
-    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.removal.poll_notified(context)
+    fn gone(&self) -> Doing<'_, ()> {
+        Box::pin(self.removal.notified())
     }
 }
