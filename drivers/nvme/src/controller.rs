@@ -19,6 +19,7 @@ use crate::namespaces::Namespace;
 use crate::registers::Registers;
 use crate::slot::Slot;
 use crate::standing::Standing;
+use crate::starting::Start;
 use crate::units::AllUnits;
 
 /// What all controllers of a domain share.
@@ -46,6 +47,8 @@ pub(crate) struct Controller<H: Hypervisor> {
     pub(crate) polled: Cell<bool>,
     /// Since when an admin command with a limit is waited for.
     pub(crate) asked: Cell<Option<Instant>>,
+    /// There until its disks are made.
+    pub(crate) start: RefCell<Option<Start>>,
     /// How long it has to shut down.
     pub(crate) shutdown_limit: Cell<Duration>,
 }
@@ -74,6 +77,7 @@ impl<H: Hypervisor> Controller<H> {
             namespaces: RefCell::new(Vec::with_capacity(MOST_NAMESPACES)),
             standing,
             asked: Cell::default(),
+            start: RefCell::default(),
             shutdown_limit: Cell::default(),
         })
     }

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::time::Duration;
 
 use exec::{Log, error};
 use geom::Geom;
@@ -14,6 +15,7 @@ use crate::controller::{Around, Controller};
 use crate::life::Left;
 use crate::slot::Slot;
 use crate::standing::Standing;
+use crate::starting::{Start, Starting};
 use crate::units::AllUnits;
 
 /// The most controllers at a time.
@@ -22,6 +24,9 @@ const MOST_CONTROLLERS: usize = 16;
 /// driven.
 const MOST_RUNNING: usize = 4;
 
+/// How long is waited for controllers that are looked at for the first time.
+const SETTLING: Duration = Duration::from_secs(15);
+
 /// The NVMe driver. A handle; clones speak for the same one.
 pub struct Nvme<H: Hypervisor> {
     inner: Rc<Inner<H>>,
@@ -29,6 +34,7 @@ pub struct Nvme<H: Hypervisor> {
 
 struct Inner<H: Hypervisor> {
     around: Around<H>,
+    starting: Starting,
     standings: RefCell<Vec<Rc<RefCell<Standing>>>>,
     /// Kept as long as the domain lives: the device may still write there.
     running: RefCell<Vec<Controller<H>>>,
@@ -54,10 +60,24 @@ impl<H: Hypervisor> Nvme<H> {
         Self {
             inner: Rc::new(Inner {
                 around,
+                starting: Starting::default(),
                 standings: RefCell::new(Vec::with_capacity(MOST_CONTROLLERS)),
                 running: RefCell::new(Vec::with_capacity(MOST_RUNNING + MOST_CONTROLLERS)),
             }),
         }
+    }
+
+    /// Waits until every controller that was begun with is in use or known not to be for now, for
+    /// 15 seconds at most. For one waiting task.
+    pub async fn settled(&self) {
+        let exec = &self.inner.around.pv.exec;
+        // One that takes longer makes its disks later.
+        let _late = exec.timeout(SETTLING, self.inner.starting.none()).await;
+    }
+
+    /// A controller is begun with.
+    pub(crate) fn starting(&self) -> Start {
+        self.inner.starting.begin()
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -67,6 +87,11 @@ impl<H: Hypervisor> Nvme<H> {
     /// Drives the controller in `slot`, whose registers are mapped in `registers`, until it is gone
     /// or of no use. Nothing uses `slot` afterwards, unless the controller could not be stopped.
     pub async fn drive(&self, slot: Rc<dyn Slot>, registers: H::Mapping) {
+        self.drive_from(self.starting(), slot, registers).await;
+    }
+
+    /// As [`drive`](Self::drive), for one that has been begun with.
+    pub(crate) async fn drive_from(&self, start: Start, slot: Rc<dyn Slot>, registers: H::Mapping) {
         let inner = &*self.inner;
         let log = self.log();
         let address = slot.address();
@@ -92,6 +117,7 @@ impl<H: Hypervisor> Nvme<H> {
         );
         match made {
             Ok(controller) => {
+                controller.start.replace(Some(start));
                 if controller.live().await == Left::Running {
                     inner.running.borrow_mut().push(controller);
                 }

@@ -28,6 +28,7 @@ impl<H: Hypervisor> Controller<H> {
     pub(crate) async fn enable(&self) -> Result<(), Fault> {
         self.disable().await?;
         self.core.borrow_mut().restart(&self.door);
+        self.asked.set(None);
         self.master(true).await?;
         {
             let core = self.core.borrow();

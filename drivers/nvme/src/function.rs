@@ -36,7 +36,7 @@ impl<H: Hypervisor> FunctionDriver<H> for Nvme<H> {
     }
 
     fn start(&self, function: Function<H>) -> Running {
-        let this = self.clone();
+        let (this, start) = (self.clone(), self.starting());
         Box::pin(async move {
             let log = this.log().clone();
             let address = function.address().to_string();
@@ -57,7 +57,7 @@ impl<H: Hypervisor> FunctionDriver<H> for Nvme<H> {
                 function,
                 interrupt,
             };
-            this.drive(Rc::new(seat), registers).await;
+            this.drive_from(start, Rc::new(seat), registers).await;
         })
     }
 }

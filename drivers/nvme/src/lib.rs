@@ -22,6 +22,7 @@
 //! - `offer`: what a controller can be asked for
 //! - `command`, `completion`, `identify`, `bytes`: what stands where; pure
 //! - `fault`, `resets`, `units`: why a controller cannot go on, how often it is reset, names
+//! - `starting`: those that are looked at for the first time
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -55,6 +56,7 @@ mod request;
 mod resets;
 pub mod slot;
 pub mod standing;
+mod starting;
 mod tags;
 mod units;
 mod watching;

@@ -101,6 +101,7 @@ impl<H: Hypervisor> Controller<H> {
             },
         );
         self.scan(&facts).await?;
+        drop(self.start.take());
         if let Some(health) = self.read_health().await? {
             self.warn_of(&health);
         }
@@ -123,8 +124,8 @@ impl<H: Hypervisor> Controller<H> {
             let found = self.turn()?;
             if rang {
                 self.slot.interrupt_done(found != 0);
-                // A line that another device holds, or that is not let go of yet, is raised again at
-                // once: others have their turn before.
+                // A line that another device holds, or that is not let go of yet, is raised again
+                // at once: others have their turn before.
                 if found == 0 {
                     self.next_turn().await;
                 }
@@ -156,6 +157,7 @@ impl<H: Hypervisor> Controller<H> {
 
     /// Ends everything. `orderly` is for one that is given back: what is under way may end.
     async fn leave(&self, orderly: bool) -> Left {
+        drop(self.start.take());
         self.lose_all();
         let present = self.core.borrow().health().is_ok();
         if orderly && present {

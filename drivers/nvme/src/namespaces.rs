@@ -74,10 +74,14 @@ impl<H: Hypervisor> Controller<H> {
             Ok(Err(why)) => {
                 let text = format_args!("namespace {id} is no disk: {why}");
                 self.pv.log.limited(Level::Warn, &self.name, text);
-                return Ok(self.lose(id));
+                self.lose(id);
+                return Ok(());
             }
             // It has gone since the list was made, or never was.
-            Err(_status) => return Ok(self.lose(id)),
+            Err(_status) => {
+                self.lose(id);
+                return Ok(());
+            }
         };
         let mut resized = None;
         if let Some(known) = self

@@ -16,6 +16,8 @@ use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
 use netfront::Netfront;
+use nvme::Nvme;
+use pcifront::Pcifront;
 use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
@@ -50,6 +52,10 @@ pub struct Domain<H: Hypervisor> {
     pub netfront: Netfront<H>,
     /// What speaks over them.
     pub net: Net,
+    /// The functions of PCI devices.
+    pub pcifront: Pcifront<H>,
+    /// The NVMe controllers among them.
+    pub nvme: Nvme<H>,
     run_loop: RunLoop<H>,
 }
 
@@ -78,6 +84,8 @@ impl<H: Hypervisor> Domain<H> {
             blkback,
             netfront: devices.netfront,
             net: devices.net,
+            pcifront: devices.pcifront,
+            nvme: devices.nvme,
             run_loop,
         };
         domain.spawn_servers(&mut settings);

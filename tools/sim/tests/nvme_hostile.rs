@@ -28,13 +28,13 @@ fn lies(seed: u64, lie: impl FnOnce(&mut Malice)) -> Bay {
 }
 
 #[test]
-fn n_one_that_completes_a_command_twice_is_given_up() {
+fn a_controller_that_completes_a_command_twice_is_given_up() {
     let bay = lies(1, |malice| malice.twice = true);
     assert!(bay.logged("which is not outstanding"));
 }
 
 #[test]
-fn n_one_that_completes_what_it_was_not_given_is_given_up() {
+fn a_controller_that_completes_what_it_was_not_given_is_given_up() {
     for id in [1, 63, 64, 0x8000, u16::MAX] {
         let bay = lies(2, |malice| malice.id = id);
         assert!(bay.logged("which is not outstanding"));
@@ -42,13 +42,13 @@ fn n_one_that_completes_what_it_was_not_given_is_given_up() {
 }
 
 #[test]
-fn n_one_that_names_another_queue_is_given_up() {
+fn a_controller_that_names_another_queue_is_given_up() {
     let bay = lies(3, |malice| malice.queue = 1);
     assert!(bay.logged("a completion of queue 1 names queue 2"));
 }
 
 #[test]
-fn n_one_that_read_what_was_not_written_is_given_up() {
+fn a_controller_that_read_what_was_not_written_is_given_up() {
     for head in [30, 64, 0x8000] {
         let bay = lies(4, |malice| malice.head = head);
         assert!(bay.logged("where nothing was written"));
@@ -66,7 +66,7 @@ fn says(seed: u64, lie: impl FnOnce(&mut Malice)) -> Bay {
 }
 
 #[test]
-fn n_a_list_of_namespaces_out_of_order_is_not_believed() {
+fn a_list_of_namespaces_out_of_order_is_not_believed() {
     for list in [vec![2, 1], vec![1, 1], vec![1, 999], vec![u32::MAX]] {
         let disk = Disk::new();
         let config = NvmeConfig::new(&disk, BLOCKS);
@@ -79,14 +79,14 @@ fn n_a_list_of_namespaces_out_of_order_is_not_believed() {
 }
 
 #[test]
-fn n_a_list_of_a_thousand_namespaces_that_are_not_there_makes_no_disk() {
+fn a_list_of_a_thousand_namespaces_that_are_not_there_makes_no_disk() {
     let bay = says(6, |malice| malice.list = Some((2..250).collect()));
     assert!(bay.logged("only the first 16 namespaces are used"));
     assert!(!bay.plug.has_ended(), "it is only empty");
 }
 
 #[test]
-fn n_a_namespace_that_cannot_be_is_no_disk() {
+fn a_namespace_that_cannot_be_is_no_disk() {
     // More blocks than there can be, blocks of 256 bytes, of 2^255, and a format beyond the list.
     let lies: [(usize, Vec<u8>); 4] = [
         (0, vec![0xff; 8]),
@@ -102,7 +102,7 @@ fn n_a_namespace_that_cannot_be_is_no_disk() {
 }
 
 #[test]
-fn n_capabilities_that_cannot_be_driven_end_before_they_are_used() {
+fn capabilities_that_cannot_be_driven_end_before_they_are_used() {
     let good = 1 << 16 | 1 << 24 | 1u64 << 37 | 63;
     let bad = [
         0,
@@ -121,7 +121,7 @@ fn n_capabilities_that_cannot_be_driven_end_before_they_are_used() {
 }
 
 #[test]
-fn n_the_disk_beside_a_lying_controller_goes_on() {
+fn the_disk_beside_a_lying_controller_goes_on() {
     use sim::BlkbackConfig;
     let good = Disk::with(&[3; 4096]);
     let bay = Bay::ready(9, NvmeConfig::new(&Disk::new(), BLOCKS));

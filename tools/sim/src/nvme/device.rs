@@ -144,7 +144,11 @@ impl NvmeDevice {
 
     /// Changes what it does that none may do.
     pub fn misbehave(&self, change: impl FnOnce(&mut Malice)) {
-        change(&mut self.state.borrow_mut().malice);
+        let mut state = self.state.borrow_mut();
+        change(&mut state.malice);
+        if let Some(lie) = state.malice.capabilities {
+            self.registers.poke(CAP, &lie.to_le_bytes());
+        }
         self.xen.wake(self.actor);
     }
 
