@@ -31,6 +31,7 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
+//! - [`pciback`]: a PCI backend, honest or hostile
 //! - [`switch`]: what several of those, and a test, are plugged into
 //! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
@@ -75,6 +76,7 @@ pub mod neighbours;
 pub mod netback;
 pub mod netpeer;
 pub mod network;
+pub mod pciback;
 pub mod pirq;
 pub mod ramdisk;
 pub mod registers;
@@ -106,12 +108,13 @@ pub use neighbours::Neighbours;
 pub use netback::{Netback, NetbackConfig, Packet};
 pub use netpeer::NetPeer;
 pub use network::Network;
+pub use pciback::{PciConfig, PciDevice, Pciback};
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use station::Station;
 pub use storage::Storage;
 pub use switch::{Host, Switch, SwitchConfig};
-pub use toolstack::{Detach, DetachError, Toolstack, Vbd, Vif, VifConfig};
+pub use toolstack::{Detach, DetachError, Pci, Toolstack, Vbd, Vif, VifConfig};
 pub use world::{World, Xen};
 pub use xenstored::Xenstored;
