@@ -1,6 +1,7 @@
 //! What every kind of domain begins with: its log, and its devices.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use blkfront::Blkfront;
 use exec::{Notify, info, warn};
@@ -8,6 +9,7 @@ use geom::{Geom, PageSource, Params};
 use hv::Hypervisor;
 use net::Net;
 use netfront::Netfront;
+use pcifront::Pcifront;
 use pv::Pv;
 use shell::settings::Settings;
 use xenbus::Store;
@@ -39,6 +41,7 @@ pub(crate) struct Devices<H: Hypervisor> {
     pub(crate) blkfront: Blkfront<H>,
     pub(crate) netfront: Netfront<H>,
     pub(crate) net: Net,
+    pub(crate) pcifront: Pcifront<H>,
 }
 
 impl<H: Hypervisor> Devices<H> {
@@ -52,12 +55,15 @@ impl<H: Hypervisor> Devices<H> {
         let blkfront = Blkfront::start(pv, &store, &geom);
         let netfront = Netfront::start(pv, &store);
         let net = Net::start(pv, &netfront, settings.addresses.clone());
+        // Whoever drives a kind of PCI device stands in this list.
+        let pcifront = Pcifront::start(pv, &store, Vec::new());
         Self {
             store,
             geom,
             blkfront,
             netfront,
             net,
+            pcifront,
         }
     }
 
@@ -83,7 +89,11 @@ impl<H: Hypervisor> Devices<H> {
         let polled = Rc::new(Notify::new());
         let geom = service::geom(pv.clone(), self.geom.clone(), polled.clone());
         pv.exec.spawn("geom", geom);
-        let (blkfront, netfront) = (self.blkfront.clone(), self.netfront.clone());
-        ready::ready(pv.clone(), (blkfront, netfront), self.geom.clone(), polled)
+        let frontends = (
+            self.blkfront.clone(),
+            self.netfront.clone(),
+            self.pcifront.clone(),
+        );
+        ready::ready(pv.clone(), frontends, self.geom.clone(), polled)
     }
 }

@@ -16,6 +16,7 @@ use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
 use netfront::Netfront;
+use pcifront::Pcifront;
 use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
@@ -50,6 +51,8 @@ pub struct Domain<H: Hypervisor> {
     pub netfront: Netfront<H>,
     /// What speaks over them.
     pub net: Net,
+    /// The PCI devices that it was given.
+    pub pcifront: Pcifront<H>,
     run_loop: RunLoop<H>,
 }
 
@@ -78,6 +81,7 @@ impl<H: Hypervisor> Domain<H> {
             blkback,
             netfront: devices.netfront,
             net: devices.net,
+            pcifront: devices.pcifront,
             run_loop,
         };
         domain.spawn_servers(&mut settings);
@@ -94,6 +98,7 @@ impl<H: Hypervisor> Domain<H> {
             geom: self.geom.clone(),
             blkback: self.blkback.clone(),
             net: self.net.clone(),
+            pcifront: self.pcifront.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use exec::{Notify, info, warn};
 use geom::Geom;
 use hv::Hypervisor;
 use netfront::Netfront;
+use pcifront::Pcifront;
 use pv::Pv;
 
 /// How long tastes may take together. Each has a deadline of its own, but a disk whose size never
@@ -19,12 +20,13 @@ const TASTES: Duration = Duration::from_secs(60);
 /// poll of GEOM.
 pub(crate) async fn ready<H: Hypervisor>(
     pv: Pv<H>,
-    (blkfront, netfront): (Blkfront<H>, Netfront<H>),
+    (blkfront, netfront, pcifront): (Blkfront<H>, Netfront<H>, Pcifront<H>),
     geom: Geom,
     polled: Rc<Notify>,
 ) {
     blkfront.settled().await;
     netfront.settled().await;
+    pcifront.settled().await;
     let tasted = async {
         while !geom.is_settled() {
             polled.notified().await;

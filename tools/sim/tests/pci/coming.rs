@@ -25,7 +25,7 @@ fn a_function_without_a_driver_is_listed_and_left_alone() {
     };
     let device = setting.device(config);
     let pciback = setting.attach(vec![device.clone()]);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     let functions = setting.pcifront.functions();
     assert_eq!(functions.len(), 1);
     assert_eq!(functions[0].driver, None);
@@ -40,7 +40,7 @@ fn a_function_is_added_and_taken_away_while_another_stays() {
     let (pciback, _, first) = setting.attach_one(PciConfig::default());
     let held = setting.guest.holdings(&setting.toolstack);
     pciback.add(setting.device(second()));
-    setting.until("it is added", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     assert_eq!(setting.pcifront.functions().len(), 2);
     let added = setting.function();
     assert_eq!(added.address().slot, 1);
@@ -52,9 +52,8 @@ fn a_function_is_added_and_taken_away_while_another_stays() {
     assert!(interrupts.is_ok());
     drop(interrupts);
     pciback.remove(1);
-    setting.until("it is taken away", |_| {
-        pciback.state() == 4 && !pciback.has(1)
-    });
+    setting.until_connected(&pciback);
+    assert!(!pciback.has(1));
     assert!(added.is_gone() && !first.is_gone());
     assert_eq!(setting.told.borrow().ended, 1);
     assert_eq!(setting.pcifront.functions().len(), 1);
@@ -122,7 +121,7 @@ fn the_whole_frontend_is_taken_away_and_nothing_is_left() {
     assert_eq!(setting.guest.holdings(&setting.toolstack), before);
     // And again.
     let pciback = setting.attach(vec![setting.device(second())]);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     assert_eq!(setting.told.borrow().started.len(), 2);
 }
 

@@ -151,7 +151,7 @@ fn one_function_asks_while_another_does_and_each_has_its_own_answer() {
     };
     let devices = vec![setting.device(PciConfig::default()), setting.device(second)];
     let pciback = setting.attach(devices);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     let functions = setting.told.borrow().started.clone();
     let ids = [0x0010_1b36, 0x5845_8086];
     let reads: Vec<_> = (functions.iter().zip(ids))

@@ -239,7 +239,7 @@ fn p02_only_as_many_devices_are_looked_at_as_there_are_said_to_be() {
     let setting = Setting::new();
     let beyond = [("vdev-1", "0000:00:00.00"), ("vdev-2", "0000:00:02.00")];
     let pciback = attach_lying(&setting, &beyond);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     assert_eq!(setting.pcifront.functions().len(), 1);
     assert_eq!(pciback.operations(), 2);
 }
@@ -255,7 +255,7 @@ fn p02_a_number_of_devices_beyond_reason_is_bounded() {
         ("state-3", "junk"),
     ];
     let pciback = attach_lying(&setting, &lies);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     assert_eq!(setting.pcifront.functions().len(), 1);
     assert_eq!(setting.guest.log_lines("odd or too many"), 1);
     lives(&setting);
@@ -283,7 +283,7 @@ fn p03_registers_at_the_guests_own_memory_are_not_mapped() {
     };
     let device = sim::PciDevice::new(&setting.world, crate::setting::GUEST, config);
     let pciback = setting.attach(vec![device]);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     let function = setting.function();
     let mapped = setting.run(async move {
         let bar = function.bar(0).await?;
@@ -303,7 +303,7 @@ fn p03_registers_at_those_of_another_function_are_refused() {
     };
     let devices = vec![setting.device(PciConfig::default()), setting.device(other)];
     let pciback = setting.attach(devices);
-    setting.until("it is connected", |_| pciback.state() == 4);
+    setting.until_connected(&pciback);
     let functions = setting.told.borrow().started.clone();
     let [first, second] = <[_; 2]>::try_from(functions).ok().expect("two");
     let bars = setting.run(async move { (first.bar(0).await, second.bar(0).await) });

@@ -103,7 +103,7 @@ impl Setting {
     pub(crate) fn attach_one(&self, config: PciConfig) -> (Pciback, PciDevice, Function<Dom>) {
         let device = self.device(config);
         let pciback = self.attach(vec![device.clone()]);
-        self.until("it is connected", |_| pciback.state() == 4);
+        self.until_connected(&pciback);
         (pciback, device, self.function())
     }
 
@@ -136,6 +136,13 @@ impl Setting {
         if let Err(stop) = self.world.run_until(|_| done(self), PATIENCE) {
             panic!("{what}: {stop}\n{}", self.guest.log().join("\n"));
         }
+    }
+
+    /// Waits until both ends say that they are connected.
+    pub(crate) fn until_connected(&self, pciback: &Pciback) {
+        self.until("it is connected", |setting| {
+            pciback.state() == 4 && setting.front_state().as_deref() == Some("4")
+        });
     }
 
     /// The state that the guest wrote.
