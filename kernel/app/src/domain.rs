@@ -102,6 +102,7 @@ impl<H: Hypervisor> Domain<H> {
             geom: self.geom.clone(),
             blkback: self.blkback.clone(),
             net: self.net.clone(),
+            pcifront: self.pcifront.clone(),
         }
     }
 

@@ -31,6 +31,7 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
+//! - [`pciback`]: a PCI backend, honest or hostile
 //! - [`switch`]: what several of those, and a test, are plugged into
 //! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
@@ -77,6 +78,7 @@ pub mod netback;
 pub mod netpeer;
 pub mod network;
 pub mod nvme;
+pub mod pciback;
 pub mod pirq;
 pub mod ramdisk;
 pub mod registers;
@@ -109,12 +111,13 @@ pub use netback::{Netback, NetbackConfig, Packet};
 pub use netpeer::NetPeer;
 pub use network::Network;
 pub use nvme::{NvmeConfig, NvmeDevice};
+pub use pciback::{PciConfig, PciDevice, Pciback};
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use station::Station;
 pub use storage::Storage;
 pub use switch::{Host, Switch, SwitchConfig};
-pub use toolstack::{Detach, DetachError, Toolstack, Vbd, Vif, VifConfig};
+pub use toolstack::{Detach, DetachError, Pci, Toolstack, Vbd, Vif, VifConfig};
 pub use world::{World, Xen};
 pub use xenstored::Xenstored;

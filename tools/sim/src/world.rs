@@ -34,6 +34,7 @@ pub(crate) struct State {
     /// Registers of devices, by their machine address.
     pub(crate) registers: RefCell<BTreeMap<u64, Registers>>,
     next_mfn: Cell<u64>,
+    next_pirq: Cell<u32>,
     pub(crate) faults: RefCell<Vec<Fault>>,
     pub(crate) scheduler: Scheduler,
     violations: RefCell<Vec<String>>,
@@ -54,6 +55,7 @@ impl World {
             frames: RefCell::new(HashMap::new()),
             registers: RefCell::new(BTreeMap::new()),
             next_mfn: Cell::new(0x1000),
+            next_pirq: Cell::new(100),
             faults: RefCell::new(Vec::new()),
             scheduler: Scheduler::default(),
             violations: RefCell::new(Vec::new()),
@@ -153,6 +155,13 @@ impl Xen {
         let mfn = self.0.next_mfn.get();
         self.0.next_mfn.set(mfn + 1);
         Frame::new(mfn)
+    }
+
+    /// The number of an interrupt that nobody has.
+    pub(crate) fn new_pirq(&self) -> u32 {
+        let pirq = self.0.next_pirq.get();
+        self.0.next_pirq.set(pirq + 1);
+        pirq
     }
 
     pub(crate) fn remember_frame(&self, frame: &Rc<Frame>, owner: DomId) {
