@@ -217,6 +217,7 @@ impl<H: Hypervisor> Connection<H> {
         self.unanswered.set(unanswered);
         if unanswered >= PATIENCE {
             self.fail(Fault::Silent(unanswered));
+            return Err(Failure::Gone);
         }
         Err(Failure::TimedOut)
     }

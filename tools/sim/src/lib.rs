@@ -14,8 +14,7 @@
 //! - [`dom`]: [`Dom`], one domain's view: the hypervisor that drivers run on
 //! - [`frame`]: pages of memory, and who holds them
 //! - [`events`]: event channels, on the bits in shared_info
-//! - [`pirq`]: interrupts of devices
-//! - [`registers`]: registers of devices, and what devices do in memory
+//! - [`pirq`], [`registers`]: devices' interrupts, their registers, what they do in memory
 //! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
 //! - `reservation`: how much memory a domain has
@@ -31,12 +30,11 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
-//! - [`pciback`]: a PCI backend, honest or hostile
+//! - [`pciback`], [`nvme`]: a PCI backend, and an NVMe controller, each honest or hostile
 //! - [`switch`]: what several of those, and a test, are plugged into
 //! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
 //! - [`netpeer`]: a network frontend driven by hand
-//! - [`nvme`]: an NVMe controller, honest or hostile
 //!
 //! Guests:
 //! - [`guest`]: a domain that runs the shipped code, with parts that a test can reach
@@ -110,7 +108,6 @@ pub use neighbours::Neighbours;
 pub use netback::{Netback, NetbackConfig, Packet};
 pub use netpeer::NetPeer;
 pub use network::Network;
-pub use nvme::{NvmeConfig, NvmeDevice};
 pub use pciback::{PciConfig, PciDevice, Pciback};
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;

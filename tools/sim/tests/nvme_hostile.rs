@@ -71,7 +71,7 @@ fn a_list_of_namespaces_out_of_order_is_not_believed() {
         let disk = Disk::new();
         let config = NvmeConfig::new(&disk, BLOCKS);
         let prepare =
-            |device: &sim::NvmeDevice| device.misbehave(|malice| malice.list = Some(list));
+            |device: &sim::nvme::NvmeDevice| device.misbehave(|malice| malice.list = Some(list));
         let bay = Bay::with(5, config, prepare, true);
         bay.until_left();
         assert!(bay.logged("where it cannot be"));

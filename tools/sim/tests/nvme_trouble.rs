@@ -92,7 +92,8 @@ fn a_controller_that_fails_again_and_again_is_given_up() {
 #[test]
 fn a_controller_that_never_gets_ready_is_given_up_in_bounded_time() {
     let disk = Disk::new();
-    let prepare = |device: &sim::NvmeDevice| device.misbehave(|malice| malice.never_ready = true);
+    let prepare =
+        |device: &sim::nvme::NvmeDevice| device.misbehave(|malice| malice.never_ready = true);
     let bay = Bay::with(6, NvmeConfig::new(&disk, BLOCKS), prepare, true);
     bay.run_for(5 * SECOND);
     assert!(bay.plug.has_ended());
@@ -103,7 +104,8 @@ fn a_controller_that_never_gets_ready_is_given_up_in_bounded_time() {
 #[test]
 fn a_controller_that_answers_no_admin_command_is_given_up_in_bounded_time() {
     let disk = Disk::new();
-    let prepare = |device: &sim::NvmeDevice| device.misbehave(|malice| malice.loses_admin = 100);
+    let prepare =
+        |device: &sim::nvme::NvmeDevice| device.misbehave(|malice| malice.loses_admin = 100);
     let bay = Bay::with(7, NvmeConfig::new(&disk, BLOCKS), prepare, true);
     bay.run_for(60 * SECOND);
     assert!(bay.plug.has_ended());
@@ -157,7 +159,7 @@ fn lost_interrupts_are_noticed_and_then_not_waited_for() {
 #[test]
 fn a_controller_that_is_mute_from_the_start_still_serves() {
     let disk = Disk::with(&[7; 4096]);
-    let prepare = |device: &sim::NvmeDevice| device.misbehave(|malice| malice.mute = true);
+    let prepare = |device: &sim::nvme::NvmeDevice| device.misbehave(|malice| malice.mute = true);
     let bay = Bay::with(11, NvmeConfig::new(&disk, BLOCKS), prepare, true);
     bay.until("nvd0 is there", |bay| bay.is_ready("nvd0"));
     bay.expect("nvd0", 0, &[7; 4096]);
