@@ -162,7 +162,8 @@ impl Xen {
     /// `EVTCHNOP_bind_pirq`, for an interrupt that the domain was given.
     ///
     /// # Errors
-    /// `EPERM` when it was not, `EEXIST` (17) when it is bound already, or what the fault plan says.
+    /// `EPERM` when it was not, `EEXIST` (17) when it is bound already, or what the fault plan
+    /// says.
     pub fn evtchn_bind_pirq(&self, dom: DomId, pirq: u32, shared: bool) -> Result<Port, Errno> {
         if let Some(error) = self.fault(dom, Call::BindPirq) {
             return Err(error);
