@@ -56,7 +56,7 @@ impl Bar {
             return Err(Failure::Nonsense("a size that is no power of two"));
         }
         let end = address.checked_add(bytes);
-        if address == 0 || address % bytes != 0 || !end.is_some_and(|end| end <= LIMIT) {
+        if address == 0 || address % bytes != 0 || end.is_none_or(|end| end > LIMIT) {
             return Err(Failure::Nonsense("registers where none can be"));
         }
         Ok(Self { address, bytes })

@@ -89,7 +89,7 @@ impl Setting {
     /// A device of the guest's, with its registers.
     pub(crate) fn device(&self, config: PciConfig) -> PciDevice {
         for (_, address, bytes) in &config.bars {
-            let pages = usize::try_from(bytes / 4096).unwrap();
+            let pages = usize::try_from(bytes / 4096).expect("few pages");
             self.world.add_registers(*address, pages, GUEST);
         }
         PciDevice::new(&self.world, GUEST, config)
