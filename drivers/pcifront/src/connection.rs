@@ -253,7 +253,8 @@ impl<H: Hypervisor> Connection<H> {
         self.answered.notify();
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it serves no more.
+    pub(crate) fn is_over(&self) -> bool {
         self.ended.get() || self.fault.get().is_some()
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Fleet<H: Hypervisor> {
     pv: Pv<H>,
     drivers: Vec<Box<dyn FunctionDriver<H>>>,
     claims: Rc<Claims>,
-    members: RefCell<Vec<Member<H>>>,
+    members: Rc<RefCell<Vec<Member<H>>>>,
     /// A driver has ended.
     ended: Rc<Notify>,
 }
@@ -42,7 +42,7 @@ impl<H: Hypervisor> Fleet<H> {
             pv: pv.clone(),
             drivers,
             claims: Rc::default(),
-            members: RefCell::default(),
+            members: Rc::default(),
             ended: Rc::default(),
         })
     }
@@ -90,12 +90,16 @@ impl<H: Hypervisor> Fleet<H> {
             running: running.clone(),
         });
         if let Some(driver) = driver {
-            let (driving, ended) = (driver.start(function.clone()), self.ended.clone());
+            let driving = driver.start(function.clone());
+            let (members, ended) = (self.members.clone(), self.ended.clone());
             self.pv.exec.spawn("pci function", async move {
                 driving.await;
                 function.disarm().await;
                 running.set(false);
                 ended.notify();
+                // Nobody looks after those of a connection that is over.
+                let over = |member: &Member<H>| member.function.is_over() && !member.running.get();
+                members.borrow_mut().retain(|member| !over(member));
             });
         }
     }

@@ -126,6 +126,11 @@ impl<H: Hypervisor> Function<H> {
         .await;
     }
 
+    /// Whether it is gone with its connection.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_gone() && self.0.connection.is_over()
+    }
+
     /// Says that it is gone.
     pub(crate) fn remove(&self) {
         self.0.gone.set(true);
