@@ -166,9 +166,26 @@ impl Device {
             Step::Abandon => self.close(course).await?,
             Step::Reset => self.reset(course).await?,
             Step::Restart if !course.failed => self.restart(course).await?,
-            Step::Publish | Step::GoLive | Step::Restart | Step::Wait | Step::Reread => {
-                if step == Step::Reread && course.is_live() {
-                    course.driver.reread(&course.frontend).await?;
+            Step::Publish
+            | Step::GoLive
+            | Step::Restart
+            | Step::Wait
+            | Step::Reread
+            | Step::Reconfigure => {
+                if course.is_live() {
+                    let Course {
+                        driver,
+                        frontend,
+                        backend,
+                        ..
+                    } = &mut *course;
+                    match (step, *backend) {
+                        (Step::Reread, _) => driver.reread(frontend).await?,
+                        (Step::Reconfigure, Some(backend)) => {
+                            driver.reconfigure(frontend, backend).await?;
+                        }
+                        _ => {}
+                    }
                 }
                 // What is waited for will not come to nodes that were made anew meanwhile.
                 if !course.is_live() {

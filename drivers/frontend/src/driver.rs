@@ -2,11 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::future::{Future, pending};
+use core::future::{Future, pending, ready};
 use core::pin::{Pin, pin};
 
 use futures_util::{FutureExt, select_biased};
 use xenbus::Frontend;
+use xenbus::state::XenbusState;
 
 use crate::failure::Failure;
 
@@ -39,6 +40,16 @@ pub trait Driver {
     /// The backend says once more that it is connected: what may change in use is read again.
     /// [Serves](beside) meanwhile.
     fn reread<'a>(&'a mut self, frontend: &'a Frontend) -> Doing<'a, Result<(), Failure>>;
+
+    /// The backend is Reconfiguring or Reconfigured: what it serves changes in parts, with the
+    /// connection as it is. [Serves](beside) meanwhile.
+    fn reconfigure<'a>(
+        &'a mut self,
+        _frontend: &'a Frontend,
+        _backend: XenbusState,
+    ) -> Doing<'a, Result<(), Failure>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Does what there is to do now; a first look before [`serve`](Self::serve).
     ///

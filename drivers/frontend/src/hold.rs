@@ -77,8 +77,8 @@ impl Hold {
 }
 
 impl Device {
-    /// Opens the device, and begins with it only while the domain is not about to be suspended: what
-    /// was read then may be of a former life. `None` if it is gone.
+    /// Opens the device, but not while the domain is about to be suspended: what was read then may
+    /// be of a former life. `None` if it is gone.
     pub(crate) async fn opened_in_this_life(&self) -> Option<(Frontend, BackendWatch)> {
         let hold = &self.signals.hold;
         loop {

@@ -25,6 +25,9 @@ pub enum Step {
     GoLive,
     /// Read the properties again that may change in use: the capacity.
     Reread,
+    /// The backend changes what it serves, or has changed it: go along with that, if there is
+    /// anything of the kind. Only PCI's does so.
+    Reconfigure,
     /// Refuse new work, wait for the answers to what is outstanding, then go to Closed.
     Drain,
     /// The backend serves no more: fail what is outstanding at once, then go to Closed.
@@ -98,10 +101,8 @@ fn in_use(backend: XenbusState) -> Step {
         XenbusState::Closing => Step::Drain,
         // Closed, or started anew without a word.
         XenbusState::Closed | XenbusState::Initialising | XenbusState::InitWait => Step::Abandon,
-        XenbusState::Unknown
-        | XenbusState::Initialised
-        | XenbusState::Reconfiguring
-        | XenbusState::Reconfigured => Step::Wait,
+        XenbusState::Reconfiguring | XenbusState::Reconfigured => Step::Reconfigure,
+        XenbusState::Unknown | XenbusState::Initialised => Step::Wait,
     }
 }
 

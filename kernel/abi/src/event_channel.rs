@@ -10,10 +10,26 @@ pub use xen_sys::evtchn_status as Status;
 /// What else [`Status`] says, by the kind of port.
 pub use xen_sys::evtchn_status__bindgen_ty_1 as StatusDetail;
 
+/// `struct evtchn_bind_pirq`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BindPirq {
+    /// The pirq.
+    pub pirq: u32,
+    /// [`BIND_PIRQ_WILL_SHARE`], or 0.
+    pub flags: u32,
+    /// Xen's answer.
+    pub port: u32,
+}
+
 /// Bind to a port that a remote domain opened ([`BindInterdomain`]).
 pub const BIND_INTERDOMAIN: u64 = xen_sys::EVTCHNOP_bind_interdomain as u64;
 /// Bind to a virtual interrupt ([`BindVirq`]).
 pub const BIND_VIRQ: u64 = xen_sys::EVTCHNOP_bind_virq as u64;
+/// Bind to a device's interrupt ([`BindPirq`]).
+pub const BIND_PIRQ: u64 = 2;
+/// [`BindPirq::flags`]: other domains may use the same interrupt.
+pub const BIND_PIRQ_WILL_SHARE: u32 = 1;
 /// Close a port ([`Close`]).
 pub const CLOSE: u64 = xen_sys::EVTCHNOP_close as u64;
 /// Raise an event at the other end ([`Send`]).

@@ -12,7 +12,7 @@
 //! - [`xen`]: hypercall numbers, page-table operations, `start_info`
 //! - [`shared_info`]: the page of event bits and clocks that Xen shares with a domain
 //! - [`callback`], [`elfnote`], [`event_channel`], [`features`], [`grant_table`], [`memory`],
-//!   [`sched`], [`version`]: the headers of these names
+//!   [`physdev`], [`sched`], [`version`]: the headers of these names
 //! - [`io`]: the protocols that domains speak among each other
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod features;
 pub mod grant_table;
 pub mod io;
 pub mod memory;
+pub mod physdev;
 pub mod sched;
 pub mod shared_info;
 pub mod version;

@@ -1,6 +1,8 @@
 //! What every kind of domain begins with: its log, and its devices.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec;
 
 use blkfront::Blkfront;
 use exec::{Notify, info, warn};
@@ -8,6 +10,8 @@ use geom::{Geom, PageSource, Params};
 use hv::Hypervisor;
 use net::Net;
 use netfront::Netfront;
+use nvme::Nvme;
+use pcifront::Pcifront;
 use pv::Pv;
 use shell::settings::Settings;
 use xenbus::Store;
@@ -39,6 +43,8 @@ pub(crate) struct Devices<H: Hypervisor> {
     pub(crate) blkfront: Blkfront<H>,
     pub(crate) netfront: Netfront<H>,
     pub(crate) net: Net,
+    pub(crate) pcifront: Pcifront<H>,
+    pub(crate) nvme: Nvme<H>,
 }
 
 impl<H: Hypervisor> Devices<H> {
@@ -52,12 +58,16 @@ impl<H: Hypervisor> Devices<H> {
         let blkfront = Blkfront::start(pv, &store, &geom);
         let netfront = Netfront::start(pv, &store);
         let net = Net::start(pv, &netfront, settings.addresses.clone());
+        let nvme = Nvme::new(pv, &geom);
+        let pcifront = Pcifront::start(pv, &store, vec![Box::new(nvme.clone())]);
         Self {
             store,
             geom,
             blkfront,
             netfront,
             net,
+            pcifront,
+            nvme,
         }
     }
 
@@ -84,6 +94,13 @@ impl<H: Hypervisor> Devices<H> {
         let geom = service::geom(pv.clone(), self.geom.clone(), polled.clone());
         pv.exec.spawn("geom", geom);
         let (blkfront, netfront) = (self.blkfront.clone(), self.netfront.clone());
-        ready::ready(pv.clone(), (blkfront, netfront), self.geom.clone(), polled)
+        let (pcifront, nvme) = (self.pcifront.clone(), self.nvme.clone());
+        let settled = async move {
+            blkfront.settled().await;
+            netfront.settled().await;
+            pcifront.settled().await;
+            nvme.settled().await;
+        };
+        ready::ready(pv.clone(), settled, self.geom.clone(), polled)
     }
 }

@@ -19,6 +19,8 @@ use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
 use netfront::Netfront;
+use nvme::Nvme;
+use pcifront::Pcifront;
 use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
@@ -54,6 +56,10 @@ pub struct Domain<H: Hypervisor> {
     pub netfront: Netfront<H>,
     /// What speaks over them.
     pub net: Net,
+    /// The functions of PCI devices.
+    pub pcifront: Pcifront<H>,
+    /// The NVMe controllers among them.
+    pub nvme: Nvme<H>,
     run_loop: RunLoop<H>,
 }
 
@@ -82,6 +88,8 @@ impl<H: Hypervisor> Domain<H> {
             blkback,
             netfront: devices.netfront,
             net: devices.net,
+            pcifront: devices.pcifront,
+            nvme: devices.nvme,
             run_loop,
         };
         domain.spawn_servers(&mut settings);
@@ -98,6 +106,7 @@ impl<H: Hypervisor> Domain<H> {
             geom: self.geom.clone(),
             blkback: self.blkback.clone(),
             net: self.net.clone(),
+            pcifront: self.pcifront.clone(),
         }
     }
 
@@ -146,16 +155,16 @@ impl<H: Hypervisor> Domain<H> {
         });
     }
 
-    /// Being saved, unless a client would lose its disk.
+    /// Being saved, unless a client would lose its disk, or there is a device that stays here.
     fn spawn_suspension(&self, control: Control) {
-        let blkback = self.blkback.clone();
+        let (blkback, pcifront) = (self.blkback.clone(), self.pcifront.clone());
         let suspension = Suspension {
             pv: self.pv.clone(),
             store: self.store.clone(),
             control,
             buses: vec![self.blkfront.bus().clone(), self.netfront.bus().clone()],
             alarm: self.run_loop.alarm.clone(),
-            obstacle: Box::new(move || clients(&blkback)),
+            obstacle: Box::new(move || clients(&blkback).or_else(|| device(&pcifront))),
         };
         self.pv.exec.spawn("suspend", suspension.serve());
     }
@@ -198,4 +207,11 @@ fn clients<H: Hypervisor>(blkback: &Blkback<H>) -> Option<String> {
         .find(|export| matches!(export.state, XenbusState::Connected | XenbusState::Closing));
     let who = served.map(|export| format!("domain {} uses {}", export.frontend, export.provider));
     Some(who.unwrap_or_else(|| String::from("a client has not let go of its disk")))
+}
+
+/// What cannot be taken along, as people read it.
+fn device<H: Hypervisor>(pcifront: &Pcifront<H>) -> Option<String> {
+    let functions = pcifront.functions();
+    let first = functions.first()?;
+    Some(format!("{} is passed through", first.address))
 }

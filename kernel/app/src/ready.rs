@@ -3,28 +3,25 @@
 use alloc::rc::Rc;
 use core::time::Duration;
 
-use blkfront::Blkfront;
 use exec::{Notify, info, warn};
 use geom::Geom;
 use hv::Hypervisor;
-use netfront::Netfront;
 use pv::Pv;
 
 /// How long tastes may take together. Each has a deadline of its own, but a disk whose size never
 /// rests is tasted again and again.
 const TASTES: Duration = Duration::from_secs(60);
 
-/// Waits until every device that was there at boot is connected, or known not to be for now, and
-/// every provider is tasted, or known not to be for now; then says so. `polled` is told after every
-/// poll of GEOM.
+/// Waits until every device that was there at boot is connected, or known not to be for now, which
+/// `devices` waits for, and every provider is tasted, or known not to be for now; then says so.
+/// `polled` is told after every poll of GEOM.
 pub(crate) async fn ready<H: Hypervisor>(
     pv: Pv<H>,
-    (blkfront, netfront): (Blkfront<H>, Netfront<H>),
+    devices: impl Future<Output = ()>,
     geom: Geom,
     polled: Rc<Notify>,
 ) {
-    blkfront.settled().await;
-    netfront.settled().await;
+    devices.await;
     let tasted = async {
         while !geom.is_settled() {
             polled.notified().await;

@@ -90,7 +90,7 @@ impl<H: Hypervisor> Suspension<H> {
 /// Why Xen or the kernel would not suspend the domain, as people read it.
 fn why(errno: Errno) -> String {
     if errno == Errno::EBUSY {
-        String::from("a page of another domain is still mapped")
+        String::from("a page of another domain or of a device is mapped")
     } else {
         errno.to_string()
     }

@@ -244,6 +244,35 @@ pub trait Hypervisor: Clone + 'static {
     /// `EEXIST` when it is bound already.
     fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno>;
 
+    /// Binds a device's interrupt (`EVTCHNOP_bind_pirq`), which the toolstack or the device's
+    /// backend must have given to this domain. `shared`: other devices may raise it too.
+    ///
+    /// # Errors
+    /// `EPERM` when it is not the domain's, `EEXIST` when it is bound already; Xen's own.
+    fn evtchn_bind_pirq(&self, pirq: u32, shared: bool) -> Result<Port, Errno>;
+
+    /// Whether Xen keeps the interrupt back, once it was raised, until [`pirq_eoi`](Self::pirq_eoi)
+    /// (`PHYSDEVOP_irq_status_query`).
+    ///
+    /// # Errors
+    /// `EINVAL` when there cannot be such an interrupt.
+    fn pirq_needs_eoi(&self, pirq: u32) -> Result<bool, Errno>;
+
+    /// Says that the interrupt was served (`PHYSDEVOP_eoi`): it may come again.
+    ///
+    /// # Errors
+    /// `EINVAL` when there cannot be such an interrupt.
+    fn pirq_eoi(&self, pirq: u32) -> Result<(), Errno>;
+
+    /// Maps `pages` pages of a device's registers, uncached, from machine address `address` on,
+    /// which begins a page. Each aligned load and store of [`SharedMem`] is one access of that
+    /// size; `read`, `write` and `fill` are of no certain size. Dropping the mapping unmaps it.
+    ///
+    /// # Errors
+    /// `EINVAL` when the address does not begin a page, there are no pages or more than 512, or
+    /// they are not the domain's to map; `ENOMEM` without room; Xen's own.
+    fn map_device(&self, address: u64, pages: usize) -> Result<Self::Mapping, Errno>;
+
     /// Closes a port (`EVTCHNOP_close`).
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub(crate) mod event;
 pub(crate) mod grant;
 pub(crate) mod memory;
 pub(crate) mod mmu;
+pub(crate) mod physdev;
 pub(crate) mod sched;
 
 /// Makes hypercall `number`.

@@ -45,6 +45,11 @@ const READ: PageTableFlags = EXECUTE.union(PageTableFlags::NO_EXECUTE);
 /// Everything else.
 pub(crate) const WRITE: PageTableFlags = READ.union(PageTableFlags::WRITABLE);
 
+/// Registers of a device: what the CPU does not keep.
+const DEVICE: PageTableFlags = WRITE
+    .union(PageTableFlags::NO_CACHE)
+    .union(PageTableFlags::WRITE_THROUGH);
+
 /// The domain's frames as the builder listed them.
 static FRAMES: Once<Frames> = Once::new();
 
@@ -408,6 +413,26 @@ pub(crate) unsafe fn unmap(address: u64) -> Result<(), Errno> {
 /// The caller owns the address, and nothing is mapped there; the frame is shared memory.
 pub(crate) unsafe fn map_foreign(address: u64, mfn: u64) -> Result<(), Errno> {
     let entry = pagetable::entry(mfn, WRITE.bits());
+    // SAFETY: the caller's promise.
+    unsafe { mmu::update_va_mapping(VirtAddr::new(address), entry) }
+}
+
+/// Whether any of these machine frames is memory of the domain.
+pub(crate) fn is_memory(mfns: &Range<u64>) -> bool {
+    let behind = |pfn| mfn(Pfn(pfn));
+    (0..direct::room()).any(|pfn| behind(pfn).is_some_and(|mfn| mfns.contains(&mfn)))
+}
+
+/// Maps machine frame `mfn`, a page of a device's registers, uncached, at `address`.
+///
+/// # Errors
+/// Xen's: the frame is no device's that the domain was given.
+///
+/// # Safety
+/// As for [`map_foreign`]; the frame is not [memory of the domain](is_memory), which Xen would map
+/// as well.
+pub(crate) unsafe fn map_device(address: u64, mfn: u64) -> Result<(), Errno> {
+    let entry = pagetable::entry(mfn, DEVICE.bits());
     // SAFETY: the caller's promise.
     unsafe { mmu::update_va_mapping(VirtAddr::new(address), entry) }
 }

@@ -16,8 +16,10 @@ use crate::mmu::{self, WINDOW_BASE};
 use crate::span::{Span, shared_by_span};
 
 const PAGE: u64 = hv::PAGE_SIZE as u64;
+/// Machine addresses are below this: an entry has 40 bits for a frame.
+const LIMIT: u64 = 1 << 52;
 
-/// Pages of other domains that are mapped.
+/// Pages of other domains and of devices that are mapped.
 static FOREIGN: AtomicUsize = AtomicUsize::new(0);
 
 static WINDOW: Mutex<Window> = Mutex::new(Window {
@@ -42,6 +44,27 @@ impl Window {
             self.grow()?;
         }
         self.free.pop()
+    }
+
+    /// `pages` in a row.
+    fn take_run(&mut self, pages: usize) -> Option<u64> {
+        loop {
+            // In descending order, as they are taken from the end.
+            self.free.sort_unstable_by(|one, other| other.cmp(one));
+            let is_run =
+                |run: &[u64]| matches!(run, [last, .., first] if last - first == pages as u64 - 1);
+            let found = match pages {
+                0 => return None,
+                1 => self.free.len().checked_sub(1),
+                _ => self.free.windows(pages).rposition(is_run),
+            };
+            if let Some(at) = found {
+                let first = self.free.get(at + pages - 1).copied();
+                self.free.drain(at..at + pages);
+                return first;
+            }
+            self.grow()?;
+        }
     }
 
     /// Adds a level-1 table. The list of free pages gets its room now, so that giving an address
@@ -81,7 +104,7 @@ impl Window {
     }
 }
 
-/// Whether any page of another domain is mapped.
+/// Whether any page of another domain or of a device is mapped.
 pub(crate) fn has_foreign_pages() -> bool {
     FOREIGN.load(Ordering::Relaxed) != 0
 }
@@ -127,11 +150,11 @@ impl Slot {
         FOREIGN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the page is mapped until `Mapping::drop` unmaps it.
         let span = unsafe { Span::new(self.address(), hv::PAGE_SIZE) };
-        let grant = Some(Granted {
+        let held = Held::Granted(Granted {
             slot: Some(self),
             handle,
         });
-        Mapping { span, grant }
+        Mapping { span, held }
     }
 }
 
@@ -141,16 +164,83 @@ impl Drop for Slot {
     }
 }
 
+/// Addresses of pages in a row, with a device's registers mapped at the first `mapped` of them.
+/// Dropping it unmaps those and makes the addresses available again.
+pub(crate) struct Run {
+    first: u64,
+    pages: u64,
+    mapped: u64,
+}
+
+impl Run {
+    /// Maps `pages` pages of a device's registers from machine address `machine` on.
+    pub(crate) fn map_device(machine: u64, pages: usize) -> Result<Mapping, Errno> {
+        let first = machine / PAGE;
+        let count = pages as u64;
+        let fits = (1..=ENTRIES).contains(&count) && (first + count).saturating_mul(PAGE) < LIMIT;
+        // What a backend calls a device's address may be anything.
+        if !fits || !machine.is_multiple_of(PAGE) || mmu::is_memory(&(first..first + count)) {
+            return Err(Errno::EINVAL);
+        }
+        let page = WINDOW.lock().take_run(pages).ok_or(Errno::ENOMEM)?;
+        FOREIGN.fetch_add(pages, Ordering::Relaxed);
+        let mut run = Self {
+            first: page,
+            pages: count,
+            mapped: 0,
+        };
+        for index in 0..count {
+            let address = run.address(index);
+            // SAFETY: the addresses are the run's own and empty; the frames are not memory.
+            unsafe { mmu::map_device(address, first + index) }?;
+            run.mapped += 1;
+        }
+        let length = pages * hv::PAGE_SIZE;
+        // SAFETY: the pages are mapped until `Run::drop` unmaps them; no reference is made to them.
+        let span = unsafe { Span::new(run.address(0), length) };
+        let held = Held::Device(run);
+        Ok(Mapping { span, held })
+    }
+
+    fn address(&self, index: u64) -> u64 {
+        WINDOW_BASE + (self.first + index) * PAGE
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let mut window = WINDOW.lock();
+        for index in (0..self.pages).rev() {
+            // SAFETY: the mapping is being dropped, so nobody uses it.
+            let unmapped =
+                index >= self.mapped || unsafe { mmu::unmap(self.address(index)) }.is_ok();
+            // An address with something mapped at it must not be used again.
+            if unmapped {
+                FOREIGN.fetch_sub(1, Ordering::Relaxed);
+                window.free.push(self.first + index);
+            }
+        }
+    }
+}
+
 struct Granted {
     slot: Option<Slot>,
     handle: u32,
 }
 
-/// A page that Xen or another domain owns. Dropping a granted page unmaps it; a page that Xen
-/// shares stays mapped.
+/// What a mapping is, and what ends with it.
+enum Held {
+    /// It stays.
+    Fixed,
+    Granted(Granted),
+    Device(#[expect(dead_code, reason = "it is only dropped")] Run),
+}
+
+/// Memory that Xen or another domain owns, or a device's registers. Dropping a granted page or
+/// registers unmaps them; a page that Xen shares stays mapped.
 pub struct Mapping {
     span: Span,
-    grant: Option<Granted>,
+    held: Held,
 }
 
 impl Mapping {
@@ -161,13 +251,14 @@ impl Mapping {
     pub(crate) unsafe fn fixed(address: u64) -> Self {
         // SAFETY: the caller's promise.
         let span = unsafe { Span::new(address, hv::PAGE_SIZE) };
-        Self { span, grant: None }
+        let held = Held::Fixed;
+        Self { span, held }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        let Some(grant) = &mut self.grant else {
+        let Held::Granted(grant) = &mut self.held else {
             return;
         };
         let Some(slot) = grant.slot.take() else {

@@ -17,11 +17,11 @@ use xen_abi::shared_info::{UPCALL_MASK, VCPU_INFO};
 use xen_abi::xen::{DOMID_SELF, VIRQ_DEBUG, VIRQ_TIMER};
 
 use crate::frame::{self, Page};
-use crate::hypercall::{event, grant, sched};
+use crate::hypercall::{event, grant, physdev, sched};
 use crate::lent::Lent;
 use crate::span::Span;
 use crate::start::{domain, page};
-use crate::window::{Mapping, Slot};
+use crate::window::{Mapping, Run, Slot};
 use crate::{balloon, clock, direct, grant_frames, heap, random, stack, suspend, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
@@ -200,6 +200,22 @@ impl Hypervisor for Xen {
             Virq::Timer => VIRQ_TIMER,
             Virq::Debug => VIRQ_DEBUG,
         })
+    }
+
+    fn evtchn_bind_pirq(&self, pirq: u32, shared: bool) -> Result<Port, Errno> {
+        event::bind_pirq(pirq, shared)
+    }
+
+    fn pirq_needs_eoi(&self, pirq: u32) -> Result<bool, Errno> {
+        physdev::needs_eoi(pirq)
+    }
+
+    fn pirq_eoi(&self, pirq: u32) -> Result<(), Errno> {
+        physdev::eoi(pirq)
+    }
+
+    fn map_device(&self, address: u64, pages: usize) -> Result<Mapping, Errno> {
+        Run::map_device(address, pages)
     }
 
     fn evtchn_close(&self, port: Port) -> Result<(), Errno> {

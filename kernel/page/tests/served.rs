@@ -62,6 +62,7 @@ impl Bench {
             geom: page.geom.clone(),
             blkback: page.blkback.clone().expect("a backend"),
             net: served.clone(),
+            pcifront: pcifront::Pcifront::start(&page.pv, &page.store, Vec::new()),
         };
         let token = token.map(String::from);
         page.pv

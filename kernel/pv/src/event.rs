@@ -135,6 +135,14 @@ impl<H: Hypervisor> Events<H> {
         Ok(self.own(port, label, Some(Box::new(rebind))))
     }
 
+    /// Binds a device's interrupt that this domain was given.
+    ///
+    /// # Errors
+    /// Xen's: `EPERM` when it was not, `EEXIST` when it is bound already.
+    pub fn bind_pirq(&self, pirq: u32, shared: bool, label: &str) -> Result<Channel<H>, Errno> {
+        Ok(self.own(self.inner.hv.evtchn_bind_pirq(pirq, shared)?, label, None))
+    }
+
     /// Takes charge of a port that is open already in each of the domain's lives, as start_info's
     /// are; `port` says which it is.
     #[must_use]

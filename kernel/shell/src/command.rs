@@ -10,6 +10,7 @@ mod fill;
 mod hexdump;
 mod made;
 mod network;
+mod pci;
 mod ping;
 mod reader;
 mod status;
@@ -28,6 +29,7 @@ use blkback::Blkback;
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
+use pcifront::Pcifront;
 use pv::Pv;
 use xenbus::Store;
 
@@ -51,6 +53,8 @@ pub struct Parts<H: Hypervisor> {
     pub blkback: Blkback<H>,
     /// The network.
     pub net: Net,
+    /// The PCI devices.
+    pub pcifront: Pcifront<H>,
 }
 
 /// What is left to do after a command that succeeded.
@@ -134,6 +138,7 @@ impl<H: Hypervisor> Parts<H> {
                 let (sockets, all) = (self.net.sockets(), self.net.connections());
                 network::sockets(&sockets, &all, out).await;
             }
+            Request::PciList => out.write(&pci::list(&self.pcifront.functions())),
             Request::Ping(wanted) => ping::run(&self.net, &self.pv.exec, &wanted, out).await?,
             Request::Host(name) => network::host(&self.net, &name, out).await?,
             Request::Tcpdump(count, interface) => {

@@ -74,6 +74,8 @@ pub enum Request {
     Ifconfig,
     /// The sockets.
     Netstat,
+    /// The PCI devices.
+    PciList,
     /// Echo requests.
     Ping(PingRequest),
     /// The addresses of a name.

@@ -302,6 +302,12 @@ pub static TABLE: &[Entry] = &[
         alone!(Request::Netstat),
     ),
     command(
+        "pciconf -l",
+        "",
+        "PCI functions: what they are, and who drives them",
+        alone!(Request::PciList),
+    ),
+    command(
         "ping",
         "[-c COUNT] [-s SIZE] [-i MILLISECONDS] HOST",
         "echo requests: 4 if not said otherwise, of 56 bytes, each second",

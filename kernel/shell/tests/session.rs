@@ -52,6 +52,7 @@ impl Bench {
             geom: geom.clone(),
             blkback: Blkback::start(&guest.pv, &guest.store, &geom, Default::default()),
             net: Net::new(&guest.pv, Vec::new()),
+            pcifront: pcifront::Pcifront::start(&guest.pv, &guest.store, Vec::new()),
         });
         let ended = Rc::new(Cell::new(None));
         let end = ended.clone();

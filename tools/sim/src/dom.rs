@@ -128,6 +128,22 @@ impl Hypervisor for Dom {
         self.xen.evtchn_bind_virq(self.id, virq)
     }
 
+    fn evtchn_bind_pirq(&self, pirq: u32, shared: bool) -> Result<Port, Errno> {
+        self.xen.evtchn_bind_pirq(self.id, pirq, shared)
+    }
+
+    fn pirq_needs_eoi(&self, pirq: u32) -> Result<bool, Errno> {
+        self.xen.pirq_needs_eoi(self.id, pirq)
+    }
+
+    fn pirq_eoi(&self, pirq: u32) -> Result<(), Errno> {
+        self.xen.pirq_eoi(self.id, pirq)
+    }
+
+    fn map_device(&self, address: u64, pages: usize) -> Result<Memory, Errno> {
+        self.xen.map_device(self.id, address, pages)
+    }
+
     fn evtchn_close(&self, port: Port) -> Result<(), Errno> {
         self.xen.evtchn_close(self.id, port)
     }

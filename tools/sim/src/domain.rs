@@ -9,6 +9,7 @@ use crate::events::Channel;
 use crate::frame::{Frame, Hold, Memory};
 use crate::grants::Active;
 use crate::layout::grant;
+use crate::pirq::Pirq;
 use crate::suspend::Save;
 use crate::{ActorId, Dom, Xen};
 
@@ -59,7 +60,7 @@ pub struct Usage {
     pub grants: usize,
     /// Its own pages that peers have mapped, the ring pages apart.
     pub mapped_by_peers: usize,
-    /// Pages of peers that it has mapped.
+    /// Pages of peers, and registers of devices, that it has mapped.
     pub mappings: usize,
 }
 
@@ -75,6 +76,8 @@ pub(crate) struct Domain {
     pub(crate) grant_table: Vec<Rc<Frame>>,
     pub(crate) active: BTreeMap<u32, Active>,
     pub(crate) mappings: usize,
+    /// Interrupts of devices that it was given.
+    pub(crate) pirqs: BTreeMap<u32, Pirq>,
     pub(crate) xenstore: (Rc<Frame>, Port),
     pub(crate) console: (Rc<Frame>, Port),
     pub(crate) started: Instant,
@@ -112,6 +115,7 @@ impl Xen {
             grant_table: vec![self.new_frame()],
             active: BTreeMap::new(),
             mappings: 0,
+            pirqs: BTreeMap::new(),
             xenstore: (self.new_frame(), Port(0)),
             console: (self.new_frame(), Port(0)),
             started: self.now(),

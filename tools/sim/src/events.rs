@@ -27,6 +27,8 @@ pub(crate) enum Channel {
     },
     /// A virtual interrupt.
     Virq(Virq),
+    /// A device's interrupt.
+    Pirq(u32),
 }
 
 impl Channel {
@@ -37,7 +39,7 @@ impl Channel {
     fn owner(self) -> Option<ActorId> {
         match self {
             Self::Unbound { owner, .. } | Self::Bound { owner, .. } => owner,
-            Self::Reserved | Self::Free | Self::Virq(_) => None,
+            Self::Reserved | Self::Free | Self::Virq(_) | Self::Pirq(_) => None,
         }
     }
 }
@@ -157,12 +159,36 @@ impl Xen {
         Ok(port)
     }
 
+    /// `EVTCHNOP_bind_pirq`, for an interrupt that the domain was given.
+    ///
+    /// # Errors
+    /// `EPERM` when it was not, `EEXIST` (17) when it is bound already, or what the fault plan
+    /// says.
+    pub fn evtchn_bind_pirq(&self, dom: DomId, pirq: u32, shared: bool) -> Result<Port, Errno> {
+        if let Some(error) = self.fault(dom, Call::BindPirq) {
+            return Err(error);
+        }
+        self.may_bind_pirq(dom, pirq, shared)?;
+        if self.pirq_port(dom, pirq).is_some() {
+            return Err(Errno(17));
+        }
+        let port = self.free_port(dom)?;
+        self.set_channel(dom, port, Channel::Pirq(pirq));
+        self.pirq_was_bound(dom, pirq);
+        Ok(port)
+    }
+
     pub(crate) fn virq_port(&self, dom: DomId, virq: Virq) -> Option<Port> {
+        self.port_of(dom, Channel::Virq(virq))
+    }
+
+    pub(crate) fn pirq_port(&self, dom: DomId, pirq: u32) -> Option<Port> {
+        self.port_of(dom, Channel::Pirq(pirq))
+    }
+
+    fn port_of(&self, dom: DomId, channel: Channel) -> Option<Port> {
         self.with(dom, |domain| {
-            let found = domain
-                .channels
-                .iter()
-                .position(|c| *c == Channel::Virq(virq))?;
+            let found = domain.channels.iter().position(|c| *c == channel)?;
             Some(Port(u32::try_from(found).expect("ports are few")))
         })
     }
@@ -210,7 +236,9 @@ impl Xen {
                 Ok(())
             }
             Channel::Unbound { .. } => Ok(()),
-            Channel::Reserved | Channel::Free | Channel::Virq(_) => Err(Errno::EINVAL),
+            Channel::Reserved | Channel::Free | Channel::Virq(_) | Channel::Pirq(_) => {
+                Err(Errno::EINVAL)
+            }
         }
     }
 
@@ -264,7 +292,7 @@ impl Xen {
             Channel::Unbound { owner, .. } | Channel::Bound { owner, .. } => {
                 *owner = Some(actor);
             }
-            Channel::Reserved | Channel::Free | Channel::Virq(_) => {
+            Channel::Reserved | Channel::Free | Channel::Virq(_) | Channel::Pirq(_) => {
                 panic!("port {port} of domain {dom} cannot be owned")
             }
         }

@@ -15,6 +15,10 @@ pub enum Call {
     BindInterdomain,
     /// `evtchn_bind_virq`.
     BindVirq,
+    /// `evtchn_bind_pirq`.
+    BindPirq,
+    /// `map_device`.
+    MapDevice,
     /// `evtchn_send`.
     Send,
     /// `grant_limits`.

@@ -13,13 +13,14 @@ use crate::grants::Pin;
 /// A hostile peer uses it to change memory between two reads.
 pub type Snoop = Box<dyn FnMut(&Frame, DomId, usize, usize)>;
 
-/// One machine frame: 4 KiB that several domains may hold at once.
+/// One machine frame: 4 KiB that several domains may hold at once; or a device's registers, which
+/// may be several.
 ///
 /// A frame number is used once: a page freed and taken again has another one, so a peer that still
 /// uses the old number is caught.
 pub struct Frame {
     mfn: u64,
-    bytes: RefCell<Box<[u8; PAGE_SIZE]>>,
+    bytes: RefCell<Box<[u8]>>,
     snoop: RefCell<Option<Snoop>>,
     /// Mappings that other domains have of this frame.
     pub(crate) foreign_mappings: Cell<u32>,
@@ -27,9 +28,14 @@ pub struct Frame {
 
 impl Frame {
     pub(crate) fn new(mfn: u64) -> Rc<Self> {
+        Self::in_a_row(mfn, 1)
+    }
+
+    /// `pages` frames in a row, of which `mfn` is the first.
+    pub(crate) fn in_a_row(mfn: u64, pages: usize) -> Rc<Self> {
         Rc::new(Self {
             mfn,
-            bytes: RefCell::new(Box::new([0; PAGE_SIZE])),
+            bytes: RefCell::new(vec![0; pages * PAGE_SIZE].into()),
             snoop: RefCell::new(None),
             foreign_mappings: Cell::new(0),
         })
@@ -79,15 +85,21 @@ impl Frame {
         word
     }
 
-    pub(crate) fn u16(&self, offset: usize) -> u16 {
+    /// The 16-bit value at `offset`.
+    #[must_use]
+    pub fn u16(&self, offset: usize) -> u16 {
         u16::from_le_bytes(self.word(offset))
     }
 
-    pub(crate) fn u32(&self, offset: usize) -> u32 {
+    /// The 32-bit value at `offset`.
+    #[must_use]
+    pub fn u32(&self, offset: usize) -> u32 {
         u32::from_le_bytes(self.word(offset))
     }
 
-    pub(crate) fn u64(&self, offset: usize) -> u64 {
+    /// The 64-bit value at `offset`.
+    #[must_use]
+    pub fn u64(&self, offset: usize) -> u64 {
         u64::from_le_bytes(self.word(offset))
     }
 
@@ -127,6 +139,8 @@ pub(crate) enum Hold {
     Fixed,
     /// A page that another domain granted.
     Granted { xen: Xen, pin: Pin, writable: bool },
+    /// A device's registers: their first `length` bytes.
+    Device { xen: Xen, length: usize },
 }
 
 /// A domain's hold on one frame: its own page, or a mapping.
@@ -171,9 +185,16 @@ impl Memory {
 
     fn check(&self, offset: usize, length: usize) {
         assert!(
-            offset <= PAGE_SIZE && length <= PAGE_SIZE - offset,
-            "{length} bytes at {offset} leave the page"
+            offset <= self.len() && length <= self.len() - offset,
+            "{length} bytes at {offset} leave the memory"
         );
+    }
+
+    /// A device sees at once what is written to its registers.
+    fn written(&self) {
+        if let Hold::Device { xen, .. } = &self.hold {
+            xen.registers_written(&self.frame);
+        }
     }
 }
 
@@ -183,6 +204,7 @@ impl Drop for Memory {
             Hold::Own(xen) => xen.free_page(self.who, &self.frame),
             Hold::Fixed => {}
             Hold::Granted { xen, pin, .. } => xen.unpin(pin),
+            Hold::Device { xen, .. } => xen.unmap_device(self.who),
         }
     }
 }
@@ -195,7 +217,10 @@ impl hv::Page for Memory {
 
 impl SharedMem for Memory {
     fn len(&self) -> usize {
-        PAGE_SIZE
+        match self.hold {
+            Hold::Device { length, .. } => length,
+            Hold::Own(_) | Hold::Fixed | Hold::Granted { .. } => PAGE_SIZE,
+        }
     }
 
     fn read(&self, offset: usize, into: &mut [u8]) {
@@ -208,15 +233,18 @@ impl SharedMem for Memory {
         self.check(offset, from.len());
         self.check_writable();
         self.frame.poke(offset, from);
+        self.written();
     }
 
     fn fill(&self, offset: usize, length: usize, value: u8) {
         self.check(offset, length);
         self.check_writable();
         self.frame.bytes.borrow_mut()[offset..offset + length].fill(value);
+        self.written();
     }
 
     fn load_u32(&self, offset: usize) -> u32 {
+        self.check(offset, 4);
         let value = self.frame.u32(offset);
         self.frame.snooped(self.who, offset, 4);
         value
@@ -228,6 +256,7 @@ impl SharedMem for Memory {
     }
 
     fn load_u64(&self, offset: usize) -> u64 {
+        self.check(offset, 8);
         let value = self.frame.u64(offset);
         self.frame.snooped(self.who, offset, 8);
         value

@@ -124,3 +124,41 @@ pub mod netif {
     /// `XEN_NETIF_GSO_TYPE_TCPV6`.
     pub const GSO_TCPV6: u8 = 2;
 }
+
+/// The page of a PCI frontend (io/pciif.h).
+pub mod pciif {
+    /// `flags`.
+    pub const FLAGS: usize = 0;
+    /// `op`, and its size.
+    pub const OP: usize = 4;
+    /// Bytes of `op`.
+    pub const OP_SIZE: usize = 548;
+    /// `aer_op`.
+    pub const AER_OP: usize = 552;
+    /// `XEN_PCIF_active`.
+    pub const ACTIVE: u32 = 1;
+    /// `XEN_PCIB_AERHANDLER`.
+    pub const AER_HANDLER: u32 = 2;
+    /// `XEN_PCIB_active`.
+    pub const AER_ACTIVE: u32 = 4;
+    /// `XEN_PCI_OP_conf_read`.
+    pub const CONF_READ: u32 = 0;
+    /// `XEN_PCI_OP_conf_write`.
+    pub const CONF_WRITE: u32 = 1;
+    /// `XEN_PCI_OP_enable_msi`.
+    pub const ENABLE_MSI: u32 = 2;
+    /// `XEN_PCI_OP_disable_msi`.
+    pub const DISABLE_MSI: u32 = 3;
+    /// `XEN_PCI_OP_enable_msix`.
+    pub const ENABLE_MSIX: u32 = 4;
+    /// `XEN_PCI_OP_disable_msix`.
+    pub const DISABLE_MSIX: u32 = 5;
+    /// `XEN_PCI_ERR_dev_not_found`.
+    pub const DEV_NOT_FOUND: i32 = -1;
+    /// `XEN_PCI_ERR_invalid_offset`.
+    pub const INVALID_OFFSET: i32 = -2;
+    /// `XEN_PCI_ERR_not_implemented`.
+    pub const NOT_IMPLEMENTED: i32 = -4;
+    /// `XEN_PCI_ERR_op_failed`.
+    pub const OP_FAILED: i32 = -5;
+}

@@ -14,12 +14,11 @@
 //! - [`dom`]: [`Dom`], one domain's view: the hypervisor that drivers run on
 //! - [`frame`]: pages of memory, and who holds them
 //! - [`events`]: event channels, on the bits in shared_info
+//! - [`pirq`], [`registers`]: devices' interrupts, their registers, what they do in memory
 //! - [`lent`]: pages in a row that only their domain writes
 //! - [`grants`]: grant tables, on the bytes of their entries
-//! - `reservation`: how much memory a domain has
-//! - `suspend`: domains that are saved and made anew
-//! - [`fault`]: hypercalls that fail by plan
-//! - [`rng`]: the one source of chance
+//! - `reservation`, `suspend`: how much memory a domain has, and its next life
+//! - [`fault`], [`rng`]: hypercalls that fail by plan, and the one source of chance
 //! - [`layout`]: offsets and numbers of the ABI
 //!
 //! Peers:
@@ -30,6 +29,7 @@
 //! - [`blkback`]: a block backend, honest or hostile
 //! - [`frontend`]: a block frontend driven by hand
 //! - [`netback`]: a network backend, honest or hostile
+//! - [`pciback`], [`nvme`]: a PCI backend, and an NVMe controller, each honest or hostile
 //! - [`switch`]: what several of those, and a test, are plugged into
 //! - [`dhcpd`]: a DHCP server there
 //! - [`frames`]: Ethernet frames as tests write them
@@ -74,7 +74,11 @@ pub mod neighbours;
 pub mod netback;
 pub mod netpeer;
 pub mod network;
+pub mod nvme;
+pub mod pciback;
+pub mod pirq;
 pub mod ramdisk;
+pub mod registers;
 mod reservation;
 pub mod rng;
 pub mod scene;
@@ -104,12 +108,13 @@ pub use neighbours::Neighbours;
 pub use netback::{Netback, NetbackConfig, Packet};
 pub use netpeer::NetPeer;
 pub use network::Network;
+pub use pciback::{PciConfig, PciDevice, Pciback};
 pub use ramdisk::{RamConfig, RamDisk, Speed};
 pub use rng::Rng;
 pub use schedule::{Actor, ActorId, Next, Stop};
 pub use station::Station;
 pub use storage::Storage;
 pub use switch::{Host, Switch, SwitchConfig};
-pub use toolstack::{Detach, DetachError, Toolstack, Vbd, Vif, VifConfig};
+pub use toolstack::{Detach, DetachError, Pci, Toolstack, Vbd, Vif, VifConfig};
 pub use world::{World, Xen};
 pub use xenstored::Xenstored;

@@ -1,9 +1,11 @@
 //! The toolstack: makes domains and devices in xenstore as libxl does, and takes devices away.
 //!
 //! - `vif`: network interfaces
+//! - `pci`: PCI devices
 //! - `detach`: `xl block-detach` and `xl network-detach`, plain and forced, with libxl's deadlines
 
 mod detach;
+mod pci;
 mod vif;
 
 use hv::DomId;
@@ -12,6 +14,7 @@ use crate::xenstored::Permission;
 use crate::{Dom, DomainConfig, World, Xen, Xenstored};
 
 pub use detach::{Detach, DetachError};
+pub use pci::Pci;
 pub use vif::{Vif, VifConfig, mac_text};
 
 use detach::Place;

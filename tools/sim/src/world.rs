@@ -11,6 +11,7 @@ use hv::{DomId, Instant, Mfn, PAGE_SIZE};
 use crate::domain::Domain;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::registers::Registers;
 use crate::rng::Rng;
 use crate::schedule::Scheduler;
 
@@ -30,7 +31,10 @@ pub(crate) struct State {
     pub(crate) domains: RefCell<BTreeMap<u16, Domain>>,
     /// Pages that domains own, and their owner.
     frames: RefCell<HashMap<u64, (Rc<Frame>, DomId)>>,
+    /// Registers of devices, by their machine address.
+    pub(crate) registers: RefCell<BTreeMap<u64, Registers>>,
     next_mfn: Cell<u64>,
+    next_pirq: Cell<u32>,
     pub(crate) faults: RefCell<Vec<Fault>>,
     pub(crate) scheduler: Scheduler,
     violations: RefCell<Vec<String>>,
@@ -49,7 +53,9 @@ impl World {
             rng: Rng::new(seed),
             domains: RefCell::new(BTreeMap::new()),
             frames: RefCell::new(HashMap::new()),
+            registers: RefCell::new(BTreeMap::new()),
             next_mfn: Cell::new(0x1000),
+            next_pirq: Cell::new(100),
             faults: RefCell::new(Vec::new()),
             scheduler: Scheduler::default(),
             violations: RefCell::new(Vec::new()),
@@ -149,6 +155,13 @@ impl Xen {
         let mfn = self.0.next_mfn.get();
         self.0.next_mfn.set(mfn + 1);
         Frame::new(mfn)
+    }
+
+    /// The number of an interrupt that nobody has.
+    pub(crate) fn new_pirq(&self) -> u32 {
+        let pirq = self.0.next_pirq.get();
+        self.0.next_pirq.set(pirq + 1);
+        pirq
     }
 
     pub(crate) fn remember_frame(&self, frame: &Rc<Frame>, owner: DomId) {

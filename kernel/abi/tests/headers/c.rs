@@ -19,11 +19,13 @@ const INCLUDES: &str = r#"
 #include <xen/features.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
+#include <xen/physdev.h>
 #include <xen/sched.h>
 #include <xen/version.h>
 #include <xen/io/blkif.h>
 #include <xen/io/console.h>
 #include <xen/io/netif.h>
+#include <xen/io/pciif.h>
 #include <xen/io/protocols.h>
 #include <xen/io/ring.h>
 #include <xen/io/xenbus.h>

@@ -1,9 +1,10 @@
 //! Constants.
 
 use xen_abi::io::xenbus::XenbusState;
-use xen_abi::io::{blkif, netif, xs_wire};
+use xen_abi::io::{blkif, netif, pciif, xs_wire};
 use xen_abi::{
-    arch_x86, callback, elfnote, event_channel, features, grant_table, memory, sched, version, xen,
+    arch_x86, callback, elfnote, event_channel, features, grant_table, memory, physdev, sched,
+    version, xen,
 };
 
 use super::Pair;
@@ -16,7 +17,7 @@ macro_rules! same {
 }
 
 pub(crate) fn pairs() -> Vec<Pair> {
-    [xen_h(), others(), grants(), io(), network()].concat()
+    [xen_h(), others(), grants(), io(), network(), pci()].concat()
 }
 
 fn xen_h() -> Vec<Pair> {
@@ -98,6 +99,11 @@ fn others() -> Vec<Pair> {
         XEN_ELFNOTE_SUPPORTED_FEATURES = elfnote::SUPPORTED_FEATURES,
         EVTCHNOP_bind_interdomain = event_channel::BIND_INTERDOMAIN,
         EVTCHNOP_bind_virq = event_channel::BIND_VIRQ,
+        EVTCHNOP_bind_pirq = event_channel::BIND_PIRQ,
+        BIND_PIRQ__WILL_SHARE = event_channel::BIND_PIRQ_WILL_SHARE,
+        PHYSDEVOP_irq_status_query = physdev::IRQ_STATUS_QUERY,
+        PHYSDEVOP_eoi = physdev::EOI,
+        XENIRQSTAT_needs_eoi = physdev::NEEDS_EOI,
         EVTCHNOP_close = event_channel::CLOSE,
         EVTCHNOP_send = event_channel::SEND,
         EVTCHNOP_alloc_unbound = event_channel::ALLOC_UNBOUND,
@@ -237,5 +243,30 @@ fn network() -> Vec<Pair> {
         NETIF_RSP_ERROR = netif::RSP_ERROR,
         NETIF_RSP_DROPPED = netif::RSP_DROPPED,
         NETIF_RSP_NULL = netif::RSP_NULL,
+    ]
+}
+
+fn pci() -> Vec<Pair> {
+    same![
+        _XEN_PCIF_active = pciif::ACTIVE,
+        _XEN_PCIB_AERHANDLER = pciif::AER_HANDLER,
+        _XEN_PCIB_active = pciif::AER_ACTIVE,
+        SH_INFO_MAX_VEC = pciif::MAX_VECTORS as u64,
+        XEN_PCI_OP_conf_read = pciif::CONF_READ,
+        XEN_PCI_OP_conf_write = pciif::CONF_WRITE,
+        XEN_PCI_OP_enable_msi = pciif::ENABLE_MSI,
+        XEN_PCI_OP_disable_msi = pciif::DISABLE_MSI,
+        XEN_PCI_OP_enable_msix = pciif::ENABLE_MSIX,
+        XEN_PCI_OP_disable_msix = pciif::DISABLE_MSIX,
+        XEN_PCI_OP_aer_detected = pciif::AER_DETECTED,
+        XEN_PCI_OP_aer_resume = pciif::AER_RESUME,
+        XEN_PCI_OP_aer_mmio = pciif::AER_MMIO,
+        XEN_PCI_OP_aer_slotreset = pciif::AER_SLOTRESET,
+        XEN_PCI_ERR_success = pciif::ERR_SUCCESS,
+        XEN_PCI_ERR_dev_not_found = pciif::ERR_DEV_NOT_FOUND,
+        XEN_PCI_ERR_invalid_offset = pciif::ERR_INVALID_OFFSET,
+        XEN_PCI_ERR_access_denied = pciif::ERR_ACCESS_DENIED,
+        XEN_PCI_ERR_not_implemented = pciif::ERR_NOT_IMPLEMENTED,
+        XEN_PCI_ERR_op_failed = pciif::ERR_OP_FAILED,
     ]
 }

@@ -7,11 +7,11 @@ use xen_abi::callback::CallbackRegister;
 use xen_abi::grant_table::{
     self, Copy, CopyPtr, MapGrantRef, QuerySize, SetVersion, SetupTable, UnmapGrantRef,
 };
-use xen_abi::io::{blkif, console, netif, ring, xs_wire};
+use xen_abi::io::{blkif, console, netif, pciif, ring, xs_wire};
 use xen_abi::memory::{Domain, MachphysMapping, MemoryMap, Reservation};
 use xen_abi::version::FeatureInfo;
 use xen_abi::xen::{MmuUpdate, MmuextOp, MulticallEntry, StartInfo};
-use xen_abi::{event_channel, sched, shared_info};
+use xen_abi::{event_channel, physdev, sched, shared_info};
 
 use super::Pair;
 
@@ -33,6 +33,7 @@ pub(crate) fn pairs() -> Vec<Pair> {
     hypercall_arguments(&mut pairs);
     grants(&mut pairs);
     pages(&mut pairs);
+    pci(&mut pairs);
     pairs
 }
 
@@ -81,6 +82,19 @@ fn hypercall_arguments(pairs: &mut Vec<Pair>) {
         event_channel::BindVirq,
         [virq, vcpu, port]
     );
+    layout!(
+        pairs,
+        "struct evtchn_bind_pirq",
+        event_channel::BindPirq,
+        [pirq, flags, port]
+    );
+    layout!(
+        pairs,
+        "struct physdev_irq_status_query",
+        physdev::IrqStatusQuery,
+        [irq, flags]
+    );
+    layout!(pairs, "struct physdev_eoi", physdev::Eoi, [irq]);
     layout!(pairs, "struct evtchn_close", event_channel::Close, [port]);
     layout!(pairs, "struct evtchn_send", event_channel::Send, [port]);
     layout!(
@@ -355,4 +369,49 @@ fn numbers(pairs: &mut Vec<Pair>, list: &[(&str, usize)]) {
         list.iter()
             .map(|(expression, ours)| ((*expression).to_owned(), *ours as i128)),
     );
+}
+
+/// The page of a PCI frontend.
+fn pci(pairs: &mut Vec<Pair>) {
+    let page = "offsetof(struct xen_pci_sharedinfo";
+    let op = "offsetof(struct xen_pci_op";
+    for (what, number) in [
+        ("sizeof(struct xen_pci_sharedinfo)".to_owned(), pciif::SIZE),
+        (format!("{page}, flags)"), pciif::FLAGS),
+        (format!("{page}, op)"), pciif::OP),
+        (format!("{page}, aer_op)"), pciif::AER_OP),
+        ("sizeof(struct xen_pci_op)".to_owned(), pciif::OP_SIZE),
+        (format!("{op}, cmd)"), pciif::CMD),
+        (format!("{op}, err)"), pciif::ERR),
+        (format!("{op}, domain)"), pciif::DOMAIN),
+        (format!("{op}, bus)"), pciif::BUS),
+        (format!("{op}, devfn)"), pciif::DEVFN),
+        (format!("{op}, offset)"), pciif::OFFSET),
+        (format!("{op}, size)"), pciif::REGISTER_SIZE),
+        (format!("{op}, value)"), pciif::VALUE),
+        (format!("{op}, info)"), pciif::INFO),
+        (format!("{op}, msix_entries)"), pciif::MSIX_ENTRIES),
+        (
+            "offsetof(struct xen_pcie_aer_op, cmd)".to_owned(),
+            pciif::CMD,
+        ),
+        (
+            "offsetof(struct xen_pcie_aer_op, err)".to_owned(),
+            pciif::ERR,
+        ),
+        (
+            "offsetof(struct xen_pcie_aer_op, domain)".to_owned(),
+            pciif::DOMAIN,
+        ),
+        (
+            "offsetof(struct xen_pcie_aer_op, bus)".to_owned(),
+            pciif::BUS,
+        ),
+        (
+            "offsetof(struct xen_pcie_aer_op, devfn)".to_owned(),
+            pciif::DEVFN,
+        ),
+    ] {
+        pairs.push((what, number as i128));
+    }
 }

@@ -3,8 +3,9 @@
 
 use hv::{DomId, Errno, Port};
 use xen_abi::event_channel::{
-    ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_VIRQ, BindInterdomain, BindVirq, CLOSE,
-    Close, SEND, STATUS, STATUS_INTERDOMAIN, Send, Status, StatusDetail,
+    ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_PIRQ, BIND_PIRQ_WILL_SHARE, BIND_VIRQ,
+    BindInterdomain, BindPirq, BindVirq, CLOSE, Close, SEND, STATUS, STATUS_INTERDOMAIN, Send,
+    Status, StatusDetail,
 };
 use xen_abi::xen::{DOMID_SELF, EVENT_CHANNEL_OP};
 
@@ -41,6 +42,18 @@ pub(crate) fn bind_virq(virq: u32) -> Result<Port, Errno> {
         port: 0,
     };
     let arguments = [BIND_VIRQ, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(Port(argument.port))
+}
+
+pub(crate) fn bind_pirq(pirq: u32, shared: bool) -> Result<Port, Errno> {
+    let mut argument = BindPirq {
+        pirq,
+        flags: if shared { BIND_PIRQ_WILL_SHARE } else { 0 },
+        port: 0,
+    };
+    let arguments = [BIND_PIRQ, pointer(&mut argument), 0, 0, 0];
     // SAFETY: Xen reads and writes `argument` only.
     unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
     Ok(Port(argument.port))

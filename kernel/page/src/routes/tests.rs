@@ -43,6 +43,7 @@ impl Bench {
             geom: guest.geom.clone(),
             blkback: guest.blkback.clone().expect("a backend"),
             net: net.clone(),
+            pcifront: pcifront::Pcifront::start(&guest.pv, &guest.store, Vec::new()),
         };
         let page = Page::new(parts, net, 80, token.map(Into::into));
         Self {

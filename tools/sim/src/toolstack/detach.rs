@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hv::{DomId, Instant};
 
-use super::{DOM0, Vbd, Vif};
+use super::{DOM0, Pci, Vbd, Vif};
 use crate::xenstored::Watching;
 use crate::{Actor, Next, Xen, Xenstored};
 
@@ -45,6 +45,15 @@ impl Place {
             backend: vbd.backend,
             frontend_path: vbd.frontend_path(),
             backend_path: vbd.backend_path(),
+        }
+    }
+
+    pub(super) fn of_pci(pci: &Pci) -> Self {
+        Self {
+            name: format!("detach pci {}", pci.guest),
+            backend: DOM0,
+            frontend_path: pci.frontend_path(),
+            backend_path: pci.backend_path(),
         }
     }
 

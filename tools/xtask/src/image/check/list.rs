@@ -65,7 +65,7 @@ pub(crate) const CHECKS: &[Check] = &[
         run: same::problems,
     },
     Check {
-        name: "the image is smaller than 1.625 MiB",
+        name: "the image is smaller than 1.75 MiB",
         run: size::problems,
     },
 ];

@@ -2,7 +2,7 @@
 
 use super::Finished;
 
-const LIMIT: usize = 13 << 17;
+const LIMIT: usize = 14 << 17;
 
 pub(super) fn problems(finished: &Finished) -> Vec<String> {
     let size = finished.bytes.len();

@@ -9,7 +9,8 @@ use super::export::filesystem::{self, Tree};
 use super::export::restart::End;
 use super::export::{self, client, ending, lifecycle, many, refusals, restart, verify};
 use super::{
-    balloon, boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, sums,
+    balloon, boot, configs, cycles, ends, fill, footing, held, hostile, loopback, net, passthrough,
+    sums,
 };
 use crate::bench;
 
@@ -86,6 +87,11 @@ pub(super) const GROUPS: &[Group] = &[
         name: "Xen 4.17",
         options: bookworm,
         tests: XEN_4_17,
+    },
+    Group {
+        name: "Xen 4.20, a disk passed through",
+        options: passthrough::options,
+        tests: PASSED_THROUGH,
     },
     Group {
         name: "instruction time",
@@ -367,6 +373,8 @@ const XEN_4_17: &[Test] = &[
         ending::a_crash_answers_its_clients,
     ),
 ];
+
+const PASSED_THROUGH: &[Test] = &[quick("nested_nvme", passthrough::a_disk_is_passed_through)];
 
 const INSTRUCTION_TIME: &[Test] = &[
     long("nested_lab_instruction_time", footing::instruction_time),

@@ -4,6 +4,7 @@
 //! - [`runner`]: booting the nests, running the tests, ending the ones that hang
 //! - [`footing`]: the lab itself, which all others stand on
 //! - [`domain`]: a Xenolith domain, and what its shell says
+//! - [`passthrough`]: a disk that is passed through
 //! - [`partition`]: disks that dom0 partitioned
 //! - [`boot`]: the image starts and ends
 //! - [`balloon`]: its memory follows `xl mem-set`
@@ -40,6 +41,7 @@ mod list;
 mod loopback;
 mod net;
 mod partition;
+mod passthrough;
 mod peer;
 mod runner;
 mod sums;

@@ -44,11 +44,14 @@ pub(super) fn options() -> Options {
     }
 }
 
-/// What dom0 wrote is what the domain reads; dom0 writes to an export of it and finds what it wrote;
-/// the disk is pulled in use and is gone once; put in again it is what it was, also to dom0.
+/// What dom0 wrote is what the domain reads; dom0 writes to an export of it and finds what it
+/// wrote; the disk is pulled in use and is gone once; put in again it is what it was, also to dom0.
 pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
     nest.check("modprobe -a nvme xen-pciback xen-blkfront")?;
-    let device = nest.check("lspci -Dn | awk '$2 == \"0108:\" { print $1 }'")?;
+    let device = nest.check(
+        "for device in /sys/bus/pci/devices/*; do \
+         [ $(cat $device/class) != 0x010802 ] || basename $device; done",
+    )?;
     let device = device.trim();
     let written = nest.run_for(
         &format!(
@@ -64,7 +67,6 @@ pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
          pci = [\"{device}\"]\n"
     );
     let mut guest = start_config(nest, NAME, &config)?;
-    guest.wait_for("nvd0: ", PATIENCE)?;
     let inside = sum(&mut guest, "nvd0")?;
     ensure!(
         written.stdout.starts_with(&inside),

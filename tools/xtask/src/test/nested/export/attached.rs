@@ -15,12 +15,15 @@ const USABLE: Duration = Duration::from_secs(60);
 
 /// Starts the driver domain `storage` with a memory disk `ram` of 24 MiB, and these disks in xl's
 /// words.
-pub(super) fn start<'nest>(nest: &'nest Nest, disks: &[String]) -> Result<Guest<'nest>> {
+pub(in crate::test::nested) fn start<'nest>(
+    nest: &'nest Nest,
+    disks: &[String],
+) -> Result<Guest<'nest>> {
     start_with(nest, 64, RAM, disks)
 }
 
 /// The same with so many MiB of memory, and another command line.
-pub(super) fn start_with<'nest>(
+pub(in crate::test::nested) fn start_with<'nest>(
     nest: &'nest Nest,
     memory: u32,
     command_line: &str,
@@ -38,7 +41,7 @@ pub(super) fn start_with<'nest>(
 }
 
 /// A block device of dom0 that the domain `storage` serves. It stays until it is detached.
-pub(super) struct Attached<'nest> {
+pub(in crate::test::nested) struct Attached<'nest> {
     nest: &'nest Nest,
     vdev: String,
     /// The id of `storage`.
@@ -47,13 +50,18 @@ pub(super) struct Attached<'nest> {
 
 impl<'nest> Attached<'nest> {
     /// Attaches `target` as `vdev` with `access` `w` or `r`, and waits until dom0 can use it.
-    pub(super) fn new(nest: &'nest Nest, target: &str, vdev: &str, access: &str) -> Result<Self> {
+    pub(in crate::test::nested) fn new(
+        nest: &'nest Nest,
+        target: &str,
+        vdev: &str,
+        access: &str,
+    ) -> Result<Self> {
         nest.check(&block_attach(target, vdev, access))?;
         Self::existing(nest, vdev)
     }
 
     /// The one that was attached as `vdev`; waits until dom0 can use it.
-    pub(super) fn existing(nest: &'nest Nest, vdev: &str) -> Result<Self> {
+    pub(in crate::test::nested) fn existing(nest: &'nest Nest, vdev: &str) -> Result<Self> {
         let node = format!("/local/domain/0/device/vbd/{}/backend-id", number(vdev)?);
         let usable = nest.run_for(
             &format!(
@@ -74,17 +82,17 @@ impl<'nest> Attached<'nest> {
     }
 
     /// Its path in dom0.
-    pub(super) fn path(&self) -> String {
+    pub(in crate::test::nested) fn path(&self) -> String {
         format!("/dev/{}", self.vdev)
     }
 
     /// Its directory in dom0's sysfs.
-    pub(super) fn sysfs(&self) -> String {
+    pub(in crate::test::nested) fn sysfs(&self) -> String {
         format!("/sys/block/{}", self.vdev)
     }
 
     /// Its size, as dom0 has it; 0 if dom0 has no such device.
-    pub(super) fn bytes(&self) -> Result<u64> {
+    pub(in crate::test::nested) fn bytes(&self) -> Result<u64> {
         let said = self.nest.check(&format!(
             "blockdev --getsize64 {} 2>/dev/null || echo 0",
             self.path()
@@ -93,7 +101,7 @@ impl<'nest> Attached<'nest> {
     }
 
     /// SHA-256 of all that dom0 reads from it.
-    pub(super) fn sha256(&self) -> Result<String> {
+    pub(in crate::test::nested) fn sha256(&self) -> Result<String> {
         let said = self.nest.check(&format!(
             "dd if={} bs=1M iflag=direct status=none | sha256sum",
             self.path()
@@ -106,7 +114,7 @@ impl<'nest> Attached<'nest> {
     }
 
     /// Detaches it, and sees that nothing of it is left in xenstore on either side.
-    pub(super) fn detach(self, force: bool) -> Result<()> {
+    pub(in crate::test::nested) fn detach(self, force: bool) -> Result<()> {
         let force = if force { "--force " } else { "" };
         self.nest
             .check(&format!("xl block-detach {force}0 {}", self.vdev))?;
@@ -114,7 +122,7 @@ impl<'nest> Attached<'nest> {
     }
 
     /// Nothing of it is left in xenstore, nor in xl's list.
-    pub(super) fn is_forgotten(&self) -> Result<()> {
+    pub(in crate::test::nested) fn is_forgotten(&self) -> Result<()> {
         let left = "xenstore-list /local/domain/0/device/vbd; xenstore-list /libxl/0/device/vbd";
         let left = format!(
             "({left}; xenstore-list /local/domain/{}/backend/vbd/0) 2>/dev/null; true",
@@ -133,14 +141,14 @@ impl<'nest> Attached<'nest> {
 }
 
 /// `xl block-attach` of a target of `storage` to dom0.
-pub(super) fn block_attach(target: &str, vdev: &str, access: &str) -> String {
+pub(in crate::test::nested) fn block_attach(target: &str, vdev: &str, access: &str) -> String {
     format!(
         "xl block-attach 0 'format=raw,vdev={vdev},access={access},backend=storage,target={target}'"
     )
 }
 
 /// The device number of `xvda` to `xvdp` (xen-vbd-interface(7)).
-pub(super) fn number(vdev: &str) -> Result<u32> {
+pub(in crate::test::nested) fn number(vdev: &str) -> Result<u32> {
     match vdev.as_bytes() {
         [b'x', b'v', b'd', letter @ b'a'..=b'p'] => Ok(202 << 8 | u32::from(letter - b'a') << 4),
         _ => bail!("{vdev} is none of xvda to xvdp"),

@@ -11,7 +11,7 @@
 //! - `client`: a Linux guest as the client
 //! - `restart`: a driver domain that is started anew under its clients
 
-mod attached;
+pub(super) mod attached;
 pub(super) mod client;
 pub(super) mod ending;
 pub(super) mod filesystem;

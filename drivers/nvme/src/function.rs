@@ -1,0 +1,125 @@
+//! Controllers that are functions of PCI devices.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use core::future::pending;
+
+use exec::{Level, error};
+use hv::Hypervisor;
+use pcifront::{Failure, Function, FunctionDriver, Id, Interrupt, Running, Way};
+
+use crate::driver::Nvme;
+use crate::slot::{Doing, NotDone, Slot};
+
+/// Mass storage, non-volatile memory, NVM Express.
+const CLASS: u32 = 0x01_08_02;
+/// The base address register of the registers.
+const REGISTERS: u8 = 0;
+/// The command register, and its bit that lets the function use memory.
+const COMMAND: u16 = 0x04;
+const BUS_MASTER: u32 = 1 << 2;
+
+/// A function, and its interrupt.
+struct Seat<H: Hypervisor> {
+    function: Function<H>,
+    interrupt: Option<Interrupt<H>>,
+}
+
+impl<H: Hypervisor> FunctionDriver<H> for Nvme<H> {
+    fn name(&self) -> &'static str {
+        "nvme"
+    }
+
+    fn takes(&self, id: &Id) -> bool {
+        id.class == CLASS
+    }
+
+    fn start(&self, function: Function<H>) -> Running {
+        let (this, start) = (self.clone(), self.starting());
+        Box::pin(async move {
+            let log = this.log().clone();
+            let address = function.address().to_string();
+            let opened = open(&function).await;
+            let registers = match opened {
+                Ok(registers) => registers,
+                Err(failure) => return error!(log, &address, "its registers: {failure}"),
+            };
+            let interrupt = match function.interrupts(1).await {
+                Ok(interrupts) => interrupts.into_iter().next(),
+                Err(failure) => {
+                    let text = format_args!("no interrupt: {failure}");
+                    log.limited(Level::Warn, &address, text);
+                    None
+                }
+            };
+            let seat = Seat {
+                function,
+                interrupt,
+            };
+            this.drive_from(start, Rc::new(seat), registers).await;
+        })
+    }
+}
+
+/// Turns the function on and maps its registers.
+async fn open<H: Hypervisor>(function: &Function<H>) -> Result<H::Mapping, Failure> {
+    function.enable().await?;
+    let bar = function.bar(REGISTERS).await?;
+    function.map(&bar)
+}
+
+impl<H: Hypervisor> Slot for Seat<H> {
+    fn address(&self) -> String {
+        self.function.address().to_string()
+    }
+
+    fn set_master(&self, on: bool) -> Doing<'_, Result<(), NotDone>> {
+        Box::pin(async move {
+            let done = if on {
+                self.function.enable().await
+            } else {
+                keep_from_memory(&self.function).await
+            };
+            done.map_err(|_failure| NotDone)
+        })
+    }
+
+    fn interrupts(&self) -> bool {
+        self.interrupt.is_some()
+    }
+
+    fn interrupt(&self) -> Doing<'_, ()> {
+        Box::pin(async {
+            match &self.interrupt {
+                Some(interrupt) => interrupt.wait().await,
+                None => pending().await,
+            }
+        })
+    }
+
+    fn interrupt_done(&self, useful: bool) {
+        match &self.interrupt {
+            // Others hold the line as they like, and this device is not to wait for that.
+            Some(interrupt) if useful || interrupt.way() == Way::Intx => interrupt.done(),
+            Some(interrupt) => interrupt.not_ours(),
+            None => {}
+        }
+    }
+
+    fn gone(&self) -> Doing<'_, ()> {
+        Box::pin(self.function.gone())
+    }
+}
+
+/// Takes memory away from a function, and sees that it is so.
+async fn keep_from_memory<H: Hypervisor>(function: &Function<H>) -> Result<(), Failure> {
+    let command = function.read(COMMAND, 2).await?;
+    function.write(COMMAND, 2, command & !BUS_MASTER).await?;
+    let now = function.read(COMMAND, 2).await?;
+    if now & BUS_MASTER == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Nonsense("it may still use memory"))
+    }
+}

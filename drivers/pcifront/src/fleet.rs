@@ -1,0 +1,189 @@
+//! The functions that are there now, and their drivers' tasks.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::time::Duration;
+
+use exec::{Level, Notify};
+use hv::Hypervisor;
+use pv::Pv;
+
+use crate::bar::Claims;
+use crate::connection::Connection;
+use crate::driver::FunctionDriver;
+use crate::{Address, Failure, Function, Seen};
+
+/// How long a driver may take to leave its function.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// The functions.
+pub(crate) struct Fleet<H: Hypervisor> {
+    pv: Pv<H>,
+    drivers: Vec<Box<dyn FunctionDriver<H>>>,
+    claims: Rc<Claims>,
+    members: Rc<RefCell<Vec<Member<H>>>>,
+    /// A driver has ended.
+    ended: Rc<Notify>,
+}
+
+struct Member<H: Hypervisor> {
+    function: Function<H>,
+    driver: Option<&'static str>,
+    /// The driver is at work.
+    running: Rc<Cell<bool>>,
+}
+
+impl<H: Hypervisor> Fleet<H> {
+    pub(crate) fn new(pv: &Pv<H>, drivers: Vec<Box<dyn FunctionDriver<H>>>) -> Rc<Self> {
+        Rc::new(Self {
+            pv: pv.clone(),
+            drivers,
+            claims: Rc::default(),
+            members: Rc::default(),
+            ended: Rc::default(),
+        })
+    }
+
+    /// Adds those that are new at these places, and starts their drivers.
+    pub(crate) async fn add(
+        &self,
+        connection: &Rc<Connection<H>>,
+        present: &[Address],
+    ) -> Result<(), Failure> {
+        // Those of a former connection are not among them.
+        self.remove(&[]).await;
+        for address in present {
+            if self.has(*address) {
+                continue;
+            }
+            match Function::find(&self.pv, connection, &self.claims, *address).await {
+                Ok(Some(function)) => self.start(function),
+                Ok(None) => self.say(*address, "nobody answers there"),
+                Err(failure @ (Failure::Gone | Failure::TimedOut)) => return Err(failure),
+                Err(failure) => self.say(*address, &failure.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, address: Address, text: &str) {
+        let name = address.to_string();
+        let text = format_args!("{text}");
+        self.pv.log.limited(Level::Warn, &name, text);
+    }
+
+    fn start(&self, function: Function<H>) {
+        let id = function.id();
+        let driver = self.drivers.iter().find(|driver| driver.takes(&id));
+        let running = Rc::new(Cell::new(driver.is_some()));
+        let name = function.address().to_string();
+        match driver {
+            Some(driver) => exec::info!(self.pv.log, &name, "{}: {id}", driver.name()),
+            None => exec::info!(self.pv.log, &name, "no driver: {id}"),
+        }
+        self.members.borrow_mut().push(Member {
+            function: function.clone(),
+            driver: driver.map(|driver| driver.name()),
+            running: running.clone(),
+        });
+        if let Some(driver) = driver {
+            let driving = driver.start(function.clone());
+            let (members, ended) = (self.members.clone(), self.ended.clone());
+            self.pv.exec.spawn("pci function", async move {
+                driving.await;
+                function.disarm().await;
+                running.set(false);
+                ended.notify();
+                // Nobody looks after those of a connection that is over.
+                let over = |member: &Member<H>| member.function.is_over() && !member.running.get();
+                members.borrow_mut().retain(|member| !over(member));
+            });
+        }
+    }
+
+    fn has(&self, address: Address) -> bool {
+        let members = self.members.borrow();
+        members
+            .iter()
+            .any(|member| member.function.address() == address)
+    }
+
+    /// Has those leave that are at these places, and waits for their drivers, at most 5 s.
+    pub(crate) async fn remove(&self, leaving: &[Address]) {
+        self.dismiss(|function| leaving.contains(&function.address()));
+        let settled = async {
+            while !self.is_settled() {
+                self.ended.notified().await;
+            }
+        };
+        let late = self.pv.exec.timeout(LEAVE, settled).await.is_err();
+        self.forget(late);
+    }
+
+    /// Tells the drivers of all that they are gone. Allocates nothing.
+    pub(crate) fn dismiss_all(&self) {
+        self.dismiss(|_| true);
+        self.forget(false);
+    }
+
+    fn dismiss(&self, which: impl Fn(&Function<H>) -> bool) {
+        for member in self.members.borrow().iter() {
+            if which(&member.function) {
+                member.function.remove();
+            }
+        }
+    }
+
+    /// Whether every driver has ended whose function is gone.
+    pub(crate) fn is_settled(&self) -> bool {
+        let members = self.members.borrow();
+        let mut leaving = members.iter().filter(|member| member.function.is_gone());
+        leaving.all(|member| !member.running.get())
+    }
+
+    /// Waits until a driver has ended. For one waiting task.
+    pub(crate) async fn driver_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Forgets those that are gone, if their drivers have ended, or however `late` they are.
+    fn forget(&self, late: bool) {
+        self.members.borrow_mut().retain(|member| {
+            let Member {
+                function, running, ..
+            } = member;
+            if late && function.is_gone() && running.get() {
+                self.say(function.address(), "the driver does not leave");
+            }
+            let stays = !function.is_gone() || running.get() && !late;
+            if !stays {
+                self.claims.release(function.address());
+            }
+            stays
+        });
+    }
+
+    /// The function at that place, which may be gone.
+    pub(crate) fn at(&self, address: Address) -> Option<Function<H>> {
+        let members = self.members.borrow();
+        let mut functions = members.iter().map(|member| &member.function);
+        functions
+            .find(|function| function.address() == address)
+            .cloned()
+    }
+
+    /// What there is, as the shell shows it.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        let members = self.members.borrow();
+        let seen = members.iter().map(|member| Seen {
+            address: member.function.address(),
+            id: member.function.id(),
+            driver: member.driver.filter(|_| member.running.get()),
+            way: member.function.way(),
+        });
+        seen.collect()
+    }
+}

@@ -1,0 +1,355 @@
+//! One function, as its driver has it.
+
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+
+use exec::Level;
+use hv::{Hypervisor, PAGE_SIZE};
+use pv::Pv;
+
+use crate::bar::{Bar, Claims, Width};
+use crate::capability;
+use crate::connection::Connection;
+use crate::interrupt::{Interrupt, Way};
+use crate::operation::Operation;
+use crate::turns::remember;
+use crate::vector;
+use crate::{Address, Failure, Id};
+
+/// The register by which a function is turned on.
+const COMMAND: u16 = 0x04;
+/// Its bit: registers in memory answer.
+const MEMORY: u32 = 1 << 1;
+/// Its bit: the function may read and write memory.
+const BUS_MASTER: u32 = 1 << 2;
+/// The first base address register.
+const FIRST_BAR: u16 = 0x10;
+/// The last one's index.
+const LAST_BAR: u8 = 5;
+/// The register that says which interrupt the line is.
+const INTERRUPT_LINE: u16 = 0x3c;
+/// The register that says whether there is a line.
+const INTERRUPT_PIN: u16 = 0x3d;
+/// Pages of a function's registers that are mapped at most: 2 MiB.
+const MOST_PAGES: u64 = 512;
+
+/// A function. A handle; clones speak for the same one.
+pub struct Function<H: Hypervisor>(Rc<Inner<H>>);
+
+struct Inner<H: Hypervisor> {
+    pv: Pv<H>,
+    connection: Rc<Connection<H>>,
+    claims: Rc<Claims>,
+    address: Address,
+    id: Id,
+    gone: Cell<bool>,
+    /// Who waits for that.
+    waiting: RefCell<Vec<Waker>>,
+    /// What the backend was asked to turn on.
+    way: Cell<Option<Way>>,
+    /// MSI-X was refused, or did not work.
+    without_msix: Cell<bool>,
+}
+
+impl<H: Hypervisor> Clone for Function<H> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<H: Hypervisor> Function<H> {
+    /// The function that is at `address`, if there is one.
+    pub(crate) async fn find(
+        pv: &Pv<H>,
+        connection: &Rc<Connection<H>>,
+        claims: &Rc<Claims>,
+        address: Address,
+    ) -> Result<Option<Self>, Failure> {
+        let words = match connection.read(address, 0, 4).await {
+            Ok(word) => (word, connection.read(address, 8, 4).await?),
+            Err(Failure::Refused(_)) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let Some(id) = Id::from_words(words.0, words.1) else {
+            return Ok(None);
+        };
+        Ok(Some(Self(Rc::new(Inner {
+            pv: pv.clone(),
+            connection: connection.clone(),
+            claims: claims.clone(),
+            address,
+            id,
+            gone: Cell::new(false),
+            waiting: RefCell::default(),
+            way: Cell::new(None),
+            without_msix: Cell::new(false),
+        }))))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.0.address
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    /// How its interrupts are raised; `None` if it has none.
+    #[must_use]
+    pub fn way(&self) -> Option<Way> {
+        self.0.way.get()
+    }
+
+    /// Whether the function was taken away, or failed.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.0.gone.get()
+    }
+
+    /// Waits until the function is taken away, or fails. Its driver is to end then.
+    pub async fn gone(&self) {
+        poll_fn(|context| {
+            if self.is_gone() {
+                return Poll::Ready(());
+            }
+            remember(&mut self.0.waiting.borrow_mut(), context.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Whether it is gone with its connection.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_gone() && self.0.connection.is_over()
+    }
+
+    /// Says that it is gone.
+    pub(crate) fn remove(&self) {
+        self.0.gone.set(true);
+        for waker in self.0.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Reads `size` bytes, 1, 2 or 4, at `offset` of the configuration space, which is a multiple
+    /// of `size`. What was read may be anything. Takes at most 2 s, and as long for each other that
+    /// waits; so with all that is asked of the configuration space.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn read(&self, offset: u16, size: u8) -> Result<u32, Failure> {
+        self.check()?;
+        self.0.connection.read(self.0.address, offset, size).await
+    }
+
+    /// Writes them. The backend may leave it at that without a word: it lets a domain write few
+    /// registers.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn write(&self, offset: u16, size: u8, value: u32) -> Result<(), Failure> {
+        self.check()?;
+        let write = self.0.connection.write(self.0.address, offset, size, value);
+        write.await
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        if self.is_gone() {
+            return Err(Failure::Gone);
+        }
+        Ok(())
+    }
+
+    /// Turns the function on: registers in memory answer, and it may read and write memory.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn enable(&self) -> Result<(), Failure> {
+        let command = self.read(COMMAND, 2).await?;
+        let wanted = command | MEMORY | BUS_MASTER;
+        if wanted != command {
+            self.write(COMMAND, 2, wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the registers of base address register `index` are, and how many.
+    ///
+    /// # Errors
+    /// [`Failure::Absent`] when it is not used, is one of ports, or the upper half of another;
+    /// [`Failure::Nonsense`] when it says what cannot be.
+    pub async fn bar(&self, index: u8) -> Result<Bar, Failure> {
+        // What follows is the expansion ROM's, which nobody here has a use for.
+        if index > LAST_BAR {
+            return Err(Failure::Absent);
+        }
+        let offset = FIRST_BAR + u16::from(index) * 4;
+        let low = self.read(offset, 4).await?;
+        let width = Width::of(low)?;
+        let (mut was, mut probed) = ([low, 0], [0; 2]);
+        probed[0] = self.probe(offset, low).await?;
+        if width == Width::Wide {
+            if index == LAST_BAR {
+                return Err(Failure::Nonsense("half a base address register"));
+            }
+            was[1] = self.read(offset + 4, 4).await?;
+            probed[1] = self.probe(offset + 4, was[1]).await?;
+        }
+        let bar = Bar::new(width, was, probed)?;
+        self.0.claims.claim(self.0.address, index, bar)?;
+        Ok(bar)
+    }
+
+    /// What reads from a base address register after all ones were written: the bits that stay 0
+    /// are its size's.
+    async fn probe(&self, offset: u16, was: u32) -> Result<u32, Failure> {
+        self.write(offset, 4, u32::MAX).await?;
+        let probed = self.read(offset, 4).await?;
+        self.write(offset, 4, was).await?;
+        if self.read(offset, 4).await? != was {
+            return Err(Failure::Nonsense("a base address register that moves"));
+        }
+        Ok(probed)
+    }
+
+    /// Maps the registers there, at most the first 2 MiB.
+    ///
+    /// # Errors
+    /// Registers that share a page with others; or what Xen says: that they are memory, or not this
+    /// domain's, for instance.
+    pub fn map(&self, bar: &Bar) -> Result<H::Mapping, Failure> {
+        self.check()?;
+        let page = PAGE_SIZE as u64;
+        if bar.bytes < page {
+            return Err(Failure::Nonsense("less than a page of registers"));
+        }
+        let pages = (bar.bytes / page).min(MOST_PAGES);
+        let pages = usize::try_from(pages).unwrap_or_default();
+        let mapped = self.0.pv.hv.map_device(bar.address, pages);
+        mapped.map_err(Failure::Xen)
+    }
+
+    /// Turns interrupts on, `wanted` of them if the function and the backend have so many: by
+    /// MSI-X, which is tried once; else one by MSI; else by the line. There is at least one. To be
+    /// called after [`enable`](Self::enable), and while none of former ones is left.
+    ///
+    /// # Errors
+    /// There is none to be had, for the last of the reasons. The driver may poll then.
+    pub async fn interrupts(&self, wanted: usize) -> Result<Vec<Interrupt<H>>, Failure> {
+        if !self.0.without_msix.get() {
+            match self.msix(wanted).await {
+                Ok(interrupts) => return Ok(interrupts),
+                Err(failure @ (Failure::Gone | Failure::TimedOut)) => return Err(failure),
+                Err(failure) => self.say(Way::Msix, failure),
+            }
+            self.0.without_msix.set(true);
+        }
+        match self.msi().await {
+            Ok(interrupts) => return Ok(interrupts),
+            Err(failure @ (Failure::Gone | Failure::TimedOut)) => return Err(failure),
+            Err(failure) => self.say(Way::Msi, failure),
+        }
+        self.line().await
+    }
+
+    fn say(&self, way: Way, failure: Failure) {
+        if failure != Failure::Absent {
+            let name = self.0.address.to_string();
+            let text = format_args!("no {way}: {failure}");
+            self.0.pv.log.limited(Level::Info, &name, text);
+        }
+    }
+
+    async fn msix(&self, wanted: usize) -> Result<Vec<Interrupt<H>>, Failure> {
+        let place = capability::find(self, capability::MSIX).await?;
+        let place = place.ok_or(Failure::Absent)?;
+        // The table's size less one, in 11 bits.
+        let has = (self.read(place + 2, 2).await? & 0x7ff) as usize + 1;
+        let vectors = wanted.clamp(1, 128).min(has);
+        let vectors = u8::try_from(vectors).unwrap_or(1);
+        self.turn_on(Way::Msix, Operation::EnableMsix { vectors })
+            .await
+    }
+
+    async fn msi(&self) -> Result<Vec<Interrupt<H>>, Failure> {
+        if capability::find(self, capability::MSI).await?.is_none() {
+            return Err(Failure::Absent);
+        }
+        self.turn_on(Way::Msi, Operation::EnableMsi).await
+    }
+
+    /// Has the backend turn messages on, and binds what it says they raise.
+    async fn turn_on(&self, way: Way, enable: Operation) -> Result<Vec<Interrupt<H>>, Failure> {
+        self.check()?;
+        self.0.way.set(Some(way));
+        let asked = self.0.connection.operate(self.0.address, enable).await;
+        let bound = asked
+            .and_then(vector::checked)
+            .and_then(|pirqs| self.bind(&pirqs, way));
+        if let Err(failure) = bound {
+            match failure {
+                Failure::Refused(_) => self.0.way.set(None),
+                _ => self.turn_off().await,
+            }
+        }
+        bound
+    }
+
+    async fn line(&self) -> Result<Vec<Interrupt<H>>, Failure> {
+        if self.read(INTERRUPT_PIN, 1).await? == 0 {
+            return Err(Failure::Absent);
+        }
+        // All ones is where nobody knows.
+        let line = match self.read(INTERRUPT_LINE, 1).await? {
+            0 | 0xff => return Err(Failure::Absent),
+            line => line,
+        };
+        let bound = self.bind(&[line], Way::Intx)?;
+        self.0.way.set(Some(Way::Intx));
+        Ok(bound)
+    }
+
+    fn bind(&self, pirqs: &[u32], way: Way) -> Result<Vec<Interrupt<H>>, Failure> {
+        let label = self.0.address.to_string();
+        let bind = |pirq: &u32| Interrupt::bind(&self.0.pv, *pirq, way, &label);
+        let bound: Result<_, _> = pirqs.iter().map(bind).collect();
+        bound.map_err(Failure::Xen)
+    }
+
+    /// Has the backend turn messages off, if they were turned on.
+    async fn turn_off(&self) {
+        let disable = match self.0.way.take() {
+            Some(Way::Msix) => Operation::DisableMsix,
+            Some(Way::Msi) => Operation::DisableMsi,
+            Some(Way::Intx) | None => return,
+        };
+        // A backend that does not do it has the device to itself from now on.
+        let _done = self.0.connection.operate(self.0.address, disable).await;
+    }
+
+    /// Its driver has ended: keeps it from interrupts and memory, as far as the backend does what
+    /// it is asked for.
+    pub(crate) async fn disarm(&self) {
+        self.turn_off().await;
+        let Inner {
+            connection,
+            address,
+            ..
+        } = &*self.0;
+        if let Ok(command) = connection.read(*address, COMMAND, 2).await
+            && command & BUS_MASTER != 0
+        {
+            let wanted = command & !BUS_MASTER;
+            let _done = connection.write(*address, COMMAND, 2, wanted).await;
+        }
+        self.0.claims.release(self.0.address);
+    }
+}

@@ -1,0 +1,147 @@
+//! Functions that come and go.
+
+use std::time::Duration;
+
+use pcifront::Failure;
+use sim::PciConfig;
+
+use crate::setting::{PCI, Setting};
+
+fn second() -> PciConfig {
+    PciConfig {
+        id: (0x8086, 0x5845),
+        bars: vec![(0, 0xc0_0001_0000, 0x2000)],
+        line: None,
+        ..PciConfig::default()
+    }
+}
+
+#[test]
+fn a_function_without_a_driver_is_listed_and_left_alone() {
+    let setting = Setting::new();
+    let config = PciConfig {
+        class: 0x02_0000,
+        ..PciConfig::default()
+    };
+    let device = setting.device(config);
+    let pciback = setting.attach(vec![device.clone()]);
+    setting.until_connected(&pciback);
+    let functions = setting.pcifront.functions();
+    assert_eq!(functions.len(), 1);
+    assert_eq!(functions[0].driver, None);
+    assert_eq!(functions[0].id.class, 0x02_0000);
+    assert!(!device.is_enabled());
+    assert_eq!(pciback.operations(), 2, "only what it is was read");
+}
+
+#[test]
+fn a_function_is_added_and_taken_away_while_another_stays() {
+    let setting = Setting::new();
+    let (pciback, _, first) = setting.attach_one(PciConfig::default());
+    let held = setting.guest.holdings(&setting.toolstack);
+    pciback.add(setting.device(second()));
+    setting.until_connected(&pciback);
+    assert_eq!(setting.pcifront.functions().len(), 2);
+    let added = setting.function();
+    assert_eq!(added.address().slot, 1);
+    let asking = added.clone();
+    let interrupts = setting.run(async move {
+        asking.enable().await?;
+        asking.interrupts(1).await
+    });
+    assert!(interrupts.is_ok());
+    drop(interrupts);
+    pciback.remove(1);
+    setting.until_connected(&pciback);
+    assert!(!pciback.has(1));
+    assert!(added.is_gone() && !first.is_gone());
+    assert_eq!(setting.told.borrow().ended, 1);
+    assert_eq!(setting.pcifront.functions().len(), 1);
+    let gone = setting.run(async move { added.read(0, 4).await });
+    assert_eq!(gone, Err(Failure::Gone));
+    let stays = setting.run(async move { first.read(0, 2).await });
+    assert_eq!(stays, Ok(0x1b36));
+    setting.run_for(Duration::from_secs(10));
+    assert_eq!(setting.guest.holdings(&setting.toolstack), held);
+}
+
+#[test]
+fn a_device_is_off_before_the_backend_takes_it() {
+    let setting = Setting::new();
+    let (pciback, device, function) = setting.attach_one(PciConfig::default());
+    let interrupts = setting.run(async move {
+        function.enable().await?;
+        function.interrupts(1).await
+    });
+    assert!(interrupts.is_ok() && device.is_enabled());
+    drop(interrupts);
+    // The backend looks at the device when it takes it: nothing is on by then.
+    let seen = device.clone();
+    let on = std::rc::Rc::new(std::cell::Cell::new(None));
+    let noted = on.clone();
+    pciback.set_liar(move |asked| {
+        noted.set(Some((asked.command, seen.vectors().0)));
+        None
+    });
+    pciback.remove(0);
+    setting.until("it is taken away", |_| !pciback.has(0));
+    let (last, vectors) = on.get().expect("the device was turned off");
+    assert_eq!(
+        (last, vectors),
+        (1, 0),
+        "messages first, then the bus master"
+    );
+}
+
+#[test]
+fn a_driver_that_does_not_leave_holds_the_toolstack_up_for_seconds_only() {
+    let setting = Setting::with(true);
+    let (pciback, _, function) = setting.attach_one(PciConfig::default());
+    let began = setting.world.now();
+    pciback.remove(0);
+    setting.until("it is taken away", |_| !pciback.has(0));
+    let took = setting.world.now().since(began);
+    assert!((4..7).contains(&took.as_secs()), "{took:?}");
+    assert!(function.is_gone());
+    assert_eq!(setting.guest.log_lines("does not leave"), 1);
+    assert!(setting.pcifront.functions().is_empty());
+}
+
+#[test]
+fn the_whole_frontend_is_taken_away_and_nothing_is_left() {
+    let setting = Setting::new();
+    let before = setting.guest.holdings(&setting.toolstack);
+    let (pciback, _, function) = setting.attach_one(PciConfig::default());
+    let detach = setting.toolstack.detach_pci(&PCI);
+    setting.until("it is detached", |_| detach.outcome().is_some());
+    assert!(matches!(detach.outcome(), Some(Ok(took)) if took < Duration::from_secs(2)));
+    assert!(function.is_gone() && !pciback.is_connected());
+    assert_eq!(setting.told.borrow().ended, 1);
+    // Whoever has a function has the page.
+    drop(function);
+    setting.told.borrow_mut().started.clear();
+    setting.run_for(Duration::from_secs(70));
+    assert_eq!(setting.guest.holdings(&setting.toolstack), before);
+    // And again.
+    let pciback = setting.attach(vec![setting.device(second())]);
+    setting.until_connected(&pciback);
+    assert_eq!(setting.told.borrow().started.len(), 1);
+}
+
+#[test]
+fn an_error_that_is_not_fatal_is_reported_and_a_fatal_one_ends_the_driver() {
+    let setting = Setting::new();
+    let (pciback, _, function) = setting.attach_one(PciConfig::default());
+    pciback.report([6, 1, 0, 0, 0]);
+    setting.run_for(Duration::from_secs(1));
+    assert!(!function.is_gone());
+    assert_eq!(setting.guest.log_lines("reports: an error"), 1);
+    pciback.report([6, 2, 0, 0, 0]);
+    setting.run_for(Duration::from_secs(1));
+    assert!(function.is_gone());
+    assert_eq!(setting.told.borrow().ended, 1);
+    pciback.report([9, 0, 0, 0, 0]);
+    setting.run_for(Duration::from_secs(1));
+    // CAN_RECOVER, NEED_RESET, RECOVERED: none of them has Linux's backend end the domain.
+    assert_eq!(pciback.verdicts(), [2, 3, 5]);
+}
