@@ -191,7 +191,8 @@ impl<H: Hypervisor> Link<H> {
             .queues
             .finish(&mut waiting)
             .map_err(Fault::Misbehaviour)?;
-        if !self.door.is_held() {
+        // What waits since a former life is for a backend that has said what it can.
+        if self.disk.is_some() && !self.door.is_held() {
             self.queues.start(&mut waiting);
         }
         drop(waiting);
@@ -237,7 +238,9 @@ impl<H: Hypervisor> Link<H> {
             late,
         } = self;
         late.leave(queues.abandon(Errno::NoDevice));
-        disk.map(|(disk, medium)| Kept { disk, medium, door })
+        // One that takes nothing any more is about to go.
+        let (disk, medium) = disk.filter(|_| door.is_open())?;
+        Some(Kept { disk, medium, door })
     }
 
     /// Has the disk of a former life of the domain be that of this connection.

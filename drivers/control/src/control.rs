@@ -39,7 +39,8 @@ struct Asked {
     /// The latest wish wins: `xl destroy` aside, there is only one end.
     reason: Cell<Option<ShutdownReason>>,
     some: Notify,
-    suspend: Notify,
+    suspend: Cell<bool>,
+    suspending: Notify,
     /// The domain lives anew, and its nodes are new ones.
     anew: Notify,
 }
@@ -80,7 +81,15 @@ impl Control {
     /// or migrated. The wish has been acknowledged; the toolstack waits another 60 seconds for the
     /// domain to be suspended. For one waiter.
     pub async fn asked_to_suspend(&self) {
-        self.asked.suspend.notified().await;
+        while !self.asked.suspend.take() {
+            self.asked.suspending.notified().await;
+        }
+    }
+
+    /// Forgets that it was asked for: to be called when the domain is about to be suspended, since
+    /// a wish that came meanwhile is answered by that, and nobody would save the domain again.
+    pub fn forget_suspend(&self) {
+        self.asked.suspend.set(false);
     }
 
     /// The domain lives anew: tells its toolstack what it can do.
@@ -100,11 +109,16 @@ struct Task {
 
 impl Task {
     async fn run(self: Rc<Self>) {
-        if let Err(error) = self.watch().await {
-            warn!(
-                self.log,
-                PART, "shutdown requests are not heard any more: {error}"
-            );
+        loop {
+            match self.watch().await {
+                // A domain that goes on beside its copy finds its requests a minute old.
+                Err(StoreError::TimedOut) => {}
+                Ok(()) => return,
+                Err(error) => {
+                    let text = format_args!("shutdown requests are not heard any more: {error}");
+                    return self.log.write(Level::Warn, PART, text);
+                }
+            }
         }
     }
 
@@ -169,7 +183,10 @@ impl Task {
         match Shutdown::parse(value) {
             Shutdown::Nothing => {}
             Shutdown::End(reason) => self.end(reason, SHUTDOWN),
-            Shutdown::Suspend => self.asked.suspend.notify(),
+            Shutdown::Suspend => {
+                self.asked.suspend.set(true);
+                self.asked.suspending.notify();
+            }
             Shutdown::Unknown(word) => {
                 log.limited(
                     Level::Warn,

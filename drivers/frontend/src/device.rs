@@ -27,11 +27,11 @@ use crate::signals::Signals;
 /// How long outstanding work is awaited once the backend is Closing. libxl gives up at 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long a backend may take for its part of a handshake before it is complained of.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a backend that serves a former life of this domain may take to let go of it.
 const RESET: Duration = Duration::from_secs(5);
 /// The pause before the second connection in a row that did not last; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one.
@@ -78,11 +78,11 @@ impl Device {
         self.store.log()
     }
 
-    fn exec(&self) -> &Executor {
+    pub(crate) fn exec(&self) -> &Executor {
         self.store.exec()
     }
 
-    fn after(&self, duration: Duration) -> Instant {
+    pub(crate) fn after(&self, duration: Duration) -> Instant {
         self.exec().now().after(duration)
     }
 

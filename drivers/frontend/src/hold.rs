@@ -10,10 +10,10 @@ use core::pin::pin;
 use exec::Notify;
 use futures_util::{FutureExt, select_biased};
 use hv::Resumed;
-use xenbus::{BackendWatch, Frontend};
+use xenbus::{BackendWatch, Frontend, StoreError};
 
 use crate::course::Course;
-use crate::device::Device;
+use crate::device::{Device, FIRST_PAUSE, HANDSHAKE};
 use crate::failure::Failure;
 
 /// What the bus and a device's task tell each other of it.
@@ -82,12 +82,24 @@ impl Device {
     pub(crate) async fn opened_in_this_life(&self) -> Option<(Frontend, BackendWatch)> {
         let hold = &self.signals.hold;
         loop {
+            hold.resumed.set(None);
             let opened = self.opened().await?;
-            if !hold.is_wanted() {
+            if hold.is_wanted() {
+                self.resumed_or_removed().await?;
+            } else if hold.resumed.take() != Some(Resumed::Anew) {
                 hold.set_idle(false);
                 return Some(opened);
             }
-            hold.resumed().await;
+        }
+    }
+
+    /// Waits until the domain runs again; `None` if the device is gone before.
+    async fn resumed_or_removed(&self) -> Option<Resumed> {
+        let mut resumed = pin!(self.signals.hold.resumed().fuse());
+        let mut removed = pin!(self.wait_for_removal().fuse());
+        select_biased! {
+            resumed = resumed => Some(resumed),
+            () = removed => None,
         }
     }
 
@@ -107,9 +119,10 @@ impl Device {
         };
         let resumed = {
             let mut held = pin!(held.fuse());
-            let mut resumed = pin!(hold.resumed().fuse());
+            let mut resumed = pin!(self.resumed_or_removed().fuse());
             select_biased! {
-                resumed = resumed => Ok(resumed),
+                // Who removes it is not to wait for what else is held.
+                resumed = resumed => Ok(resumed.unwrap_or(Resumed::Cancelled)),
                 failure = held => failure,
             }
         };
@@ -124,12 +137,25 @@ impl Device {
     /// Connects in the domain's next life: who uses the device keeps it.
     ///
     /// # Errors
-    /// The device is not there any more, or not as it must be.
+    /// The device is not there any more, or was not as it must be for 20 s.
     pub(crate) async fn begin_anew(&self, course: &mut Course) -> Result<(), Failure> {
         course.lose();
-        let (frontend, watch) = self.open().await?;
-        course.begin_anew(frontend, watch);
-        Ok(())
+        let until = self.after(HANDSHAKE);
+        loop {
+            match self.open().await {
+                Ok((frontend, watch)) => {
+                    course.begin_anew(frontend, watch);
+                    return Ok(());
+                }
+                Err(failure) if failure.is_removal() || failure.is_absence() => {
+                    return Err(StoreError::NoEntry.into());
+                }
+                Err(failure) if failure.is_loss() || self.exec().now() >= until => {
+                    return Err(failure);
+                }
+                Err(_not_now) => self.exec().sleep(FIRST_PAUSE).await,
+            }
+        }
     }
 }
 

@@ -165,6 +165,8 @@ impl<H: Hypervisor> Controller<H> {
             let _late_or_broken = drained;
         }
         self.core.borrow_mut().abandon();
+        // What failed while it drained may wait to be done once more.
+        self.door.close();
         let stopped = self.stop(orderly && present).await;
         if !stopped {
             error!(

@@ -20,7 +20,8 @@ use xenbus::Store;
 use crate::alarm::Alarm;
 
 const PART: &str = "suspend";
-/// How long devices may take to hold still. The toolstack gives the domain 60 seconds.
+/// How long devices, and then xenstore, may take to hold still. The toolstack gives the domain 60
+/// seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What holds still while the domain is suspended.
@@ -49,13 +50,10 @@ impl<H: Hypervisor> Suspension<H> {
         if let Some(obstacle) = (self.obstacle)() {
             return Err(obstacle);
         }
-        let still = self.pv.exec.timeout(LIMIT, self.hold()).await;
-        let suspended = match still {
-            // Nothing else runs from here until the domain goes on.
-            Ok(Ok(())) => self.pv.hv.suspend().map_err(why),
-            Ok(Err(why)) => Err(why),
-            Err(_) => Err(String::from("requests are not answered for 30 s")),
-        };
+        let still = self.hold().await;
+        // Nothing else runs from here until the domain goes on.
+        self.control.forget_suspend();
+        let suspended = still.and_then(|()| self.pv.hv.suspend().map_err(why));
         let resumed = *suspended.as_ref().unwrap_or(&Resumed::Cancelled);
         if resumed == Resumed::Anew {
             self.begin_anew();
@@ -71,10 +69,19 @@ impl<H: Hypervisor> Suspension<H> {
 
     /// Waits until nothing is under way with another domain.
     async fn hold(&self) -> Result<(), String> {
-        for bus in &self.buses {
-            bus.hold().await;
+        let exec = &self.pv.exec;
+        let devices = async {
+            for bus in &self.buses {
+                bus.hold().await;
+            }
+        };
+        if exec.timeout(LIMIT, devices).await.is_err() {
+            return Err(String::from("requests are not answered for 30 s"));
         }
-        self.store.hold().await.map_err(|error| error.to_string())
+        match exec.timeout(LIMIT, self.store.hold()).await {
+            Ok(quiet) => quiet.map_err(|error| error.to_string()),
+            Err(_) => Err(String::from("xenstore does not answer for 30 s")),
+        }
     }
 
     /// Xen knows nothing of this domain but its memory.

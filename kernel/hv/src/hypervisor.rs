@@ -356,7 +356,8 @@ pub trait Hypervisor: Clone + 'static {
 
     /// Suspends the domain, so that the toolstack can save it, and returns when it runs again
     /// (`SCHEDOP_shutdown` with `SHUTDOWN_suspend`). Mappings of Xen's own pages stay usable, but
-    /// the grant table's are to be asked for again. [`now`](Self::now) goes on from where it was.
+    /// the grant table's are to be asked for again. In another life [`now`](Self::now) goes on from
+    /// where it was; else the time has passed.
     ///
     /// # Errors
     /// `EBUSY` while a page of another domain is mapped, `ENOMEM` if the domain has no memory for

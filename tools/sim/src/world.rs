@@ -124,7 +124,7 @@ impl Xen {
     }
 
     /// Lets time pass; it never goes back.
-    pub(crate) fn pass_to(&self, at: Instant) {
+    pub fn pass_to(&self, at: Instant) {
         self.0.now.set(self.now().max(at));
     }
 

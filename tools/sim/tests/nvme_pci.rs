@@ -30,6 +30,7 @@ fn a_controller_behind_pciback_is_a_disk_by_its_line() {
     let pci = Pci { guest: GUEST };
     let toolstack = &storage.toolstack;
     let _pciback = Pciback::attach(&storage.world, toolstack, pci, vec![function]);
+    storage.world.wake_domain(GUEST);
     storage.until("nvd0 is there", |storage| storage.is_ready("nvd0"));
     storage.expect("nvd0", 0, &[7; 65_536]);
     assert_eq!(storage.write("nvd0", 4096, &[9; 8192]), Ok(()));

@@ -148,10 +148,12 @@ async fn write_on(device: &Device, load: &Load, lane: u64) {
             let bytes = count.to_le_bytes().repeat(BLOCK as usize / 8);
             match device.write(block * BLOCK, bytes).await {
                 Ok(_) => load.written.borrow_mut()[block as usize] = count,
-                Err(_) => {
-                    load.errors.set(load.errors.get() + 1);
-                    return;
-                }
+                Err(_) => return load.errors.set(load.errors.get() + 1),
+            }
+            // A backend that cannot is no error of ours.
+            let flushes = device.limits().is_some_and(|limits| limits.can_flush);
+            if flushes && count.is_multiple_of(4) && device.flush().await.is_err() {
+                return load.errors.set(load.errors.get() + 1);
             }
             load.rounds.set(load.rounds.get() + 1);
         }
@@ -379,4 +381,59 @@ fn a_port_and_a_grant_of_a_former_life_are_nothing_to_this_one() {
     let bound = xen.evtchn_bind_interdomain(DomId(0), GUEST, port.port());
     assert!(bound.is_ok(), "it is still open");
     assert!(port.is_connected());
+}
+
+#[test]
+fn a_domain_that_went_on_after_a_long_time_still_hears_the_toolstack() {
+    let scene = Scene::new(10, honest());
+    scene.machine.world.at_suspension(GUEST, |xen: &Xen| {
+        xen.pass_to(xen.now().after(90 * SECOND));
+        Resumed::Cancelled
+    });
+    scene.suspend("cancelled; the domain goes on");
+    scene.works();
+    scene.suspend("cancelled; the domain goes on");
+    scene.machine.toolstack.shutdown(GUEST, "poweroff");
+    scene
+        .machine
+        .until("its end", |machine| machine.ended().is_some());
+}
+
+#[test]
+fn x05_a_second_wish_is_answered_by_the_first_suspension() {
+    let scene = Scene::new(11, honest());
+    let toolstack = scene.machine.toolstack.clone();
+    scene.backend().set_held(true);
+    toolstack.shutdown(GUEST, "suspend");
+    scene.machine.run_for(SECOND);
+    toolstack.shutdown(GUEST, "suspend");
+    scene.machine.run_for(SECOND);
+    scene.save(Some(honest()));
+    scene.backend().set_held(false);
+    scene.machine.until_shown("the domain lives anew");
+    scene.works();
+    assert_eq!(scene.shown("suspend:"), 1, "{}", scene.output());
+}
+
+#[test]
+fn a_disk_that_is_replaced_while_another_holds_the_domain_up_goes_and_comes() {
+    let scene = Scene::new(12, honest());
+    let other = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
+    scene.machine.until_shown("xbd1: vbd");
+    scene.machine.run_for(SECOND);
+    scene.backend().set_held(true);
+    scene.machine.toolstack.shutdown(GUEST, "suspend");
+    scene.machine.run_for(SECOND);
+    let detach = scene.machine.toolstack.detach(&other.vbd(), true);
+    scene
+        .machine
+        .until("the detach", |_| detach.outcome().is_some());
+    scene.machine.until_shown("xbd1 gone");
+    let _again = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
+    scene.backend().set_held(false);
+    scene.machine.until_shown("cancelled; the domain goes on");
+    scene.machine.until("the other disk", |machine| {
+        machine.domain.geom.provider("xbd1").is_some() && machine.domain.geom.is_settled()
+    });
+    scene.works();
 }

@@ -57,14 +57,17 @@ impl Device {
     /// Serves the device until the backend's state may have changed, it is removed, the deadline
     /// comes, or (if `draining`) nothing is outstanding.
     pub(super) async fn seen(&self, course: &mut Course, draining: bool) -> Result<Seen, Failure> {
-        loop {
-            if self.signals.hold.is_wanted() {
-                self.hold(course).await?;
-            }
-            if let Some(seen) = self.look(course, draining).await? {
-                return Ok(seen);
-            }
+        if !self.signals.hold.is_wanted()
+            && let Some(seen) = self.look(course, draining).await?
+        {
+            return Ok(seen);
         }
+        if self.signals.hold.is_wanted() {
+            self.hold(course).await?;
+        }
+        // Read anew: the wait that ended so may have swallowed a change.
+        let state = course.frontend.backend_state().await;
+        state.map(Seen::Backend).map_err(Failure::Store)
     }
 
     /// The same, or until the device is to hold still.
@@ -101,7 +104,7 @@ impl Device {
         }
     }
 
-    pub(super) async fn wait_for_removal(&self) {
+    pub(crate) async fn wait_for_removal(&self) {
         while !self.signals.removed.get() {
             self.signals.removal.notified().await;
         }

@@ -181,7 +181,7 @@ fn moves((front, back): Pair, online: bool) -> Vec<Pair> {
         Step::Abandon => vec![XenbusState::Closed],
         Step::Reset => vec![XenbusState::Closing],
         Step::Restart => vec![XenbusState::Initialising],
-        Step::Wait | Step::Reread | Step::Vanished => vec![],
+        Step::Wait | Step::Reread | Step::Reconfigure | Step::Vanished => vec![],
     };
     next.extend(fronts.into_iter().map(|front| (front, back)));
     let backs = match next_back_step(back, Some(front), online) {

@@ -10,7 +10,7 @@ fn seen() -> impl Iterator<Item = Option<XenbusState>> {
 /// The states in which a frontend may be after `step`, and whether it still has anything to fear.
 fn after(own: XenbusState, step: Step) -> Option<XenbusState> {
     match step {
-        Step::Wait | Step::Reread => Some(own),
+        Step::Wait | Step::Reread | Step::Reconfigure => Some(own),
         Step::Publish => Some(XenbusState::Initialised),
         Step::GoLive => Some(XenbusState::Connected),
         Step::Drain | Step::Reset => Some(XenbusState::Closing),

@@ -277,10 +277,10 @@ fn a_debug_file_of_another_build_is_found() {
 }
 
 #[test]
-fn an_image_of_thirteen_eighths_of_a_mebibyte_is_too_large() {
+fn an_image_of_seven_quarters_of_a_mebibyte_is_too_large() {
     let mut finished = finish(good());
     finished.bytes.resize((14 << 17) - 1, 0);
     assert!(size::problems(&finished).is_empty());
     finished.bytes.push(0);
-    assert_eq!(size::problems(&finished), ["it has 1703936 bytes"]);
+    assert_eq!(size::problems(&finished), ["it has 1835008 bytes"]);
 }

@@ -11,6 +11,8 @@ use super::domain::{SECOND, start_config, sum};
 use super::export::attached::Attached;
 use crate::project;
 
+/// The config that this looks at, but for the controller's place here.
+pub(super) const CONFIG: &str = "nvme.cfg";
 /// The disk's bytes.
 const BYTES: u64 = 32 << 20;
 /// How long the disk may take to come or to go.
@@ -62,11 +64,12 @@ pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
         PATIENCE,
     )?;
     ensure!(written.success(), "{written}");
-    let config = format!(
-        "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = 64\ndriver_domain = 1\n\
-         pci = [\"{device}\"]\n"
-    );
+    let config = nest.check(&format!(
+        "sed 's/^pci = .*/pci = [\"{device}\"]/' /root/xl-configs/{CONFIG}"
+    ))?;
     let mut guest = start_config(nest, NAME, &config)?;
+    let listed = guest.command("pciconf -l")?;
+    ensure!(listed.contains("nvme"), "{listed}");
     let inside = sum(&mut guest, "nvd0")?;
     ensure!(
         written.stdout.starts_with(&inside),
