@@ -135,16 +135,17 @@ fn up_and_down_under_load() {
     let long = std::env::var_os("XENOLITH_LONG").is_some();
     let setting = Setting::new(2, 64, 256);
     setting.load();
-    for _ in 0..if long { 200 } else { 3 } {
+    let times = if long { 200 } else { 3 };
+    for _ in 0..times {
         setting.set(256 * MIB);
         setting.set(16 * MIB);
     }
     assert_eq!(setting.logged("refused"), 0);
-    assert_eq!(
-        setting.logged("16384 KiB now"),
-        setting.logged("262144 KiB now")
-    );
-    assert!(setting.logged("16384 KiB now") > 0);
+    // Each is said, though not every time: the log leaves out what is said too often.
+    for said in ["16384 KiB now", "262144 KiB now"] {
+        let count = setting.logged(said);
+        assert!((1..=times).contains(&count), "{said}: {count}");
+    }
 }
 
 #[test]

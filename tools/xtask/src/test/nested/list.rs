@@ -51,12 +51,22 @@ pub(super) struct Group {
 /// As many cases as there are, where the quick lane has fewer.
 const ALL: usize = usize::MAX;
 
-/// Every nested test.
+/// Every nested test; the nests that take longest come first.
 pub(super) const GROUPS: &[Group] = &[
     Group {
-        name: "Xen 4.20",
+        name: "Xen 4.20, a driver domain started anew",
+        options: restarts,
+        tests: STARTED_ANEW,
+    },
+    Group {
+        name: "Xen 4.20, the network over and over",
         options: trixie,
-        tests: XEN_4_20,
+        tests: NETWORK_OVER_AND_OVER,
+    },
+    Group {
+        name: "Xen 4.20, disks and memory over and over",
+        options: trixie,
+        tests: OVER_AND_OVER,
     },
     Group {
         name: "Xen 4.20, disks served over and over",
@@ -64,9 +74,9 @@ pub(super) const GROUPS: &[Group] = &[
         tests: SERVED_OVER_AND_OVER,
     },
     Group {
-        name: "Xen 4.20, a driver domain started anew",
-        options: restarts,
-        tests: STARTED_ANEW,
+        name: "Xen 4.20",
+        options: trixie,
+        tests: XEN_4_20,
     },
     Group {
         name: "Xen 4.20, disks served",
@@ -117,14 +127,12 @@ const XEN_4_20: &[Test] = &[
         held::detached_with_reads_held,
     ),
     smoke("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
-    long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
     smoke("nested_configs", configs::configs_do_what_they_say),
     long(
         "nested_configs_all",
         configs::every_config_does_what_it_says,
     ),
     smoke("nested_balloon_10", |nest| balloon::up_and_down(nest, 10)),
-    long("nested_balloon_200", |nest| balloon::up_and_down(nest, 200)),
     quick("nested_shutdown_and_reboot", ends::shutdown_and_reboot),
     quick(
         "nested_sysrq_and_unknown_words",
@@ -244,6 +252,12 @@ const SERVED: &[Test] = &[
     ),
 ];
 
+/// Disks and memory that come and go, in a nest beside the others.
+const OVER_AND_OVER: &[Test] = &[
+    long("nested_cycles_200", |nest| cycles::come_and_go(nest, 200)),
+    long("nested_balloon_200", |nest| balloon::up_and_down(nest, 200)),
+];
+
 /// What takes longest, in nests beside the others.
 const SERVED_OVER_AND_OVER: &[Test] = &[long("nested_export_cycles_500", |nest| {
     lifecycle::exports_come_and_go(nest, 500)
@@ -323,19 +337,23 @@ const NETWORK: &[Test] = &[
             net::cycles::come_and_go(nest, 20)
         })
     },
-    long("nested_net_cycles_200", |nest| {
-        net::cycles::come_and_go(nest, 200)
-    }),
     Test {
         limit: Duration::from_secs(1200),
         ..smoke("nested_lives_3", |nest| {
             net::lives::saved_and_restored(nest, 3)
         })
     },
+    long("nested_net_browser", net::browser::chromium_shows_the_page),
+];
+
+/// Interfaces and whole domains that come and go, in a nest beside the others.
+const NETWORK_OVER_AND_OVER: &[Test] = &[
+    long("nested_net_cycles_200", |nest| {
+        net::cycles::come_and_go(nest, 200)
+    }),
     long("nested_lives_50", |nest| {
         net::lives::saved_and_restored(nest, 50)
     }),
-    long("nested_net_browser", net::browser::chromium_shows_the_page),
 ];
 
 const XEN_4_17: &[Test] = &[
