@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use core::cell::RefCell;
 
 use exec::Notify;
-use hv::Hypervisor;
+use hv::{Hypervisor, Instant};
 
 use crate::command::{Command, DataPointer};
 use crate::completion::Completion;
@@ -39,6 +39,8 @@ impl<H: Hypervisor> Answer<H> {
 /// somebody still waits.
 struct Pending<H: Hypervisor> {
     page: Option<H::Page>,
+    /// When it was given; `None` if it may take as long as it likes.
+    since: Option<Instant>,
     answer: Rc<Answer<H>>,
 }
 
@@ -58,17 +60,27 @@ impl<H: Hypervisor> Admin<H> {
         &self.queue
     }
 
-    /// Commands without an end.
-    pub(crate) fn outstanding(&self) -> usize {
-        self.tags.len()
+    /// The command without an end, of those that have a limit, that was given first: its id, and
+    /// when.
+    pub(crate) fn oldest(&self) -> Option<(u16, Instant)> {
+        let limited = self.tags.iter();
+        let limited = limited.filter_map(|(id, pending)| Some((id, pending.since?)));
+        limited.min_by_key(|(_, since)| *since)
     }
 
-    /// Gives the controller a command about `page`; `None` if too many are outstanding.
+    /// Whether the controller still has this command.
+    pub(crate) fn has(&self, id: u16) -> bool {
+        self.tags.get(id).is_some()
+    }
+
+    /// Gives the controller a command about `page`, which has a limit `since` now if it has one;
+    /// `None` if too many are outstanding.
     pub(crate) fn submit(
         &mut self,
         registers: &Registers<H>,
         mut command: Command,
         page: Option<H::Page>,
+        since: Option<Instant>,
     ) -> Option<Rc<Answer<H>>> {
         let answer = Rc::new(Answer {
             outcome: RefCell::default(),
@@ -79,6 +91,7 @@ impl<H: Hypervisor> Admin<H> {
         }
         let pending = Pending {
             page,
+            since,
             answer: answer.clone(),
         };
         command.id = self.tags.insert(pending).ok()?;

@@ -1,12 +1,13 @@
 //! Admin commands, and what they bring back.
 
+use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use hv::{Hypervisor, PAGE_SIZE, SharedMem};
+use hv::{Hypervisor, Instant, PAGE_SIZE, SharedMem};
 
-use crate::admin::Outcome;
+use crate::admin::{Answer, Outcome};
 use crate::command::{
     ADMIN_ABORT, ADMIN_ASYNC_EVENT, ADMIN_GET_LOG_PAGE, ADMIN_IDENTIFY, ALL_NAMESPACES, Command,
     LOG_HEALTH,
@@ -52,28 +53,26 @@ impl<H: Hypervisor> Controller<H> {
         command: Command,
         page: Option<H::Page>,
     ) -> Result<Outcome<H>, Fault> {
-        self.asked.set(Some(self.pv.exec.now()));
+        let now = Some(self.pv.exec.now());
+        let answer = self.submit(command, page, now)?;
         // One that raises no interrupt is to be looked at soon.
         if self.polled.get() {
             self.door.work().notify();
         }
-        let ended = self.pv.exec.timeout(LIMIT, self.ended(command, page));
-        let ended = ended.await;
-        self.asked.set(None);
-        match ended {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Fault::Silent(what)),
-        }
+        let ended = self.pv.exec.timeout(LIMIT, answer.outcome()).await;
+        ended.map_err(|_elapsed| Fault::Silent(what))
     }
 
-    async fn ended(&self, command: Command, page: Option<H::Page>) -> Result<Outcome<H>, Fault> {
-        let answer = {
-            let mut core = self.core.borrow_mut();
-            let core = &mut *core;
-            core.admin.submit(&core.registers, command, page)
-        };
-        let answer = answer.ok_or(Fault::Silent("any admin command"))?;
-        Ok(answer.outcome().await)
+    fn submit(
+        &self,
+        command: Command,
+        page: Option<H::Page>,
+        since: Option<Instant>,
+    ) -> Result<Rc<Answer<H>>, Fault> {
+        let mut core = self.core.borrow_mut();
+        let core = &mut *core;
+        let answer = core.admin.submit(&core.registers, command, page, since);
+        answer.ok_or(Fault::Silent("any admin command"))
     }
 
     /// Identify: the page that describes `what` of `namespace`.
@@ -113,7 +112,7 @@ impl<H: Hypervisor> Controller<H> {
             opcode: ADMIN_ASYNC_EVENT,
             ..Command::default()
         };
-        let (completion, _) = self.ended(command, None).await?;
+        let (completion, _) = self.submit(command, None, None)?.outcome().await;
         let reported = completion.status.is_success();
         Ok(reported.then_some(completion.result))
     }

@@ -7,7 +7,7 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use geom::Geom;
-use hv::{Hypervisor, Instant};
+use hv::Hypervisor;
 use pv::Pv;
 
 use crate::capabilities::Capabilities;
@@ -45,8 +45,8 @@ pub(crate) struct Controller<H: Hypervisor> {
     pub(crate) standing: Rc<RefCell<Standing>>,
     /// No interrupt is waited for.
     pub(crate) polled: Cell<bool>,
-    /// Since when an admin command with a limit is waited for.
-    pub(crate) asked: Cell<Option<Instant>>,
+    /// Completions were taken since the interrupt came last.
+    pub(crate) taken: Cell<bool>,
     /// There until its disks are made.
     pub(crate) start: RefCell<Option<Start>>,
     /// How long it has to shut down.
@@ -76,7 +76,7 @@ impl<H: Hypervisor> Controller<H> {
             door: Rc::default(),
             namespaces: RefCell::new(Vec::with_capacity(MOST_NAMESPACES)),
             standing,
-            asked: Cell::default(),
+            taken: Cell::default(),
             start: RefCell::default(),
             shutdown_limit: Cell::default(),
         })
@@ -85,12 +85,17 @@ impl<H: Hypervisor> Controller<H> {
     /// Takes the completions there are and sends what waits. Returns how many there were.
     pub(crate) fn turn(&self) -> Result<usize, Fault> {
         let now = self.pv.exec.now();
-        Ok(self.core.borrow_mut().turn(&self.door, now)?)
+        let found = self.core.borrow_mut().turn(&self.door, now)?;
+        if found != 0 {
+            self.taken.set(true);
+        }
+        Ok(found)
     }
 
     /// Whether the controller is to do something.
     pub(crate) fn is_busy(&self) -> bool {
-        self.asked.get().is_some() || self.core.borrow().io.outstanding() != 0
+        let core = self.core.borrow();
+        core.admin.oldest().is_some() || core.io.outstanding() != 0
     }
 
     /// Lets the device use memory, or takes that away.

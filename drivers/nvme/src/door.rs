@@ -16,6 +16,8 @@ pub(crate) struct Ask {
     pub(crate) namespace: u32,
     /// Bytes of a block are two to the power of this.
     pub(crate) shift: u32,
+    /// Cleared when the namespace is gone, or is another one.
+    pub(crate) open: Rc<Cell<bool>>,
     /// The controller had it before.
     pub(crate) repeated: bool,
 }
@@ -49,12 +51,12 @@ impl Door {
         }
     }
 
-    /// Fails what waits for a namespace that is gone.
-    pub(crate) fn fail(&self, namespace: u32) {
+    /// Fails what waits for namespaces that are gone.
+    pub(crate) fn fail_gone(&self) {
         let mut waiting = self.waiting.borrow_mut();
         for _ in 0..waiting.len() {
             match waiting.pop_front() {
-                Some(ask) if ask.namespace == namespace => ask.bio.complete(Err(Errno::NoDevice)),
+                Some(ask) if !ask.open.get() => ask.bio.complete(Err(Errno::NoDevice)),
                 Some(ask) => waiting.push_back(ask),
                 None => {}
             }
@@ -83,6 +85,7 @@ impl Disk for Nvd {
             bio,
             namespace: self.namespace,
             shift: self.shift,
+            open: self.open.clone(),
             repeated: false,
         });
         self.door.work.notify();

@@ -27,8 +27,9 @@ impl<H: Hypervisor> Controller<H> {
     /// Stops the controller, whatever it does, and enables it with an empty admin queue.
     pub(crate) async fn enable(&self) -> Result<(), Fault> {
         self.disable().await?;
+        // The pages of what it had are used for something else from now on.
+        self.master(false).await?;
         self.core.borrow_mut().restart(&self.door);
-        self.asked.set(None);
         self.master(true).await?;
         {
             let core = self.core.borrow();
@@ -40,7 +41,7 @@ impl<H: Hypervisor> Controller<H> {
             .await
     }
 
-    /// Stops the controller: it uses no memory then.
+    /// Stops the controller: it uses no memory then, if it does as it should.
     pub(crate) async fn disable(&self) -> Result<(), Fault> {
         self.core.borrow().registers.disable();
         let limit = self.capabilities.ready_limit;
@@ -111,9 +112,13 @@ impl<H: Hypervisor> Controller<H> {
         let flags = QUEUE_CONTIGUOUS | IO_QUEUE << 16;
         let command = create(ADMIN_CREATE_SQ, commands, flags);
         self.needed("Create I/O Submission Queue", command).await?;
-        self.core.borrow_mut().io.go_live(Offer::of(&facts));
-        self.door.work().notify();
         Ok(facts)
+    }
+
+    /// Requests go to the controller from now on.
+    pub(crate) fn go_live(&self, facts: &ControllerFacts) {
+        self.core.borrow_mut().io.go_live(Offer::of(facts));
+        self.door.work().notify();
     }
 
     /// A command without which the controller is of no use.

@@ -16,9 +16,6 @@ use crate::slot::{Doing, NotDone, Slot};
 const CLASS: u32 = 0x01_08_02;
 /// The base address register of the registers.
 const REGISTERS: u8 = 0;
-/// The command register, and its bit that lets the function use memory.
-const COMMAND: u16 = 0x04;
-const BUS_MASTER: u32 = 1 << 2;
 
 /// A function, and its interrupt.
 struct Seat<H: Hypervisor> {
@@ -77,9 +74,9 @@ impl<H: Hypervisor> Slot for Seat<H> {
     fn set_master(&self, on: bool) -> Doing<'_, Result<(), NotDone>> {
         Box::pin(async move {
             let done = if on {
-                self.function.enable().await
+                self.function.let_use_memory().await
             } else {
-                keep_from_memory(&self.function).await
+                self.function.keep_from_memory().await
             };
             done.map_err(|_failure| NotDone)
         })
@@ -109,17 +106,5 @@ impl<H: Hypervisor> Slot for Seat<H> {
 
     fn gone(&self) -> Doing<'_, ()> {
         Box::pin(self.function.gone())
-    }
-}
-
-/// Takes memory away from a function, and sees that it is so.
-async fn keep_from_memory<H: Hypervisor>(function: &Function<H>) -> Result<(), Failure> {
-    let command = function.read(COMMAND, 2).await?;
-    function.write(COMMAND, 2, command & !BUS_MASTER).await?;
-    let now = function.read(COMMAND, 2).await?;
-    if now & BUS_MASTER == 0 {
-        Ok(())
-    } else {
-        Err(Failure::Nonsense("it may still use memory"))
     }
 }

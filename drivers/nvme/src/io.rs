@@ -98,6 +98,11 @@ impl<H: Hypervisor> Io<H> {
             && let Some(ask) = waiting.pop_front()
         {
             let opcode = match self.offer.operation(&ask.bio) {
+                // The controller had it, and has another namespace of that number now.
+                _ if !ask.open.get() => {
+                    ask.bio.complete(Err(Errno::NoDevice));
+                    continue;
+                }
                 Ok(Operation::Ask(opcode)) => opcode,
                 Ok(Operation::Nothing) => {
                     ask.bio.complete(Ok(()));
@@ -123,7 +128,11 @@ impl<H: Hypervisor> Io<H> {
         let Some(bio) = ask.bio.cut(most) else {
             return ask;
         };
-        let front = Ask { bio, ..ask };
+        let front = Ask {
+            bio,
+            open: ask.open.clone(),
+            ..ask
+        };
         waiting.push_front(ask);
         front
     }

@@ -80,6 +80,9 @@ impl<H: Hypervisor> Controller<H> {
     async fn manage(&self) -> Result<(), Fault> {
         let facts = self.set_up().await?;
         self.shutdown_limit.set(facts.shutdown_limit);
+        // Whatever waits is for namespaces as they are now.
+        self.scan(&facts).await?;
+        self.go_live(&facts);
         {
             let mut standing = self.standing.borrow_mut();
             standing.model.clone_from(&facts.model);
@@ -100,7 +103,6 @@ impl<H: Hypervisor> Controller<H> {
                 "interrupts"
             },
         );
-        self.scan(&facts).await?;
         drop(self.start.take());
         if let Some(health) = self.read_health().await? {
             self.warn_of(&health);
@@ -123,7 +125,8 @@ impl<H: Hypervisor> Controller<H> {
             };
             let found = self.turn()?;
             if rang {
-                self.slot.interrupt_done(found != 0);
+                // What it told of may have been taken a turn before.
+                self.slot.interrupt_done(self.taken.take());
                 // A line that another device holds, or that is not let go of yet, is raised again
                 // at once: others have their turn before.
                 if found == 0 {
@@ -198,10 +201,8 @@ impl<H: Hypervisor> Controller<H> {
             let is_down = ControllerStatus::is_shut_down;
             let _at_any_rate = self.comes_to("shutting down", limit, is_down).await;
         }
-        let disabled = self.pv.exec.timeout(STOP, self.disable()).await;
-        match disabled.unwrap_or(Err(Fault::Stuck)) {
-            Ok(()) | Err(Fault::Removed) => true,
-            Err(_running) => self.master(false).await.is_ok(),
-        }
+        // That it says so itself, or that its registers do not answer, is not enough.
+        let _at_any_rate = self.pv.exec.timeout(STOP, self.disable()).await;
+        self.master(false).await.is_ok()
     }
 }

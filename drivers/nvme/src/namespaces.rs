@@ -169,7 +169,7 @@ impl<H: Hypervisor> Controller<H> {
         let lost = namespaces.swap_remove(at);
         drop(namespaces);
         lost.open.set(false);
-        self.door.fail(id);
+        self.door.fail_gone();
         lost.disk.gone();
         self.units.disks.borrow_mut().release(lost.unit);
     }

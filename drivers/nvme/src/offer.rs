@@ -12,6 +12,13 @@ use crate::pointer::MOST_PAGES;
 /// The most blocks of one command that names them with 16 bits, counted from 0.
 const MOST_BLOCKS: u64 = 1 << 16;
 
+/// The most bytes that one command deallocates. A controller may skip a longer range, and not say so
+/// (DMRSL; QEMU's is near 2 GiB).
+const MOST_DEALLOCATED: u64 = 1 << 30;
+/// The most bytes that one command zeroes: as many such commands as the queue holds have to end
+/// within the limit of each.
+const MOST_ZEROED: u64 = 4 << 20;
+
 /// What a controller can be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offer {
@@ -62,8 +69,8 @@ impl Offer {
     /// The most bytes of one such command, with blocks of two to the power of `shift` bytes.
     pub(crate) fn longest(&self, opcode: u8, shift: u32) -> u64 {
         match opcode {
-            DATASET_MANAGEMENT => u64::from(u32::MAX) << shift,
-            WRITE_ZEROES => MOST_BLOCKS << shift,
+            DATASET_MANAGEMENT => MOST_DEALLOCATED,
+            WRITE_ZEROES => MOST_ZEROED.min(MOST_BLOCKS << shift),
             _ => self.most,
         }
     }

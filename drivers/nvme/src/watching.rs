@@ -11,8 +11,9 @@ use crate::fault::Fault;
 
 /// How often a controller that is to do something is looked at.
 const BUSY: Duration = Duration::from_secs(1);
-/// And one that is not.
-const IDLE: Duration = Duration::from_secs(10);
+/// And one that is not: it may get something to do just after that, and its interrupt get lost, which
+/// is to be seen within the limit of an admin command.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long a request may take before the controller is told to abort it.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take from then on.
@@ -50,15 +51,16 @@ impl<H: Hypervisor> Controller<H> {
     /// Looks for completions. Says whether something old has ended that no interrupt told of.
     fn look_unasked(&self) -> Result<bool, Fault> {
         let now = self.pv.exec.now();
-        let (request, commands) = {
+        let (request, command) = {
             let core = self.core.borrow();
-            (core.io.overdue(now, BUSY), core.admin.outstanding())
+            let old = core.admin.oldest();
+            let old = old.filter(|(_, since)| now.since(*since) >= BUSY);
+            (core.io.overdue(now, BUSY), old)
         };
-        let asked_long_ago = self.asked.get().is_some_and(|at| now.since(at) >= BUSY);
         self.turn()?;
         let core = self.core.borrow();
         let request_ended = request.is_some_and(|id| !core.io.has(id));
-        Ok(request_ended || asked_long_ago && core.admin.outstanding() < commands)
+        Ok(request_ended || command.is_some_and(|(id, _)| !core.admin.has(id)))
     }
 
     /// Has the controller abort a request that takes too long.

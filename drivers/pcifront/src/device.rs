@@ -124,7 +124,7 @@ impl<H: Hypervisor> Device<H> {
         let text = format_args!("{} reports: {what}", function.address());
         self.pv.log.limited(Level::Warn, &self.name, text);
         if kind == (Kind::Detected { fatal: true }) {
-            function.remove();
+            self.fleet.fail(&function);
         }
         verdict
     }

@@ -21,7 +21,8 @@ pub trait FunctionDriver<H: Hypervisor> {
 
     /// Drives the function until that is [gone](Function::gone) or of no use to it. When the
     /// function is to leave, the driver has 5 s to end; it has to stop the device before it lets go
-    /// of memory that the device may write. After that the device is kept from memory and
-    /// interrupts, as far as the backend lets itself be asked for it.
+    /// of memory that the device may write ([`Function::keep_from_memory`]). After that the device
+    /// is kept from memory and interrupts, as far as the backend lets itself be asked for it, and
+    /// what comes to its place is none of this driver's.
     fn start(&self, function: Function<H>) -> Running;
 }

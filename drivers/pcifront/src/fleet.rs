@@ -25,6 +25,8 @@ pub(crate) struct Fleet<H: Hypervisor> {
     drivers: Vec<Box<dyn FunctionDriver<H>>>,
     claims: Rc<Claims>,
     members: Rc<RefCell<Vec<Member<H>>>>,
+    /// Where functions have failed that the backend has not taken away yet.
+    failed: RefCell<Vec<Address>>,
     /// A driver has ended.
     ended: Rc<Notify>,
 }
@@ -43,6 +45,7 @@ impl<H: Hypervisor> Fleet<H> {
             drivers,
             claims: Rc::default(),
             members: Rc::default(),
+            failed: RefCell::default(),
             ended: Rc::default(),
         })
     }
@@ -55,8 +58,9 @@ impl<H: Hypervisor> Fleet<H> {
     ) -> Result<(), Failure> {
         // Those of a former connection are not among them.
         self.remove(&[]).await;
+        self.failed.borrow_mut().retain(|at| present.contains(at));
         for address in present {
-            if self.has(*address) {
+            if self.has(*address) || self.failed.borrow().contains(address) {
                 continue;
             }
             match Function::find(&self.pv, connection, &self.claims, *address).await {
@@ -111,20 +115,46 @@ impl<H: Hypervisor> Fleet<H> {
             .any(|member| member.function.address() == address)
     }
 
+    /// Has the function at that place leave that has failed. It is none to be driven before the
+    /// backend has taken it away.
+    pub(crate) fn fail(&self, function: &Function<H>) {
+        let mut failed = self.failed.borrow_mut();
+        if !failed.contains(&function.address()) {
+            failed.push(function.address());
+        }
+        function.remove();
+    }
+
     /// Has those leave that are at these places, and waits for their drivers, at most 5 s.
     pub(crate) async fn remove(&self, leaving: &[Address]) {
         self.dismiss(|function| leaving.contains(&function.address()));
+        self.failed.borrow_mut().retain(|at| !leaving.contains(at));
         let settled = async {
             while !self.is_settled() {
                 self.ended.notified().await;
             }
         };
         let late = self.pv.exec.timeout(LEAVE, settled).await.is_err();
+        if late {
+            for function in self.late() {
+                self.say(function.address(), "the driver does not leave");
+                function.disarm().await;
+            }
+        }
         self.forget(late);
+    }
+
+    /// The functions that are gone, and whose drivers have not ended.
+    fn late(&self) -> Vec<Function<H>> {
+        let members = self.members.borrow();
+        let late = |member: &&Member<H>| member.function.is_gone() && member.running.get();
+        let late = members.iter().filter(late);
+        late.map(|member| member.function.clone()).collect()
     }
 
     /// Tells the drivers of all that they are gone. Allocates nothing.
     pub(crate) fn dismiss_all(&self) {
+        self.failed.borrow_mut().clear();
         self.dismiss(|_| true);
         self.forget(false);
     }
@@ -155,12 +185,9 @@ impl<H: Hypervisor> Fleet<H> {
             let Member {
                 function, running, ..
             } = member;
-            if late && function.is_gone() && running.get() {
-                self.say(function.address(), "the driver does not leave");
-            }
             let stays = !function.is_gone() || running.get() && !late;
             if !stays {
-                self.claims.release(function.address());
+                function.disown();
             }
             stays
         });

@@ -47,7 +47,9 @@ struct Inner<H: Hypervisor> {
     address: Address,
     id: Id,
     gone: Cell<bool>,
-    /// Who waits for that.
+    /// It may be another driver's by now.
+    disowned: Cell<bool>,
+    /// Who waits for `gone`.
     waiting: RefCell<Vec<Waker>>,
     /// What the backend was asked to turn on.
     way: Cell<Option<Way>>,
@@ -84,6 +86,7 @@ impl<H: Hypervisor> Function<H> {
             address,
             id,
             gone: Cell::new(false),
+            disowned: Cell::new(false),
             waiting: RefCell::default(),
             way: Cell::new(None),
             without_msix: Cell::new(false),
@@ -140,8 +143,9 @@ impl<H: Hypervisor> Function<H> {
     }
 
     /// Reads `size` bytes, 1, 2 or 4, at `offset` of the configuration space, which is a multiple
-    /// of `size`. What was read may be anything. Takes at most 2 s, and as long for each other that
-    /// waits; so with all that is asked of the configuration space.
+    /// of `size`. What was read may be anything. Takes at most 2 s, 2 s more if one before it was
+    /// not answered, and as long for each other that waits; so with all that is asked of the
+    /// configuration space.
     ///
     /// # Errors
     /// [`Failure`].
@@ -168,17 +172,60 @@ impl<H: Hypervisor> Function<H> {
         Ok(())
     }
 
-    /// Turns the function on: registers in memory answer, and it may read and write memory.
+    /// Turns the function on: registers in memory answer.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn enable(&self) -> Result<(), Failure> {
+        self.command(MEMORY).await
+    }
+
+    /// Lets the function read and write memory.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn let_use_memory(&self) -> Result<(), Failure> {
+        self.command(BUS_MASTER).await
+    }
+
+    /// Sets bits of the command register.
+    async fn command(&self, bits: u32) -> Result<(), Failure> {
         let command = self.read(COMMAND, 2).await?;
-        let wanted = command | MEMORY | BUS_MASTER;
-        if wanted != command {
-            self.write(COMMAND, 2, wanted).await?;
+        if command & bits != bits {
+            self.write(COMMAND, 2, command | bits).await?;
         }
         Ok(())
+    }
+
+    /// Takes memory away from the function, and sees that it is so: it reads and writes none any
+    /// more, whatever it does. For its driver also when it is [gone](Self::gone), as long as the
+    /// backend has not given it to another.
+    ///
+    /// # Errors
+    /// [`Failure`]: it may go on.
+    pub async fn keep_from_memory(&self) -> Result<(), Failure> {
+        if self.0.disowned.get() {
+            return Err(Failure::Gone);
+        }
+        let Inner {
+            connection,
+            address,
+            ..
+        } = &*self.0;
+        let command = connection.read(*address, COMMAND, 2).await?;
+        if command & BUS_MASTER == 0 {
+            return Ok(());
+        }
+        let wanted = command & !BUS_MASTER;
+        connection.write(*address, COMMAND, 2, wanted).await?;
+        // What was on its way before arrives before this is answered.
+        let now = connection.read(*address, COMMAND, 2).await?;
+        // All ones: nobody is there any more.
+        if now & BUS_MASTER == 0 || connection.read(*address, 0, 4).await? == u32::MAX {
+            Ok(())
+        } else {
+            Err(Failure::Nonsense("it may still use memory"))
+        }
     }
 
     /// Where the registers of base address register `index` are, and how many.
@@ -335,21 +382,21 @@ impl<H: Hypervisor> Function<H> {
         let _done = self.0.connection.operate(self.0.address, disable).await;
     }
 
-    /// Its driver has ended: keeps it from interrupts and memory, as far as the backend does what
-    /// it is asked for.
+    /// Its driver has ended, or is not waited for any more: keeps the function from interrupts and
+    /// memory, as far as the backend does what it is asked for, and from then on leaves it alone.
     pub(crate) async fn disarm(&self) {
-        self.turn_off().await;
-        let Inner {
-            connection,
-            address,
-            ..
-        } = &*self.0;
-        if let Ok(command) = connection.read(*address, COMMAND, 2).await
-            && command & BUS_MASTER != 0
-        {
-            let wanted = command & !BUS_MASTER;
-            let _done = connection.write(*address, COMMAND, 2, wanted).await;
+        if self.0.disowned.get() {
+            return;
         }
-        self.0.claims.release(self.0.address);
+        self.turn_off().await;
+        let _may_go_on = self.keep_from_memory().await;
+        self.disown();
+    }
+
+    /// Whoever is at its place from now on has nothing to do with this one.
+    pub(crate) fn disown(&self) {
+        if !self.0.disowned.replace(true) {
+            self.0.claims.release(self.0.address);
+        }
     }
 }

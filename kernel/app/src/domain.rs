@@ -1,10 +1,8 @@
 //! The parts of a domain, put together and run.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec;
 use core::pin::pin;
 use core::time::Duration;
 
@@ -31,7 +29,7 @@ use crate::devices::{self, Devices};
 use crate::nbd_service;
 use crate::pages::Pages;
 use crate::run_loop::{Next, RunLoop};
-use crate::suspend::Suspension;
+use crate::suspend;
 
 /// How long the boot log has the console for itself if the domain does not get ready sooner.
 const BOOT_LOG: Duration = Duration::from_secs(2);
@@ -79,6 +77,9 @@ impl<H: Hypervisor> Domain<H> {
             copies: blkback.copies(),
         });
         let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
+        let control = Control::start(&pv, &devices.store);
+        let served = blkback.clone();
+        suspend::spawn(&pv, &devices, &control, &run_loop, move || clients(&served));
         let domain = Self {
             balloon: Balloon::start(&pv, &devices.store),
             pv,
@@ -93,7 +94,7 @@ impl<H: Hypervisor> Domain<H> {
             run_loop,
         };
         domain.spawn_servers(&mut settings);
-        domain.spawn_console(settings.run, settled);
+        domain.spawn_console(control, settings.run, settled);
         domain
     }
 
@@ -129,12 +130,15 @@ impl<H: Hypervisor> Domain<H> {
     }
 
     /// Console, shell, and the domain's end, which either the shell or the administrator asks for.
-    fn spawn_console(&self, run: Option<String>, settled: impl Future<Output = ()> + 'static) {
+    fn spawn_console(
+        &self,
+        control: Control,
+        run: Option<String>,
+        settled: impl Future<Output = ()> + 'static,
+    ) {
         let (pv, end) = (self.pv.clone(), self.run_loop.end.clone());
         let blkback = self.blkback.clone();
         let console = Console::start(&pv);
-        let control = Control::start(&pv, &self.store);
-        self.spawn_suspension(control.clone());
         let shell = Shell::new(self.parts());
         let ready = self.spawn_ready(shell.clone(), run, settled);
         self.pv.exec.spawn("shell", async move {
@@ -153,20 +157,6 @@ impl<H: Hypervisor> Domain<H> {
             console.flush(LAST_LINES).await;
             end.set(Some(reason));
         });
-    }
-
-    /// Being saved, unless a client would lose its disk, or there is a device that stays here.
-    fn spawn_suspension(&self, control: Control) {
-        let (blkback, pcifront) = (self.blkback.clone(), self.pcifront.clone());
-        let suspension = Suspension {
-            pv: self.pv.clone(),
-            store: self.store.clone(),
-            control,
-            buses: vec![self.blkfront.bus().clone(), self.netfront.bus().clone()],
-            alarm: self.run_loop.alarm.clone(),
-            obstacle: Box::new(move || clients(&blkback).or_else(|| device(&pcifront))),
-        };
-        self.pv.exec.spawn("suspend", suspension.serve());
     }
 
     /// Says when the domain is ready, and then has the shell run what the command line asks for.
@@ -207,11 +197,4 @@ fn clients<H: Hypervisor>(blkback: &Blkback<H>) -> Option<String> {
         .find(|export| matches!(export.state, XenbusState::Connected | XenbusState::Closing));
     let who = served.map(|export| format!("domain {} uses {}", export.frontend, export.provider));
     Some(who.unwrap_or_else(|| String::from("a client has not let go of its disk")))
-}
-
-/// What cannot be taken along, as people read it.
-fn device<H: Hypervisor>(pcifront: &Pcifront<H>) -> Option<String> {
-    let functions = pcifront.functions();
-    let first = functions.first()?;
-    Some(format!("{} is passed through", first.address))
 }

@@ -29,10 +29,8 @@
 //! in the log. The keys of the kernel command line mean the same as for any domain, but those of
 //! the shell and of what it serves, which mean nothing.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec;
 use core::cell::RefCell;
 use core::fmt;
 use core::pin::pin;
@@ -53,7 +51,7 @@ use xenbus::Store;
 use crate::devices::{self, Devices};
 use crate::pages::Pages;
 use crate::run_loop::{Next, RunLoop};
-use crate::suspend::Suspension;
+use crate::suspend;
 
 /// How long the last lines have to get out of the console ring.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -142,18 +140,7 @@ impl<H: Hypervisor> Program<H> {
         let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
         let console = Console::start(&pv);
         let control = Control::start(&pv, &devices.store);
-        let suspension = Suspension {
-            pv: pv.clone(),
-            store: devices.store.clone(),
-            control: control.clone(),
-            buses: vec![
-                devices.blkfront.bus().clone(),
-                devices.netfront.bus().clone(),
-            ],
-            alarm: run_loop.alarm.clone(),
-            obstacle: Box::new(|| None),
-        };
-        pv.exec.spawn("suspend", suspension.serve());
+        suspend::spawn(&pv, &devices, &control, &run_loop, || None);
         let _balloon = Balloon::start(&pv, &devices.store);
         let told = Rc::new(Settled::default());
         let app = App {

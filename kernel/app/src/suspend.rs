@@ -5,8 +5,10 @@
 //! that refuses goes on, and its toolstack gives up after a minute.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -14,10 +16,13 @@ use control::Control;
 use exec::{error, info, warn};
 use frontend::Bus;
 use hv::{Errno, Hypervisor, Resumed};
+use pcifront::Pcifront;
 use pv::Pv;
 use xenbus::Store;
 
 use crate::alarm::Alarm;
+use crate::devices::Devices;
+use crate::run_loop::RunLoop;
 
 const PART: &str = "suspend";
 /// How long devices, and then xenstore, may take to hold still. The toolstack gives the domain 60
@@ -25,19 +30,42 @@ const PART: &str = "suspend";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What holds still while the domain is suspended.
-pub(crate) struct Suspension<H: Hypervisor> {
-    pub(crate) pv: Pv<H>,
-    pub(crate) store: Store,
-    pub(crate) control: Control,
-    pub(crate) buses: Vec<Bus>,
-    pub(crate) alarm: Rc<Alarm>,
-    /// Why the domain cannot be suspended now, if it cannot.
-    pub(crate) obstacle: Box<dyn Fn() -> Option<String>>,
+struct Suspension<H: Hypervisor> {
+    pv: Pv<H>,
+    store: Store,
+    control: Control,
+    buses: Vec<Bus>,
+    pcifront: Pcifront<H>,
+    alarm: Rc<Alarm>,
+    obstacle: Box<dyn Fn() -> Option<String>>,
+}
+
+/// Has the domain suspended whenever the administrator wants it, unless a PCI device is passed
+/// through, which cannot be taken along, or `obstacle` has a reason.
+pub(crate) fn spawn<H: Hypervisor>(
+    pv: &Pv<H>,
+    devices: &Devices<H>,
+    control: &Control,
+    run_loop: &RunLoop<H>,
+    obstacle: impl Fn() -> Option<String> + 'static,
+) {
+    let suspension = Suspension {
+        pv: pv.clone(),
+        store: devices.store.clone(),
+        control: control.clone(),
+        buses: vec![
+            devices.blkfront.bus().clone(),
+            devices.netfront.bus().clone(),
+        ],
+        pcifront: devices.pcifront.clone(),
+        alarm: run_loop.alarm.clone(),
+        obstacle: Box::new(obstacle),
+    };
+    pv.exec.spawn("suspend", suspension.serve());
 }
 
 impl<H: Hypervisor> Suspension<H> {
-    /// Suspends the domain whenever the administrator wants it.
-    pub(crate) async fn serve(self) {
+    async fn serve(self) {
         loop {
             self.control.asked_to_suspend().await;
             if let Err(why) = self.suspend().await {
@@ -47,7 +75,7 @@ impl<H: Hypervisor> Suspension<H> {
     }
 
     async fn suspend(&self) -> Result<(), String> {
-        if let Some(obstacle) = (self.obstacle)() {
+        if let Some(obstacle) = (self.obstacle)().or_else(|| self.passed_through()) {
             return Err(obstacle);
         }
         let still = self.hold().await;
@@ -65,6 +93,12 @@ impl<H: Hypervisor> Suspension<H> {
             Resumed::Anew => info!(self.pv.log, PART, "the domain lives anew"),
         }
         Ok(())
+    }
+
+    fn passed_through(&self) -> Option<String> {
+        let functions = self.pcifront.functions();
+        let first = functions.first()?;
+        Some(format!("{} is passed through", first.address))
     }
 
     /// Waits until nothing is under way with another domain.

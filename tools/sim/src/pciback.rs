@@ -108,12 +108,19 @@ impl Pciback {
     /// Gives the domain another device, as `xl pci-attach` does.
     pub fn add(&self, device: PciDevice) {
         let mut backend = self.backend.borrow_mut();
-        backend.slots.push(Slot {
+        let slot = Slot {
             device: Some(device),
             state: INITIALISING,
-        });
-        let number = backend.slots.len() - 1;
-        backend.bus.write_key("num_devs", &(number + 1).to_string());
+        };
+        let free = backend.slots.iter().position(|slot| slot.device.is_none());
+        let number = free.unwrap_or(backend.slots.len());
+        if let Some(free) = backend.slots.get_mut(number) {
+            *free = slot;
+        } else {
+            backend.slots.push(slot);
+        }
+        let count = backend.slots.len();
+        backend.bus.write_key("num_devs", &count.to_string());
         backend.reconfigure(number, INITIALISING);
         self.xen.wake(self.actor);
     }

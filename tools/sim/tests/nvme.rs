@@ -1,5 +1,6 @@
 //! NVMe controllers that do what they should: requests, limits, namespaces, interrupts.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use geom::{Access, Errno};
@@ -117,6 +118,31 @@ fn many_requests_at_once_are_all_done_with_few_queue_entries() {
             reads.iter().all(|read| read.outcome() == Some(Ok(32_768)))
         });
     }
+}
+
+#[test]
+fn no_interrupt_of_a_busy_controller_counts_as_one_without_a_cause() {
+    let disk = Disk::with(&pattern(4 << 20, 0));
+    let config = NvmeConfig {
+        trigger: Trigger::Message,
+        ..NvmeConfig::new(&disk, BLOCKS)
+    };
+    let bay = Bay::ready(16, config);
+    let device = Rc::new(bay.open("nvd0", Access::READ));
+    for job in 0..8u64 {
+        let device = device.clone();
+        let exec = bay.guest.pv.exec.clone();
+        let _beside = bay.guest.spawn(&bay.world, async move {
+            for round in 0..50 {
+                let at = (job * 50 + round) * 4096;
+                assert!(device.read(at, 4096).await.is_ok());
+                exec.sleep(Duration::from_micros(7 * job)).await;
+            }
+        });
+    }
+    bay.run_for(Duration::from_secs(2));
+    assert!(bay.device.counted().reads >= 400);
+    assert_eq!(bay.plug.useless(), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use geom::{Access, Errno};
 use hv::Hypervisor;
 use sim::Disk;
-use sim::nvme::{Bay, NvmeConfig};
+use sim::nvme::{Bay, Namespace, NvmeConfig};
 
 const BLOCKS: u64 = 131_072;
 const SECOND: Duration = Duration::from_secs(1);
@@ -180,6 +180,50 @@ fn a_controller_that_cannot_be_stopped_keeps_the_memory_it_was_given() {
     assert_eq!(bay.driver.running_on(), 1);
     assert!(bay.holdings().xen.pages >= pages);
     assert!(bay.logged("the memory that it was given is not used again"));
+}
+
+#[test]
+fn a_controller_that_says_that_it_has_stopped_is_not_believed() {
+    let (bay, _) = bay(16);
+    bay.plug.refuse();
+    bay.plug.remove();
+    bay.until_left();
+    assert!(!bay.device.is_ready(), "it says so");
+    assert_eq!(bay.driver.running_on(), 1);
+}
+
+#[test]
+fn a_controller_is_kept_from_memory_before_its_pages_are_used_again() {
+    let (bay, _) = bay(17);
+    bay.device.fail();
+    bay.plug.refuse();
+    bay.until_left();
+    assert_eq!(bay.device.counted().enabled, 1, "it was not reset");
+    assert_eq!(bay.driver.running_on(), 1);
+}
+
+#[test]
+fn what_a_reset_finds_to_be_another_namespace_is_asked_for_nothing() {
+    let (bay, disk) = bay(18);
+    let held = bay.open("nvd0", Access::READ_WRITE);
+    bay.device
+        .misbehave(|malice| (malice.loses, malice.ignores_abort) = (1, true));
+    let lost = bay.begin_read("nvd0", 4096, 4096);
+    bay.run_for(SECOND);
+    let reads = bay.device.counted().reads;
+    bay.device.reformat(Namespace {
+        shift: 12,
+        ..Namespace::new(1, &disk, BLOCKS / 8)
+    });
+    bay.until("it is made anew", |bay| bay.created_and_gone().0 == 2);
+    bay.until("it has ended", |_| lost.outcome().is_some());
+    assert_eq!(lost.outcome(), Some(Err(Errno::NoDevice)));
+    let read = bay.ask(async move { held.read(0, 512).await });
+    assert_eq!(read, Err(Errno::NoDevice));
+    assert_eq!(bay.device.counted().enabled, 2);
+    bay.until("it is ready", |bay| bay.is_ready("nvd0"));
+    assert!(bay.device.counted().reads > reads, "it was tasted");
+    bay.expect("nvd0", 4096, &[7; 4096]);
 }
 
 #[test]

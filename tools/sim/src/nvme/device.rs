@@ -193,6 +193,11 @@ impl NvmeDevice {
         self.xen.wake(self.actor);
     }
 
+    /// Its one namespace is another from now on, and it reports nothing.
+    pub fn reformat(&self, namespace: Namespace) {
+        self.state.borrow_mut().config.namespaces = vec![namespace];
+    }
+
     /// Its health is critical, and it reports that.
     pub fn sicken(&self, critical: u8) {
         let mut state = self.state.borrow_mut();

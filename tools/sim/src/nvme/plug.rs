@@ -21,6 +21,7 @@ pub struct Plug {
     trigger: Trigger,
     removal: Notify,
     refuses: Cell<bool>,
+    useless: Cell<u64>,
     ended: Cell<bool>,
     driver: RefCell<Option<Nvme<Dom>>>,
 }
@@ -62,6 +63,7 @@ impl Plug {
             trigger,
             removal: Notify::new(),
             refuses: Cell::new(false),
+            useless: Cell::new(0),
             ended: Cell::new(false),
             driver: RefCell::new(Some(driver.clone())),
         });
@@ -85,6 +87,12 @@ impl Plug {
     /// The bus does not change whether the device may use memory from now on.
     pub fn refuse(&self) {
         self.refuses.set(true);
+    }
+
+    /// How many interrupts the driver found nothing for.
+    #[must_use]
+    pub fn useless(&self) -> u64 {
+        self.useless.get()
     }
 
     /// Whether the driver has let go of it.
@@ -133,7 +141,10 @@ impl Slot for Plug {
         })
     }
 
-    fn interrupt_done(&self, _useful: bool) {
+    fn interrupt_done(&self, useful: bool) {
+        if !useful {
+            self.useless.set(self.useless.get() + 1);
+        }
         if self.trigger == Trigger::Line {
             let (_, pirq) = self.device.place();
             self.dom.pirq_eoi(pirq).expect("it is the domain's");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use pcifront::Failure;
-use sim::PciConfig;
+use pcifront::{Failure, Function};
+use sim::pciback::Lie;
+use sim::{Dom, PciConfig};
 
-use crate::setting::{PCI, Setting};
+use crate::setting::{GUEST, PCI, Setting};
 
 fn second() -> PciConfig {
     PciConfig {
@@ -71,6 +72,7 @@ fn a_device_is_off_before_the_backend_takes_it() {
     let (pciback, device, function) = setting.attach_one(PciConfig::default());
     let interrupts = setting.run(async move {
         function.enable().await?;
+        function.let_use_memory().await?;
         function.interrupts(1).await
     });
     assert!(interrupts.is_ok() && device.is_enabled());
@@ -80,17 +82,16 @@ fn a_device_is_off_before_the_backend_takes_it() {
     let on = std::rc::Rc::new(std::cell::Cell::new(None));
     let noted = on.clone();
     pciback.set_liar(move |asked| {
-        noted.set(Some((asked.command, seen.vectors().0)));
+        const WRITE: u32 = 1;
+        if asked.command == WRITE {
+            noted.set(Some(seen.vectors().0));
+        }
         None
     });
     pciback.remove(0);
     setting.until("it is taken away", |_| !pciback.has(0));
-    let (last, vectors) = on.get().expect("the device was turned off");
-    assert_eq!(
-        (last, vectors),
-        (1, 0),
-        "messages first, then the bus master"
-    );
+    assert_eq!(on.get(), Some(0), "messages first, then the bus master");
+    assert!(!device.is_enabled());
 }
 
 #[test]
@@ -105,6 +106,67 @@ fn a_driver_that_does_not_leave_holds_the_toolstack_up_for_seconds_only() {
     assert!(function.is_gone());
     assert_eq!(setting.guest.log_lines("does not leave"), 1);
     assert!(setting.pcifront.functions().is_empty());
+}
+
+#[test]
+fn a_driver_that_is_told_to_leave_can_keep_its_function_from_memory() {
+    let setting = Setting::with(true);
+    let (pciback, device, function) = setting.attach_one(PciConfig::default());
+    let asking = function.clone();
+    let on = setting.run(async move {
+        asking.enable().await?;
+        asking.let_use_memory().await
+    });
+    assert_eq!((on, device.is_enabled()), (Ok(()), true));
+    pciback.remove(0);
+    setting.until("it is told", |_| function.is_gone());
+    let asking = function.clone();
+    let kept = setting.run(async move { asking.keep_from_memory().await });
+    assert_eq!((kept, device.is_enabled()), (Ok(()), false));
+    // One that says that it is so and it is not is not believed.
+    device.poke(4, &[6, 0]);
+    const READ: u32 = 0;
+    pciback.set_liar(move |asked| (asked.command == READ).then_some(Lie::Value(6)));
+    let kept = setting.run(async move { function.keep_from_memory().await });
+    assert!(matches!(kept, Err(Failure::Nonsense(_))), "{kept:?}");
+}
+
+#[test]
+fn a_driver_that_is_late_leaves_its_successor_alone() {
+    let setting = Setting::with(true);
+    let (pciback, device, late) = setting.attach_one(PciConfig::default());
+    let turn_on = |function: &Function<Dom>| {
+        let function = function.clone();
+        let interrupts = setting.run(async move {
+            function.enable().await?;
+            function.let_use_memory().await?;
+            function.interrupts(1).await
+        });
+        drop(interrupts.expect("there are some"));
+    };
+    turn_on(&late);
+    pciback.remove(0);
+    setting.until("it is taken away", |_| !pciback.has(0));
+    assert_eq!((device.is_enabled(), device.vectors().0), (false, 0));
+    let device = setting.device(PciConfig::default());
+    pciback.add(device.clone());
+    setting.until_connected(&pciback);
+    let next = setting.function();
+    assert_eq!(next.address(), late.address());
+    turn_on(&next);
+    let kept = setting.run(async move { late.keep_from_memory().await });
+    assert_eq!(
+        kept,
+        Err(Failure::Gone),
+        "nobody knows of what is there now"
+    );
+    let relent = setting.told.borrow().relent.clone();
+    relent.notify();
+    setting.world.wake_domain(GUEST);
+    setting.until("it ends", |setting| setting.told.borrow().ended == 1);
+    setting.run_for(Duration::from_secs(10));
+    assert_eq!((device.is_enabled(), device.vectors().0), (true, 1));
+    assert!(!next.is_gone());
 }
 
 #[test]
@@ -144,4 +206,26 @@ fn an_error_that_is_not_fatal_is_reported_and_a_fatal_one_ends_the_driver() {
     setting.run_for(Duration::from_secs(1));
     // CAN_RECOVER, NEED_RESET, RECOVERED: none of them has Linux's backend end the domain.
     assert_eq!(pciback.verdicts(), [2, 3, 5]);
+}
+
+#[test]
+fn a_function_that_failed_is_driven_again_only_when_it_was_taken_away() {
+    let setting = Setting::new();
+    let (pciback, _, function) = setting.attach_one(PciConfig::default());
+    pciback.report([6, 2, 0, 0, 0]);
+    setting.until("it is given up", |_| function.is_gone());
+    // Another one comes and goes: the one that failed lies there as before.
+    pciback.add(setting.device(second()));
+    setting.until_connected(&pciback);
+    pciback.remove(1);
+    setting.until("the other is taken away", |_| !pciback.has(1));
+    setting.until_connected(&pciback);
+    assert_eq!(setting.told.borrow().started.len(), 2);
+    pciback.remove(0);
+    setting.until("it is taken away", |_| !pciback.has(0));
+    setting.until_connected(&pciback);
+    pciback.add(setting.device(PciConfig::default()));
+    setting.until_connected(&pciback);
+    assert_eq!(setting.told.borrow().started.len(), 3);
+    assert_eq!(setting.function().address(), function.address());
 }

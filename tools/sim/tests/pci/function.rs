@@ -17,6 +17,7 @@ fn registers_are_found_mapped_and_turned_on() {
         let function = function.clone();
         setting.run(async move {
             function.enable().await?;
+            function.let_use_memory().await?;
             let bar = function.bar(0).await?;
             let expected = Bar {
                 address: 0xc0_0000_0000,

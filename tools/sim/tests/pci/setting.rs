@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use exec::Notify;
 use hv::DomId;
 use pcifront::{Failure, Function, FunctionDriver, Id, Pcifront, Running};
 use sim::{Dom, DomainConfig, Guest, Pci, PciConfig, PciDevice, Pciback, Toolstack, World};
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Told {
     pub(crate) started: Vec<Function<Dom>>,
     pub(crate) ended: usize,
+    /// Rung to have a stubborn one end after all.
+    pub(crate) relent: Rc<Notify>,
 }
 
 /// Takes NVMe controllers, and does nothing with them.
@@ -41,7 +44,8 @@ impl FunctionDriver<Dom> for Noter {
         Box::pin(async move {
             function.gone().await;
             if stubborn {
-                std::future::pending::<()>().await;
+                let relent = told.borrow().relent.clone();
+                relent.notified().await;
             }
             told.borrow_mut().ended += 1;
         })
@@ -61,7 +65,7 @@ impl Setting {
         Self::with(false)
     }
 
-    /// `stubborn`: the driver never leaves.
+    /// `stubborn`: the driver leaves only when it is told to relent.
     pub(crate) fn with(stubborn: bool) -> Self {
         let world = World::new(7);
         let toolstack = Toolstack::start(&world);
