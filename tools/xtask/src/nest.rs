@@ -1,4 +1,8 @@
 //! A nest with the image in place: what every command that boots one starts from.
+//!
+//! - [`nvme`]: disks in it that can be passed through
+
+pub(crate) mod nvme;
 
 use std::fs;
 

@@ -39,6 +39,8 @@ pub(crate) struct Storage {
     pub quick: bool,
     /// Linux against itself.
     pub linux_twice: bool,
+    /// Disks that are passed through, and nothing else.
+    pub nvme: bool,
     /// How many rounds, if not as many as usual.
     rounds: Option<u32>,
     /// Only what contains this.
@@ -48,12 +50,14 @@ pub(crate) struct Storage {
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--quick] [--rounds N] [--filter TEXT] [--linux-twice] [--suite NAME] [--icount]
+cargo xtask bench nvme [--quick] [--rounds N] [--filter TEXT] [--suite NAME]
 cargo xtask bench network [--quick] [--rounds N] [--filter TEXT] [--suite NAME] [--icount]
 cargo xtask bench boot [--suite NAME] [--icount]
 
 Measures how it serves disks: fio in dom0 on exports of Xenolith and of Linux as a driver domain, in
 one nest, in turn. Prints a table; JSON and pictures are in target/bench. With --icount it tells
 instructions: CPU time in microseconds is then thousands of them.
+`nvme` measures the same of an NVMe controller that is passed through to each of them.
 `network` measures how it moves packets to and from dom0, beside a Linux PV guest in one nest.
 `boot` measures from `xl create` to ready, side by side with a Linux PV guest and GRUB.
 
@@ -64,6 +68,9 @@ instructions: CPU time in microseconds is then thousands of them.
   --linux-twice  Linux against itself: what the measurement finds between equals
 ";
 
+/// The words that say what is measured.
+const WORDS: [&str; 3] = ["nvme", "network", "boot"];
+
 impl Bench {
     /// Reads the options; `None` if help is wanted.
     pub(crate) fn parse(mut parser: Parser) -> Result<Option<Self>> {
@@ -72,7 +79,7 @@ impl Bench {
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
-                Value(word) if what.is_none() && (word == "boot" || word == "network") => {
+                Value(word) if what.is_none() && WORDS.iter().any(|known| word == *known) => {
                     what = Some(word);
                 }
                 Long("quick") => options.quick = true,
@@ -91,6 +98,12 @@ impl Bench {
         let nest = options.nest;
         match what {
             None => return Ok(Some(Self::Storage(options))),
+            Some(word) if word == "nvme" => {
+                ensure!(!options.linux_twice, "--linux-twice is for other disks");
+                ensure!(!nest.icount, "--icount is not for what QEMU does beside");
+                options.nvme = true;
+                return Ok(Some(Self::Storage(options)));
+            }
             Some(word) if word == "network" => {
                 ensure!(!options.linux_twice, "--linux-twice is for disks");
                 return Ok(Some(Self::Network(Network {
@@ -176,9 +189,12 @@ impl Storage {
 
     /// Whether a part, or a job in it, is asked for.
     pub(super) fn wants(&self, part: &str, job: &str) -> bool {
-        let smoke = "memory, randread 4k qd32";
         let name = format!("{part}, {job}");
-        (!self.quick || name == smoke)
+        let smoke = (
+            if self.nvme { "nvme" } else { "memory" },
+            "randread 4k qd32",
+        );
+        (!self.quick || (part, job) == smoke)
             && self
                 .filter
                 .as_ref()
@@ -187,10 +203,12 @@ impl Storage {
 
     /// What the result is called.
     pub(super) fn name(&self) -> &'static str {
-        match (self.quick, self.nest.icount) {
-            (true, _) => "storage-quick",
-            (false, true) => "storage-icount",
-            (false, false) => "storage",
+        match (self.nvme, self.quick, self.nest.icount) {
+            (true, true, _) => "nvme-quick",
+            (true, false, _) => "nvme",
+            (false, true, _) => "storage-quick",
+            (false, false, true) => "storage-icount",
+            (false, false, false) => "storage",
         }
     }
 
@@ -238,6 +256,7 @@ mod tests {
             nest,
             quick: true,
             linux_twice: true,
+            nvme: false,
             rounds: Some(3),
             filter: Some("1m".to_owned()),
         };
@@ -261,6 +280,23 @@ mod tests {
             ..Storage::default()
         };
         assert!(!quick.wants("life", "") && quick.wants("memory", "randread 4k qd32"));
+    }
+
+    #[test]
+    fn disks_that_are_passed_through_are_asked_for_by_their_name() {
+        let expected = Storage {
+            quick: true,
+            nvme: true,
+            ..Storage::default()
+        };
+        assert!(expected.wants("nvme", "randread 4k qd32"));
+        assert!(!expected.wants("memory", "randread 4k qd32"));
+        assert_eq!(expected.name(), "nvme-quick");
+        assert_eq!(
+            read(&["nvme", "--quick"]),
+            Ok(Some(Bench::Storage(expected)))
+        );
+        assert!(read(&["nvme", "--icount"]).is_err());
     }
 
     #[test]

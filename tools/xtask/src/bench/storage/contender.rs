@@ -55,9 +55,21 @@ pub(super) const LINUX_AGAIN: Contender = Contender {
 /// Where dom0 has Linux's kernel and initrd.
 pub(super) const LINUX_FOLDER: &str = "/root/bench/linux";
 
+/// The disk of a controller that is passed through to Linux.
+const NVME_IN_LINUX: &str = "/dev/nvme0n1";
+
+/// What a domain is given, beside its own memory.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Disks<'a> {
+    /// A disk of dom0's, as xl's config has it.
+    pub vbd: Option<&'a str>,
+    /// Where the NVMe controller is that is passed through to it.
+    pub controller: Option<&'a str>,
+}
+
 impl Contender {
-    /// The config of a domain of this `name`, with an export of `export_mib` in its memory and the
-    /// disks that `disk` says. Both systems are given the same, and nothing for one job alone. The
+    /// The config of a domain of this `name`, with an export of `export_mib` in its memory and
+    /// these disks. Both systems are given the same, and nothing for one job alone. The
     /// emulated machine's clock is emulated once more for a PV guest unless it is `native`; on a
     /// real machine it is not.
     pub(super) fn config(
@@ -65,7 +77,7 @@ impl Contender {
         name: &str,
         memory_mib: u32,
         export_mib: u32,
-        disk: Option<&str>,
+        Disks { vbd, controller }: Disks<'_>,
     ) -> String {
         let system = match self.system {
             System::Xenolith => {
@@ -73,15 +85,18 @@ impl Contender {
             }
             System::Linux(blkback) => format!(
                 "kernel = \"{LINUX_FOLDER}/kernel\"\nramdisk = \"{LINUX_FOLDER}/initrd\"\n\
-                 cmdline = \"console=hvc0 quiet RAM_KIB={} BLKBACK={blkback}\"\n",
-                export_mib * 1024
+                 cmdline = \"console=hvc0 quiet RAM_KIB={} BLKBACK={blkback} WAIT={}\"\n",
+                export_mib * 1024,
+                controller.map_or("", |_| NVME_IN_LINUX),
             ),
         };
-        let disk = disk.map(|disk| format!("disk = [\"{disk}\"]\n"));
+        let vbd = vbd.map(|vbd| format!("disk = [\"{vbd}\"]\n"));
+        let pci = controller.map(|place| format!("pci = [\"{place}\"]\n"));
         format!(
             "name = \"{name}\"\ntype = \"pv\"\ndriver_domain = 1\nvcpus = 1\n\
-             memory = {memory_mib}\ntsc_mode = \"native\"\n{system}{}",
-            disk.unwrap_or_default()
+             memory = {memory_mib}\ntsc_mode = \"native\"\n{system}{}{}",
+            vbd.unwrap_or_default(),
+            pci.unwrap_or_default()
         )
     }
 
@@ -106,6 +121,14 @@ impl Contender {
         match self.system {
             System::Xenolith => "xbd0",
             System::Linux(_) => "/dev/xvda",
+        }
+    }
+
+    /// What libxl's `target` names: the disk of the controller that is passed through to it.
+    pub(super) fn nvme_target(&self) -> &'static str {
+        match self.system {
+            System::Xenolith => "nvd0",
+            System::Linux(_) => NVME_IN_LINUX,
         }
     }
 

@@ -119,7 +119,7 @@ fn limit(row: &Row, clock: Clock) -> Option<Limit> {
             lifecycle::FIRST_READ | lifecycle::DETACH => Some(AtMost(1.0)),
             _ => None,
         },
-        (serve::AGAIN, Clock::Window(_)) => match row.metric {
+        (serve::AGAIN | serve::NVME, Clock::Window(_)) => match row.metric {
             Iops | Throughput => Some(AtLeast(1.0)),
             _ => None,
         },

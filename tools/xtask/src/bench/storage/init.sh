@@ -3,7 +3,7 @@
 # served by xen-blkback. libxl writes what is wanted into `backend/vbd/FRONTEND/DEVICE`; all that
 # xen-blkback leaves to a program is to say which device that is, and to remove what was closed. This
 # waits for changes instead of looking every now and then: while nothing changes it costs nothing.
-# From the kernel's command line come RAM_KIB and BLKBACK, a parameter of xen-blkback.
+# From the kernel's command line come RAM_KIB; BLKBACK, a parameter of xen-blkback; and WAIT, a device to wait for.
 b=/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t sysfs sysfs /sys
@@ -29,6 +29,7 @@ remove_closed() {
         xenstore-rm "$1"
 }
 
+while [ -n "$WAIT" ] && [ ! -b "$WAIT" ]; do $b sleep 0.1; done
 echo LINUX-SERVES
 xenstore-watch backend | while read -r path; do
     case $path in

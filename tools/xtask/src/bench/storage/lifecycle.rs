@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lab::Nest;
 
-use super::contender::{Contender, EXPORT_MIB, MEMORY_MIB};
+use super::contender::{Contender, Disks, EXPORT_MIB, MEMORY_MIB};
 use super::row::{Metric, Row};
 use super::server::{self, Server};
 
@@ -35,10 +35,8 @@ pub(super) fn starts(nest: &Nest, contenders: &[&Contender], count: u32) -> Resu
             for (size, (memory, export)) in sizes.into_iter().enumerate() {
                 let name = format!("{}-start", contender.name);
                 let path = format!("/root/bench/{name}.cfg");
-                nest.put(
-                    &path,
-                    contender.config(&name, memory, export, None).as_bytes(),
-                )?;
+                let config = contender.config(&name, memory, export, Disks::default());
+                nest.put(&path, config.as_bytes())?;
                 let target = contender.memory_target();
                 let times = server::timed(nest, &format!("ready {path} {name} {target}"))?;
                 let [ready, created, used] = times[..] else {

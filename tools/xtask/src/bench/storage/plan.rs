@@ -13,10 +13,11 @@ use super::job::{JOBS, Job};
 use super::load::{self, Clock};
 use super::report::{About, Report};
 use super::rounds::Rounds;
+use super::row::Row;
 use super::server::{self, Server};
 use super::{goal, growth, lifecycle, linux, serve};
 use crate::image::build;
-use crate::nest;
+use crate::nest::{self, nvme};
 
 /// The nest may run for so long on the host's clock.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
@@ -30,12 +31,22 @@ pub(crate) fn command(options: &Storage) -> Result<ExitCode> {
         "nothing is called so: see `cargo xtask bench --help`"
     );
     build::command()?;
+    let disks = if options.nvme {
+        nvme::arguments(2, u64::from(EXPORT_MIB) << 20)?
+    } else {
+        Vec::new()
+    };
     let nest = nest::boot(&lab::Options {
         memory: 4096,
         time_limit: LIMIT,
+        qemu_arguments: disks,
         ..options.nest.options()
     })?;
-    let report = measure(&nest, options)?;
+    let report = if options.nvme {
+        passed_through(&nest, options)?
+    } else {
+        measure(&nest, options)?
+    };
     report.print();
     report.write()?;
     Ok(ExitCode::SUCCESS)
@@ -55,6 +66,9 @@ fn jobs(options: &Storage, part: &'static str) -> impl Iterator<Item = Job> {
 
 /// Whether there is anything to do.
 fn wanted(options: &Storage) -> bool {
+    if options.nvme {
+        return jobs(options, serve::NVME).next().is_some();
+    }
     let without_jobs = [lifecycle::PART, growth::PART];
     let with_jobs = [serve::MEMORY, serve::AGAIN];
     without_jobs.iter().any(|part| options.wants(part, ""))
@@ -70,11 +84,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
         &XENOLITH
     };
     let mut contenders: Vec<&'static Contender> = vec![first, &LINUX];
-    let clock = match (options.nest.icount, options.quick) {
-        (true, _) => Clock::Slope,
-        (false, true) => Clock::Window(700),
-        (false, false) => Clock::Window(2000),
-    };
+    let clock = clock(options);
     // The peer's other setting matters where the sum of both domains' costs is a goal.
     if clock == Clock::Slope && jobs(options, serve::MEMORY).next().is_some() {
         contenders.push(&LINUX_MAPPING);
@@ -84,7 +94,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
         clock,
         count: options.rounds(),
     };
-    linux::prepare(nest)?;
+    linux::prepare(nest, "")?;
     load::prepare(nest)?;
     server::prepare(nest, contenders.len())?;
     let mut rows = Vec::new();
@@ -94,7 +104,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
     let mut servers = Vec::new();
     for (number, contender) in (0..).zip(&contenders) {
         eprintln!("starting {}", contender.name);
-        servers.push(Server::start(nest, contender, number)?);
+        servers.push(Server::start(nest, contender, number, None)?);
     }
     if options.wants(lifecycle::PART, "") {
         rows.extend(lifecycle::attaches(&servers, rounds.count)?);
@@ -117,6 +127,54 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
     for server in servers {
         server.end()?;
     }
+    report(nest, options, &contenders, rows)
+}
+
+/// The same of NVMe controllers, one for each contender.
+fn passed_through(nest: &Nest, options: &Storage) -> Result<Report> {
+    let contenders = [&XENOLITH, &LINUX];
+    let rounds = Rounds {
+        nest,
+        clock: clock(options),
+        count: options.rounds(),
+    };
+    linux::prepare(nest, "nvme xen-pcifront")?;
+    load::prepare(nest)?;
+    server::prepare(nest, contenders.len())?;
+    nest.check("modprobe xen-pciback")?;
+    let controllers = nvme::controllers(nest)?;
+    let mut servers = Vec::new();
+    for ((number, contender), controller) in (0..).zip(contenders).zip(&controllers) {
+        eprintln!("starting {}", contender.name);
+        nest.check(&format!("xl pci-assignable-add {controller}"))?;
+        servers.push(Server::start(nest, contender, number, Some(controller))?);
+    }
+    ensure!(servers.len() == contenders.len(), "too few controllers");
+    let fill_mib = if options.quick { SMOKE_MIB } else { EXPORT_MIB };
+    let jobs: Vec<Job> = jobs(options, serve::NVME).collect();
+    let rows = serve::measure(rounds, &servers, serve::NVME, &jobs, fill_mib)?;
+    for server in servers {
+        server.end()?;
+    }
+    report(nest, options, &contenders, rows)
+}
+
+/// How costs are taken.
+fn clock(options: &Storage) -> Clock {
+    match (options.nest.icount, options.quick) {
+        (true, _) => Clock::Slope,
+        (false, true) => Clock::Window(700),
+        (false, false) => Clock::Window(2000),
+    }
+}
+
+/// What came out.
+fn report(
+    nest: &Nest,
+    options: &Storage,
+    contenders: &[&'static Contender],
+    rows: Vec<Row>,
+) -> Result<Report> {
     let about = |contender: &&'static Contender| -> Result<About> {
         Ok(About {
             name: contender.name,
@@ -129,7 +187,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
         name: options.name(),
         setting: options.setting(),
         contenders: contenders.iter().map(about).collect::<Result<_>>()?,
-        verdicts: goal::verdicts(&rows, clock),
+        verdicts: goal::verdicts(&rows, clock(options)),
         rows,
     })
 }

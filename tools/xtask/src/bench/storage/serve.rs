@@ -1,4 +1,5 @@
-//! Serving: every job on exports of the domains' memory, and on dom0's disks exported again.
+//! Serving: every job on exports of the domains' memory, on dom0's disks exported again, and on NVMe
+//! controllers that are passed through.
 
 use anyhow::{Result, ensure};
 
@@ -12,6 +13,9 @@ pub(super) const MEMORY: &str = "memory";
 /// The part with dom0's disks, through the domain, back to dom0.
 pub(super) const AGAIN: &str = "re-export";
 
+/// The part with controllers that are passed through.
+pub(super) const NVME: &str = "nvme";
+
 /// Does the jobs on one export of every server. Their first `fill_mib` MiB are filled with seeded
 /// random data before, which dom0 sums before and after.
 pub(super) fn measure(
@@ -24,12 +28,13 @@ pub(super) fn measure(
     let mut exports: Vec<Export<'_>> = Vec::new();
     let mut sums = Vec::new();
     // No two exports have the same bytes.
-    let seeds = if part == MEMORY { 1.. } else { 101.. };
+    let seeds = if part == AGAIN { 101.. } else { 1.. };
     for (seed, server) in seeds.zip(servers) {
         let name = server.contender.name;
         eprintln!("{part}: filling and summing {name}'s export");
         let target = match part {
             MEMORY => server.contender.memory_target(),
+            NVME => server.contender.nvme_target(),
             _ => server.contender.disk_target(),
         };
         let export = server.attach(target, 0, "rw")?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lab::{Guest, Nest};
 use std::time::Duration;
 
-use super::contender::{Contender, EXPORT_MIB, MEMORY_MIB};
+use super::contender::{Contender, Disks, EXPORT_MIB, MEMORY_MIB};
 
 const DATA: (&str, &str) = ("/root/bench/data.py", include_str!("data.py"));
 /// What the programs share.
@@ -48,17 +48,23 @@ pub(super) struct Server<'nest> {
 }
 
 impl<'nest> Server<'nest> {
-    /// Starts it, with dom0's RAM disk of its number, and waits until it serves.
+    /// Starts it, with dom0's RAM disk of its number and the NVMe controller at `controller`, and
+    /// waits until it serves.
     pub(super) fn start(
         nest: &'nest Nest,
         contender: &'static Contender,
         number: u32,
+        controller: Option<&str>,
     ) -> Result<Self> {
         // Xen's own script takes many seconds here, and this is not what is measured.
-        let disk =
+        let vbd =
             format!("format=raw,script=/run/lab/block,vdev=xvda,access=rw,target=/dev/ram{number}");
         let name = contender.name;
-        let config = contender.config(name, MEMORY_MIB, EXPORT_MIB, Some(&disk));
+        let disks = Disks {
+            vbd: Some(&vbd),
+            controller,
+        };
+        let config = contender.config(name, MEMORY_MIB, EXPORT_MIB, disks);
         let mut guest = nest.create_guest(name, &config)?;
         guest.wait_for(contender.marker(), LIMIT)?;
         let id = guest.id()?;

@@ -1,6 +1,5 @@
 //! A disk of QEMU's, an NVMe controller with an IOMMU before it, that is passed through.
 
-use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +8,7 @@ use lab::{Nest, Options};
 
 use super::domain::{SECOND, start_config, sum};
 use super::export::attached::Attached;
-use crate::project;
+use crate::nest::nvme;
 
 /// The config that this looks at, but for the controller's place here.
 pub(super) const CONFIG: &str = "nvme.cfg";
@@ -20,28 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The domain's name.
 const NAME: &str = "storage";
 
-/// A nest with such a disk. Without remapping of interrupts: with it Xen loses them.
+/// A nest with such a disk.
 ///
 /// # Panics
 /// If there is no room for the disk's file.
+#[expect(
+    clippy::expect_used,
+    reason = "a nest without its disk would test nothing"
+)]
 pub(super) fn options() -> Options {
-    let path = project::root().join("target/xenolith/nvme.raw");
-    let made = File::create(&path).and_then(|file| file.set_len(BYTES));
-    assert!(made.is_ok(), "{}: {made:?}", path.display());
-    let drive = format!(
-        "if=none,id=nvme,format=raw,snapshot=on,file={}",
-        path.display()
-    );
-    let words = [
-        "-device",
-        "intel-iommu,intremap=off",
-        "-drive",
-        &drive,
-        "-device",
-        "nvme,drive=nvme,serial=lab",
-    ];
     Options {
-        qemu_arguments: words.map(String::from).into(),
+        qemu_arguments: nvme::arguments(1, BYTES).expect("room for the disk's file"),
         ..Options::default()
     }
 }
@@ -50,11 +38,8 @@ pub(super) fn options() -> Options {
 /// wrote; the disk is pulled in use and is gone once; put in again it is what it was, also to dom0.
 pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
     nest.check("modprobe -a nvme xen-pciback xen-blkfront")?;
-    let device = nest.check(
-        "for device in /sys/bus/pci/devices/*; do \
-         [ $(cat $device/class) != 0x010802 ] || basename $device; done",
-    )?;
-    let device = device.trim();
+    let controllers = nvme::controllers(nest)?;
+    let device = controllers.first().context("no NVMe controller")?;
     let written = nest.run_for(
         &format!(
             "set -e; for i in {{1..100}}; do [ ! -b /dev/nvme0n1 ] || break; sleep 0.1; done; \
