@@ -1,6 +1,7 @@
 //! What a controller reports of its own accord (NVM Express 1.4, 5.2).
 
 use core::future::pending;
+use core::pin::pin;
 use core::time::Duration;
 
 use exec::{Level, warn};
@@ -15,6 +16,9 @@ use crate::identify::controller::ControllerFacts;
 /// A controller that has ever more to report is heard once in this time.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a controller is asked for its health, which it reports only when it is critical.
+const ASKED: Duration = Duration::from_secs(60);
+
 /// What kind of event it is, in the low bits.
 const KIND_ERROR: u32 = 0;
 const KIND_HEALTH: u32 = 1;
@@ -24,11 +28,7 @@ impl<H: Hypervisor> Controller<H> {
     /// Hears what the controller reports, until it cannot go on.
     pub(crate) async fn hear(&self, facts: &ControllerFacts) -> Result<(), Fault> {
         loop {
-            let Some(event) = self.event().await? else {
-                // It reports nothing.
-                pending::<()>().await;
-                continue;
-            };
+            let event = self.next_event().await?;
             self.pv.exec.sleep(PAUSE).await;
             let (kind, what, log) = (event & 7, event >> 8 & 0xff, event >> 16 & 0xff);
             // The controller reports nothing of the kind again until its log was read.
@@ -54,11 +54,37 @@ impl<H: Hypervisor> Controller<H> {
         }
     }
 
-    /// Keeps what a controller says of its health, and says what is critical.
-    pub(crate) fn warn_of(&self, health: &Health) {
-        for warning in health.warnings() {
+    /// Waits until the controller reports something, and asks for its health meanwhile.
+    async fn next_event(&self) -> Result<u32, Fault> {
+        let event = async {
+            match self.event().await? {
+                Some(event) => Ok(event),
+                // It reports nothing.
+                None => pending().await,
+            }
+        };
+        let mut event = pin!(event);
+        loop {
+            match self.pv.exec.timeout(ASKED, event.as_mut()).await {
+                Ok(event) => return event,
+                Err(_elapsed) => self.look_after_health().await?,
+            }
+        }
+    }
+
+    /// Asks for the controller's health, if it says.
+    pub(crate) async fn look_after_health(&self) -> Result<(), Fault> {
+        if let Some(health) = self.read_health().await? {
+            self.warn_of(&health);
+        }
+        Ok(())
+    }
+
+    /// Keeps what a controller says of its health, and says what has become critical.
+    fn warn_of(&self, health: &Health) {
+        let before = self.standing.borrow_mut().health.replace(*health);
+        for warning in health.new_warnings(before.as_ref()) {
             warn!(self.pv.log, &self.name, "{warning}");
         }
-        self.standing.borrow_mut().health = Some(*health);
     }
 }

@@ -57,10 +57,18 @@ impl Health {
 
     /// What is critical, in words.
     pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
-        let bits = WARNINGS.into_iter().enumerate();
-        let critical = self.critical;
-        bits.filter_map(move |(bit, text)| (critical & 1 << bit != 0).then_some(text))
+        words(self.critical)
     }
+
+    /// What is critical that was not `before`, in words.
+    pub(crate) fn new_warnings(&self, before: Option<&Self>) -> impl Iterator<Item = &'static str> {
+        words(self.critical & !before.map_or(0, |before| before.critical))
+    }
+}
+
+fn words(critical: u8) -> impl Iterator<Item = &'static str> {
+    let bits = WARNINGS.into_iter().enumerate();
+    bits.filter_map(move |(bit, text)| (critical & 1 << bit != 0).then_some(text))
 }
 
 impl fmt::Display for Health {

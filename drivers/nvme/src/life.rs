@@ -104,9 +104,7 @@ impl<H: Hypervisor> Controller<H> {
             },
         );
         drop(self.start.take());
-        if let Some(health) = self.read_health().await? {
-            self.warn_of(&health);
-        }
+        self.look_after_health().await?;
         self.hear(&facts).await
     }
 

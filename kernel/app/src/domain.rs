@@ -108,6 +108,7 @@ impl<H: Hypervisor> Domain<H> {
             blkback: self.blkback.clone(),
             net: self.net.clone(),
             pcifront: self.pcifront.clone(),
+            nvme: self.nvme.clone(),
         }
     }
 

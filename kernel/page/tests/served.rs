@@ -63,6 +63,7 @@ impl Bench {
             blkback: page.blkback.clone().expect("a backend"),
             net: served.clone(),
             pcifront: pcifront::Pcifront::start(&page.pv, &page.store, Vec::new()),
+            nvme: nvme::Nvme::new(&page.pv, &page.geom),
         };
         let token = token.map(String::from);
         page.pv

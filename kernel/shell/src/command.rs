@@ -29,6 +29,7 @@ use blkback::Blkback;
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
+use nvme::Nvme;
 use pcifront::Pcifront;
 use pv::Pv;
 use xenbus::Store;
@@ -55,6 +56,8 @@ pub struct Parts<H: Hypervisor> {
     pub net: Net,
     /// The PCI devices.
     pub pcifront: Pcifront<H>,
+    /// The NVMe controllers among them.
+    pub nvme: Nvme<H>,
 }
 
 /// What is left to do after a command that succeeded.
@@ -139,6 +142,7 @@ impl<H: Hypervisor> Parts<H> {
                 network::sockets(&sockets, &all, out).await;
             }
             Request::PciList => out.write(&pci::list(&self.pcifront.functions())),
+            Request::NvmeList => out.write(&pci::controllers(&self.nvme.controllers())),
             Request::Ping(wanted) => ping::run(&self.net, &self.pv.exec, &wanted, out).await?,
             Request::Host(name) => network::host(&self.net, &name, out).await?,
             Request::Tcpdump(count, interface) => {

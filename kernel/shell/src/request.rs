@@ -76,6 +76,8 @@ pub enum Request {
     Netstat,
     /// The PCI devices.
     PciList,
+    /// The NVMe controllers.
+    NvmeList,
     /// Echo requests.
     Ping(PingRequest),
     /// The addresses of a name.

@@ -308,6 +308,12 @@ pub static TABLE: &[Entry] = &[
         alone!(Request::PciList),
     ),
     command(
+        "nvmecontrol devlist",
+        "",
+        "NVMe controllers: what they are, how they stand, their health",
+        alone!(Request::NvmeList),
+    ),
+    command(
         "ping",
         "[-c COUNT] [-s SIZE] [-i MILLISECONDS] HOST",
         "echo requests: 4 if not said otherwise, of 56 bytes, each second",

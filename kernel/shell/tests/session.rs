@@ -53,6 +53,7 @@ impl Bench {
             blkback: Blkback::start(&guest.pv, &guest.store, &geom, Default::default()),
             net: Net::new(&guest.pv, Vec::new()),
             pcifront: pcifront::Pcifront::start(&guest.pv, &guest.store, Vec::new()),
+            nvme: nvme::Nvme::new(&guest.pv, &geom),
         });
         let ended = Rc::new(Cell::new(None));
         let end = ended.clone();

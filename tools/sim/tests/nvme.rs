@@ -232,6 +232,19 @@ fn health_is_read_and_what_gets_critical_is_said() {
     bay.until("it is said", |bay| bay.logged("media is read only"));
     assert!(bay.logged("spare is low"));
     assert_eq!(health(&bay).map(|health| health.critical), Some(0b1001));
+    // It is asked for again and again, and what is known is not said once more.
+    bay.run_for(Duration::from_secs(200));
+    assert_eq!(bay.count_logged("spare is low"), 1);
+}
+
+#[test]
+fn health_is_asked_for_where_nothing_reports_it() {
+    let disk = Disk::new();
+    let bay = Bay::ready(17, NvmeConfig::new(&disk, BLOCKS));
+    bay.run_for(Duration::from_secs(1));
+    bay.device.sicken_silently(0b10);
+    bay.run_for(Duration::from_secs(61));
+    assert!(bay.logged("temperature is out of range"));
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Bench {
             blkback: guest.blkback.clone().expect("a backend"),
             net: net.clone(),
             pcifront: pcifront::Pcifront::start(&guest.pv, &guest.store, Vec::new()),
+            nvme: nvme::Nvme::new(&guest.pv, &guest.geom),
         };
         let page = Page::new(parts, net, 80, token.map(Into::into));
         Self {

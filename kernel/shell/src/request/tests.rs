@@ -276,6 +276,7 @@ fn seeded_garbage_is_read_or_refused() {
 fn the_network_is_asked_as_by_its_usual_tools() {
     assert_eq!(request("ifconfig"), Request::Ifconfig);
     assert_eq!(request("pciconf -l"), Request::PciList);
+    assert_eq!(request("nvmecontrol devlist"), Request::NvmeList);
     assert_eq!(request("netstat"), Request::Netstat);
     assert_eq!(request("host a.example"), Request::Host("a.example".into()));
     assert_eq!(request("tcpdump"), Request::Tcpdump(None, None));

@@ -198,10 +198,15 @@ impl NvmeDevice {
         self.state.borrow_mut().config.namespaces = vec![namespace];
     }
 
+    /// Its health is critical, and it does not report that.
+    pub fn sicken_silently(&self, critical: u8) {
+        self.state.borrow_mut().critical = critical;
+    }
+
     /// Its health is critical, and it reports that.
     pub fn sicken(&self, critical: u8) {
+        self.sicken_silently(critical);
         let mut state = self.state.borrow_mut();
-        state.critical = critical;
         state.reports.push_back(1 | 1 << 8 | 2 << 16);
         drop(state);
         self.xen.wake(self.actor);
