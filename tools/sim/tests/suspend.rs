@@ -195,6 +195,36 @@ fn s49_every_life_goes_on_with_its_disk_and_loses_or_repeats_no_write() {
 }
 
 #[test]
+fn s52_an_ordered_write_that_waits_for_others_is_done_in_the_next_life() {
+    let slow = BlkbackConfig {
+        latency: SECOND,
+        ..honest()
+    };
+    let scene = Scene::new(4, slow.clone());
+    let place = BLOCKS * BLOCK;
+    let geom = &scene.machine.domain.geom;
+    let device = geom.open("xbd0", geom::Access::READ_WRITE).expect("a disk");
+    let outcome = Rc::new(Cell::new(None));
+    let told = outcome.clone();
+    scene.machine.domain.pv.exec.spawn("ordered", async move {
+        let written = device.write_ordered(place, vec![0x52; BLOCK as usize]);
+        told.set(Some(written.await.map(|_| ())));
+    });
+    scene.save(Some(slow));
+    scene.suspend("the domain lives anew");
+    assert_eq!(outcome.get(), None, "others were under way until then");
+    assert_eq!(scene.disk.bytes(place, 1), [0]);
+    scene.machine.run_for(5 * SECOND);
+    assert_eq!(outcome.get(), Some(Ok(())));
+    assert_eq!(
+        scene.disk.bytes(place, BLOCK as usize),
+        [0x52; BLOCK as usize]
+    );
+    scene.works();
+    scene.is_whole();
+}
+
+#[test]
 fn s51_f26_a_backend_that_can_less_gets_smaller_requests() {
     let scene = Scene::new(3, honest());
     let less = BlkbackConfig {
