@@ -78,7 +78,13 @@ impl<H: Hypervisor> Slot for Seat<H> {
             } else {
                 self.function.keep_from_memory().await
             };
-            done.map_err(|_failure| NotDone)
+            done.map_err(|failure| {
+                if failure.is_unreachable() {
+                    NotDone::Unreachable
+                } else {
+                    NotDone::Refused
+                }
+            })
         })
     }
 

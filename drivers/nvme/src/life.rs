@@ -13,6 +13,7 @@ use crate::controller::Controller;
 use crate::fault::Fault;
 use crate::registers::ControllerStatus;
 use crate::resets::Resets;
+use crate::slot::NotDone;
 
 /// How often a controller is looked at that raises no interrupt.
 const POLL: Duration = Duration::from_millis(1);
@@ -199,8 +200,13 @@ impl<H: Hypervisor> Controller<H> {
             let is_down = ControllerStatus::is_shut_down;
             let _at_any_rate = self.comes_to("shutting down", limit, is_down).await;
         }
-        // That it says so itself, or that its registers do not answer, is not enough.
-        let _at_any_rate = self.pv.exec.timeout(STOP, self.disable()).await;
-        self.master(false).await.is_ok()
+        let disabled = self.pv.exec.timeout(STOP, self.disable()).await;
+        match self.slot.set_master(false).await {
+            Ok(()) => true,
+            // That it says so itself, or that its registers do not answer, is not enough,
+            Err(NotDone::Refused) => false,
+            // unless there is nobody else to ask: whoever had the bus has taken it back.
+            Err(NotDone::Unreachable) => matches!(disabled, Ok(Ok(()) | Err(Fault::Removed))),
+        }
     }
 }

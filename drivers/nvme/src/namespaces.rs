@@ -12,6 +12,7 @@ use geom::disk::{DISK_VERSION, DiskHandle, DiskParams};
 use hv::Hypervisor;
 
 use crate::command::{CNS_ACTIVE, CNS_NAMESPACE};
+use crate::completion::Status;
 use crate::controller::Controller;
 use crate::door::Nvd;
 use crate::fault::{Fault, Misbehaviour};
@@ -78,8 +79,14 @@ impl<H: Hypervisor> Controller<H> {
                 return Ok(());
             }
             // It has gone since the list was made, or never was.
-            Err(_status) => {
+            Err(status) if status.is_final() || status.code() == Status::INVALID_NAMESPACE => {
                 self.lose(id);
+                return Ok(());
+            }
+            // The controller could not say, this time.
+            Err(status) => {
+                let text = format_args!("namespace {id}, Identify: {status}");
+                self.pv.log.limited(Level::Warn, &self.name, text);
                 return Ok(());
             }
         };
@@ -93,8 +100,11 @@ impl<H: Hypervisor> Controller<H> {
             if known.facts == found {
                 return Ok(());
             }
-            let same = known.facts.block == found.block && known.facts.read_only == found.read_only;
-            if same && known.disk.resize(found.size).is_ok() {
+            let same = NamespaceFacts {
+                size: known.facts.size,
+                ..found
+            };
+            if known.facts == same && known.disk.resize(found.size).is_ok() {
                 known.facts = found;
                 resized = Some(known.name.clone());
             }

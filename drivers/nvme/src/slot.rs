@@ -10,7 +10,12 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// The bus did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotDone;
+pub enum NotDone {
+    /// It is as it was.
+    Refused,
+    /// Nobody can be asked any more.
+    Unreachable,
+}
 
 /// A controller's place on its bus. It is for one task.
 pub trait Slot {

@@ -137,13 +137,18 @@ impl<H: Hypervisor> Connection<H> {
         any
     }
 
-    /// Does an operation. Returns the register's value, or the numbers of the interrupts.
+    /// Does an operation on a function that is not `disowned` when its turn comes. Returns the
+    /// register's value, or the numbers of the interrupts.
     pub(crate) async fn operate(
         &self,
         address: Address,
+        disowned: &Cell<bool>,
         operation: Operation,
     ) -> Result<Vec<u32>, Failure> {
         let _turn = self.turns.take().await;
+        if disowned.get() {
+            return Err(Failure::Gone);
+        }
         // One that was given up may still be answered: nothing is put where the backend may read
         // and write.
         self.silence().await?;
@@ -166,33 +171,6 @@ impl<H: Hypervisor> Connection<H> {
                 Err(Failure::Gone)
             }
         }
-    }
-
-    /// Reads a register of `size` bytes.
-    pub(crate) async fn read(
-        &self,
-        address: Address,
-        offset: u16,
-        size: u8,
-    ) -> Result<u32, Failure> {
-        let values = self.operate(address, Operation::Read { offset, size });
-        Ok(values.await?.first().copied().unwrap_or_default())
-    }
-
-    /// Writes a register of `size` bytes.
-    pub(crate) async fn write(
-        &self,
-        address: Address,
-        offset: u16,
-        size: u8,
-        value: u32,
-    ) -> Result<(), Failure> {
-        let write = Operation::Write {
-            offset,
-            size,
-            value,
-        };
-        self.operate(address, write).await.map(drop)
     }
 
     /// Waits until nothing lies on the page that is not answered.

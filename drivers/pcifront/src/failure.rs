@@ -22,6 +22,18 @@ pub enum Failure {
     Xen(Errno),
 }
 
+impl Failure {
+    /// Whether nobody can be asked for anything: the function, its backend or its connection is not
+    /// there, or says nothing.
+    #[must_use]
+    pub fn is_unreachable(self) -> bool {
+        matches!(
+            self,
+            Self::Gone | Self::TimedOut | Self::Refused(pciif::ERR_DEV_NOT_FOUND)
+        )
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

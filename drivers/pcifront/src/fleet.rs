@@ -16,6 +16,8 @@ use crate::connection::Connection;
 use crate::driver::FunctionDriver;
 use crate::{Address, Failure, Function, Seen};
 
+/// How often a function is asked what it is, if the backend does not answer in time.
+const TRIES: u32 = 3;
 /// How long a driver may take to leave its function.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -63,10 +65,19 @@ impl<H: Hypervisor> Fleet<H> {
             if self.has(*address) || self.failed.borrow().contains(address) {
                 continue;
             }
-            match Function::find(&self.pv, connection, &self.claims, *address).await {
+            let find = || Function::find(&self.pv, connection, &self.claims, *address);
+            let mut found = find().await;
+            // A backend that is slow once is no reason to go without this function.
+            for _ in 1..TRIES {
+                if !matches!(found, Err(Failure::TimedOut)) {
+                    break;
+                }
+                found = find().await;
+            }
+            match found {
                 Ok(Some(function)) => self.start(function),
                 Ok(None) => self.say(*address, "nobody answers there"),
-                Err(failure @ (Failure::Gone | Failure::TimedOut)) => return Err(failure),
+                Err(Failure::Gone) => return Err(Failure::Gone),
                 Err(failure) => self.say(*address, &failure.to_string()),
             }
         }
@@ -129,34 +140,39 @@ impl<H: Hypervisor> Fleet<H> {
     pub(crate) async fn remove(&self, leaving: &[Address]) {
         self.dismiss(|function| leaving.contains(&function.address()));
         self.failed.borrow_mut().retain(|at| !leaving.contains(at));
+        // One that fails meanwhile has its own time.
+        let dismissed = self.driven(&|_| true);
+        let are_dismissed = |function: &Function<H>| dismissed.iter().any(|one| one.is(function));
         let settled = async {
-            while !self.is_settled() {
+            while !self.driven(&are_dismissed).is_empty() {
                 self.ended.notified().await;
             }
         };
-        let late = self.pv.exec.timeout(LEAVE, settled).await.is_err();
-        if late {
-            for function in self.late() {
+        if self.pv.exec.timeout(LEAVE, settled).await.is_err() {
+            for function in self.driven(&are_dismissed) {
                 self.say(function.address(), "the driver does not leave");
                 function.disarm().await;
+                self.forget(|member| member.function.is(&function));
             }
         }
-        self.forget(late);
+        self.forget(|_| false);
     }
 
-    /// The functions that are gone, and whose drivers have not ended.
-    fn late(&self) -> Vec<Function<H>> {
+    /// Those of these functions that are gone, and whose drivers have not ended.
+    fn driven(&self, which: &dyn Fn(&Function<H>) -> bool) -> Vec<Function<H>> {
         let members = self.members.borrow();
-        let late = |member: &&Member<H>| member.function.is_gone() && member.running.get();
-        let late = members.iter().filter(late);
-        late.map(|member| member.function.clone()).collect()
+        let driven = members.iter().filter(|member| {
+            let function = &member.function;
+            function.is_gone() && member.running.get() && which(function)
+        });
+        driven.map(|member| member.function.clone()).collect()
     }
 
     /// Tells the drivers of all that they are gone. Allocates nothing.
     pub(crate) fn dismiss_all(&self) {
         self.failed.borrow_mut().clear();
         self.dismiss(|_| true);
-        self.forget(false);
+        self.forget(|_| false);
     }
 
     fn dismiss(&self, which: impl Fn(&Function<H>) -> bool) {
@@ -179,17 +195,15 @@ impl<H: Hypervisor> Fleet<H> {
         self.ended.notified().await;
     }
 
-    /// Forgets those that are gone, if their drivers have ended, or however `late` they are.
-    fn forget(&self, late: bool) {
+    /// Forgets those that are gone and whose drivers have ended, and those that are `late`.
+    fn forget(&self, late: impl Fn(&Member<H>) -> bool) {
         self.members.borrow_mut().retain(|member| {
-            let Member {
-                function, running, ..
-            } = member;
-            let stays = !function.is_gone() || running.get() && !late;
-            if !stays {
-                function.disown();
+            let ended = member.function.is_gone() && !member.running.get();
+            let goes = ended || late(member);
+            if goes {
+                member.function.disown();
             }
-            stays
+            !goes
         });
     }
 

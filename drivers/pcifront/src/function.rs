@@ -26,6 +26,8 @@ const COMMAND: u16 = 0x04;
 const MEMORY: u32 = 1 << 1;
 /// Its bit: the function may read and write memory.
 const BUS_MASTER: u32 = 1 << 2;
+/// Class and revision.
+const CLASS: u16 = 0x08;
 /// The first base address register.
 const FIRST_BAR: u16 = 0x10;
 /// The last one's index.
@@ -49,6 +51,8 @@ struct Inner<H: Hypervisor> {
     gone: Cell<bool>,
     /// It may be another driver's by now.
     disowned: Cell<bool>,
+    /// It was kept from memory before that.
+    kept: Cell<bool>,
     /// Who waits for `gone`.
     waiting: RefCell<Vec<Waker>>,
     /// What the backend was asked to turn on.
@@ -71,8 +75,13 @@ impl<H: Hypervisor> Function<H> {
         claims: &Rc<Claims>,
         address: Address,
     ) -> Result<Option<Self>, Failure> {
-        let words = match connection.read(address, 0, 4).await {
-            Ok(word) => (word, connection.read(address, 8, 4).await?),
+        let nobodys = Cell::new(false);
+        let read = async |offset| {
+            let read = Operation::Read { offset, size: 4 };
+            first(connection.operate(address, &nobodys, read).await)
+        };
+        let words = match read(0).await {
+            Ok(word) => (word, read(CLASS).await?),
             Err(Failure::Refused(_)) => return Ok(None),
             Err(failure) => return Err(failure),
         };
@@ -87,6 +96,7 @@ impl<H: Hypervisor> Function<H> {
             id,
             gone: Cell::new(false),
             disowned: Cell::new(false),
+            kept: Cell::new(false),
             waiting: RefCell::default(),
             way: Cell::new(None),
             without_msix: Cell::new(false),
@@ -129,6 +139,11 @@ impl<H: Hypervisor> Function<H> {
         .await;
     }
 
+    /// Whether this is a handle to the same one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether it is gone with its connection.
     pub(crate) fn is_over(&self) -> bool {
         self.is_gone() && self.0.connection.is_over()
@@ -151,7 +166,7 @@ impl<H: Hypervisor> Function<H> {
     /// [`Failure`].
     pub async fn read(&self, offset: u16, size: u8) -> Result<u32, Failure> {
         self.check()?;
-        self.0.connection.read(self.0.address, offset, size).await
+        self.peek(offset, size).await
     }
 
     /// Writes them. The backend may leave it at that without a word: it lets a domain write few
@@ -161,8 +176,32 @@ impl<H: Hypervisor> Function<H> {
     /// [`Failure`].
     pub async fn write(&self, offset: u16, size: u8, value: u32) -> Result<(), Failure> {
         self.check()?;
-        let write = self.0.connection.write(self.0.address, offset, size, value);
-        write.await
+        self.poke(offset, size, value).await
+    }
+
+    /// As [`read`](Self::read), also when it is gone.
+    async fn peek(&self, offset: u16, size: u8) -> Result<u32, Failure> {
+        first(self.operate(Operation::Read { offset, size }).await)
+    }
+
+    /// As [`write`](Self::write), also when it is gone.
+    async fn poke(&self, offset: u16, size: u8, value: u32) -> Result<(), Failure> {
+        let write = Operation::Write {
+            offset,
+            size,
+            value,
+        };
+        self.operate(write).await.map(drop)
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Vec<u32>, Failure> {
+        let Inner {
+            connection,
+            address,
+            disowned,
+            ..
+        } = &*self.0;
+        connection.operate(*address, disowned, operation).await
     }
 
     fn check(&self) -> Result<(), Failure> {
@@ -204,28 +243,30 @@ impl<H: Hypervisor> Function<H> {
     /// # Errors
     /// [`Failure`]: it may go on.
     pub async fn keep_from_memory(&self) -> Result<(), Failure> {
-        if self.0.disowned.get() {
-            return Err(Failure::Gone);
+        if self.0.kept.get() {
+            return Ok(());
         }
-        let Inner {
-            connection,
-            address,
-            ..
-        } = &*self.0;
-        let command = connection.read(*address, COMMAND, 2).await?;
+        let command = self.peek(COMMAND, 2).await?;
         if command & BUS_MASTER == 0 {
             return Ok(());
         }
-        let wanted = command & !BUS_MASTER;
-        connection.write(*address, COMMAND, 2, wanted).await?;
-        // What was on its way before arrives before this is answered.
-        let now = connection.read(*address, COMMAND, 2).await?;
-        // All ones: nobody is there any more.
-        if now & BUS_MASTER == 0 || connection.read(*address, 0, 4).await? == u32::MAX {
-            Ok(())
-        } else {
-            Err(Failure::Nonsense("it may still use memory"))
+        let off = command & !BUS_MASTER;
+        // Linux's backend turns off only what it was told to turn on, whatever the function says.
+        for again in [false, true] {
+            if again {
+                self.poke(COMMAND, 2, command).await?;
+            }
+            self.poke(COMMAND, 2, off).await?;
+            // What was on its way before arrives before this is answered.
+            if self.peek(COMMAND, 2).await? & BUS_MASTER == 0 {
+                return Ok(());
+            }
         }
+        // All ones: nobody is there any more. Vendor and device are what the backend remembers.
+        if self.peek(CLASS, 4).await? == u32::MAX {
+            return Ok(());
+        }
+        Err(Failure::Nonsense("it may still use memory"))
     }
 
     /// Where the registers of base address register `index` are, and how many.
@@ -337,7 +378,7 @@ impl<H: Hypervisor> Function<H> {
     async fn turn_on(&self, way: Way, enable: Operation) -> Result<Vec<Interrupt<H>>, Failure> {
         self.check()?;
         self.0.way.set(Some(way));
-        let asked = self.0.connection.operate(self.0.address, enable).await;
+        let asked = self.operate(enable).await;
         let bound = asked
             .and_then(vector::checked)
             .and_then(|pirqs| self.bind(&pirqs, way));
@@ -379,7 +420,7 @@ impl<H: Hypervisor> Function<H> {
             Some(Way::Intx) | None => return,
         };
         // A backend that does not do it has the device to itself from now on.
-        let _done = self.0.connection.operate(self.0.address, disable).await;
+        let _done = self.operate(disable).await;
     }
 
     /// Its driver has ended, or is not waited for any more: keeps the function from interrupts and
@@ -389,7 +430,8 @@ impl<H: Hypervisor> Function<H> {
             return;
         }
         self.turn_off().await;
-        let _may_go_on = self.keep_from_memory().await;
+        let kept = self.keep_from_memory().await.is_ok();
+        self.0.kept.set(kept);
         self.disown();
     }
 
@@ -399,4 +441,9 @@ impl<H: Hypervisor> Function<H> {
             self.0.claims.release(self.0.address);
         }
     }
+}
+
+/// The one value that a read brings.
+fn first(values: Result<Vec<u32>, Failure>) -> Result<u32, Failure> {
+    Ok(values?.first().copied().unwrap_or_default())
 }

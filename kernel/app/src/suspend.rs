@@ -79,6 +79,8 @@ impl<H: Hypervisor> Suspension<H> {
             return Err(obstacle);
         }
         let still = self.hold().await;
+        // One may have come meanwhile.
+        let still = still.and_then(|()| self.passed_through().map_or(Ok(()), Err));
         // Nothing else runs from here until the domain goes on.
         self.control.forget_suspend();
         let suspended = still.and_then(|()| self.pv.hv.suspend().map_err(why));

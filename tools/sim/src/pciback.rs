@@ -49,6 +49,8 @@ struct Backend {
     silent: bool,
     /// What the frontend answered to reports of errors.
     verdicts: Vec<u32>,
+    /// How the device was that it took away last: whether it was a bus master, and its messages.
+    taken: Option<(bool, usize)>,
 }
 
 struct Slot {
@@ -95,6 +97,7 @@ impl Pciback {
             late: None,
             silent: false,
             verdicts: Vec::new(),
+            taken: None,
         }));
         let actor = xen.spawn(format!("pciback {}", pci.guest), backend.clone());
         backend.borrow_mut().bus.watch(actor);
@@ -135,6 +138,13 @@ impl Pciback {
     #[must_use]
     pub fn has(&self, number: usize) -> bool {
         self.backend.borrow().slots[number].device.is_some()
+    }
+
+    /// How the device was that it took away last, before it turned that off itself: whether it may
+    /// read and write memory, and how many messages it may send.
+    #[must_use]
+    pub fn taken(&self) -> Option<(bool, usize)> {
+        self.backend.borrow().taken
     }
 
     /// The state it last wrote (XenbusState).
@@ -257,6 +267,7 @@ impl Backend {
                 CLOSING => {
                     slot.state = CLOSED;
                     if let Some(device) = slot.device.take() {
+                        self.taken = Some((device.is_master(), device.vectors().0));
                         device.reset();
                     }
                     lines.push((vdev, None));

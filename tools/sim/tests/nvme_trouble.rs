@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use geom::{Access, Errno};
 use hv::Hypervisor;
+use nvme::slot::NotDone;
 use sim::Disk;
 use sim::nvme::{Bay, Namespace, NvmeConfig};
 
@@ -174,7 +175,7 @@ fn a_controller_that_cannot_be_stopped_keeps_the_memory_it_was_given() {
     let read = bay.begin_read("nvd0", 0, 4096);
     bay.run_for(SECOND);
     let pages = bay.holdings().xen.pages;
-    bay.plug.refuse();
+    bay.plug.refuse(NotDone::Refused);
     bay.until_left();
     assert_eq!(read.outcome(), Some(Err(Errno::NoDevice)));
     assert_eq!(bay.driver.running_on(), 1);
@@ -185,7 +186,7 @@ fn a_controller_that_cannot_be_stopped_keeps_the_memory_it_was_given() {
 #[test]
 fn a_controller_that_says_that_it_has_stopped_is_not_believed() {
     let (bay, _) = bay(16);
-    bay.plug.refuse();
+    bay.plug.refuse(NotDone::Refused);
     bay.plug.remove();
     bay.until_left();
     assert!(!bay.device.is_ready(), "it says so");
@@ -193,10 +194,54 @@ fn a_controller_that_says_that_it_has_stopped_is_not_believed() {
 }
 
 #[test]
+fn a_controller_whose_bus_is_gone_is_believed_if_it_stops() {
+    for (never_stops, running_on) in [(false, 0), (true, 1)] {
+        let (bay, _) = bay(19);
+        bay.device
+            .misbehave(|malice| malice.never_stops = never_stops);
+        bay.plug.refuse(NotDone::Unreachable);
+        bay.plug.remove();
+        bay.until_left();
+        assert_eq!(bay.driver.running_on(), running_on);
+    }
+}
+
+#[test]
+fn a_namespace_that_is_another_of_the_same_size_is_not_written_to() {
+    let (bay, disk) = bay(20);
+    bay.device
+        .misbehave(|malice| (malice.loses, malice.ignores_abort) = (1, true));
+    let lost = bay.begin_read("nvd0", 4096, 4096);
+    bay.run_for(SECOND);
+    bay.device.reformat(Namespace {
+        eui64: 0x1234,
+        ..Namespace::new(1, &disk, BLOCKS)
+    });
+    bay.until("it is made anew", |bay| bay.created_and_gone().0 == 2);
+    bay.until("it has ended", |_| lost.outcome().is_some());
+    assert_eq!(lost.outcome(), Some(Err(Errno::NoDevice)));
+}
+
+#[test]
+fn a_namespace_that_cannot_be_identified_this_once_stays() {
+    let (bay, _) = bay(21);
+    // Namespace not ready.
+    bay.device.misbehave(|malice| malice.hides = (0x082, 1));
+    bay.device.fail();
+    bay.until("it is said", |bay| bay.logged("namespace 1, Identify"));
+    bay.expect("nvd0", 0, &[7; 512]);
+    assert_eq!(bay.created_and_gone(), (1, 0));
+    // Invalid namespace.
+    bay.device.misbehave(|malice| malice.hides = (0x00b, 1));
+    bay.device.fail();
+    bay.until("it is gone", |bay| bay.created_and_gone() == (1, 1));
+}
+
+#[test]
 fn a_controller_is_kept_from_memory_before_its_pages_are_used_again() {
     let (bay, _) = bay(17);
     bay.device.fail();
-    bay.plug.refuse();
+    bay.plug.refuse(NotDone::Refused);
     bay.until_left();
     assert_eq!(bay.device.counted().enabled, 1, "it was not reset");
     assert_eq!(bay.driver.running_on(), 1);

@@ -15,6 +15,8 @@ pub(crate) struct NamespaceFacts {
     pub(crate) block: u32,
     /// It is write protected.
     pub(crate) read_only: bool,
+    /// What is its own in the whole world, if it has that: NGUID and EUI64.
+    pub(crate) unique: (u128, u64),
 }
 
 /// Why a namespace is no disk.
@@ -82,6 +84,10 @@ impl NamespaceFacts {
             size: blocks << power,
             block: 1 << power,
             read_only: number::<1>(page, 99) & 1 != 0,
+            unique: (
+                u128::from(number::<8>(page, 112)) << 64 | u128::from(number::<8>(page, 104)),
+                number::<8>(page, 120),
+            ),
         })
     }
 }

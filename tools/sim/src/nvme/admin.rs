@@ -31,6 +31,7 @@ pub(super) fn namespace(config: &NvmeConfig, malice: &Malice, id: u32) -> Vec<u8
         page[25] = 1;
         page[26] = 1;
         page[99] = u8::from(one.read_only);
+        page[120..128].copy_from_slice(&one.eui64.to_be_bytes());
         // The first format has metadata and is not in use.
         page[128..132].copy_from_slice(&(9u32 << 16 | 8).to_le_bytes());
         page[132..136].copy_from_slice(&(one.shift << 16).to_le_bytes());

@@ -18,6 +18,8 @@ pub struct Namespace {
     pub shift: u32,
     /// It is write protected.
     pub read_only: bool,
+    /// Its EUI64; 0 is none.
+    pub eui64: u64,
 }
 
 impl Namespace {
@@ -30,6 +32,7 @@ impl Namespace {
             blocks,
             shift: 9,
             read_only: false,
+            eui64: 0,
         }
     }
 }
@@ -108,6 +111,8 @@ pub struct Malice {
     pub head: u16,
     /// What it lists as its namespaces.
     pub list: Option<Vec<u32>>,
+    /// Identify Namespace fails with this status, so many times.
+    pub hides: (u16, u32),
     /// Bytes of Identify Namespace that are other ones: where, and what.
     pub namespace: Vec<(usize, Vec<u8>)>,
     /// CAP, instead of what is true.

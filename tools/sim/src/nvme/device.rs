@@ -362,6 +362,10 @@ impl Model {
         let (config, malice) = (state.config.clone(), state.malice.clone());
         let filled = |page: &[u8]| data::write(xen, self.dom, command, page).map(|()| 0);
         match (command.opcode(), command.dword(10)) {
+            (0x06, 0) if malice.hides.1 != 0 => {
+                state.malice.hides.1 -= 1;
+                Err(malice.hides.0)
+            }
             (0x06, 0) => filled(&admin::namespace(&config, &malice, command.namespace())),
             (0x06, 1) => filled(&admin::controller(&config)),
             (0x06, 2) => filled(&admin::list(&config, &malice)),

@@ -20,7 +20,7 @@ pub struct Plug {
     channel: Option<Channel<Dom>>,
     trigger: Trigger,
     removal: Notify,
-    refuses: Cell<bool>,
+    refuses: Cell<Option<NotDone>>,
     useless: Cell<u64>,
     ended: Cell<bool>,
     driver: RefCell<Option<Nvme<Dom>>>,
@@ -62,7 +62,7 @@ impl Plug {
             device: device.clone(),
             trigger,
             removal: Notify::new(),
-            refuses: Cell::new(false),
+            refuses: Cell::new(None),
             useless: Cell::new(0),
             ended: Cell::new(false),
             driver: RefCell::new(Some(driver.clone())),
@@ -85,8 +85,8 @@ impl Plug {
     }
 
     /// The bus does not change whether the device may use memory from now on.
-    pub fn refuse(&self) {
-        self.refuses.set(true);
+    pub fn refuse(&self, why: NotDone) {
+        self.refuses.set(Some(why));
     }
 
     /// How many interrupts the driver found nothing for.
@@ -120,8 +120,8 @@ impl Slot for Plug {
 
     fn set_master(&self, on: bool) -> Doing<'_, Result<(), NotDone>> {
         Box::pin(async move {
-            if self.refuses.get() {
-                return Err(NotDone);
+            if let Some(why) = self.refuses.get() {
+                return Err(why);
             }
             self.device.set_master(on);
             Ok(())

@@ -11,6 +11,8 @@ use crate::layout::pciif;
 use crate::pirq::Trigger;
 
 const COMMAND: usize = 0x04;
+/// The bus master's bit there.
+const MASTER: u8 = 4;
 const STATUS: usize = 0x06;
 const BARS: usize = 0x10;
 const CAPABILITIES: usize = 0x34;
@@ -39,6 +41,8 @@ pub struct PciConfig {
     pub msi: bool,
     /// The interrupt that its line is, if it has one.
     pub line: Option<u32>,
+    /// Whether it is given with its bus master on, of which the backend knows nothing.
+    pub is_left_on: bool,
 }
 
 impl Default for PciConfig {
@@ -52,6 +56,7 @@ impl Default for PciConfig {
             refuses_msix: false,
             msi: false,
             line: Some(16),
+            is_left_on: false,
         }
     }
 }
@@ -70,6 +75,9 @@ struct Device {
     /// The interrupts that messages raise, by vector.
     vectors: Vec<u32>,
     is_msix: bool,
+    /// The backend turned the bus master on.
+    is_master: bool,
+    is_pulled: bool,
 }
 
 impl PciDevice {
@@ -82,6 +90,7 @@ impl PciDevice {
         put(0, &config.id.0.to_le_bytes());
         put(2, &config.id.1.to_le_bytes());
         put(8, &(config.class << 8 | 2).to_le_bytes());
+        put(COMMAND, &[if config.is_left_on { MASTER } else { 0 }]);
         for (index, address, _) in &config.bars {
             put(BARS + index * 4, &(address | 4).to_le_bytes());
         }
@@ -108,13 +117,22 @@ impl PciDevice {
             probed: [false; 6],
             vectors: Vec::new(),
             is_msix: false,
+            is_master: false,
+            is_pulled: false,
         })))
     }
 
-    /// Whether it may read and write memory, and its registers answer.
+    /// Whether it may read and write memory.
     #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.0.borrow().space[COMMAND] & 6 == 6
+    pub fn is_master(&self) -> bool {
+        self.0.borrow().space[COMMAND] & MASTER != 0
+    }
+
+    /// It is pulled out: what the backend does not remember itself reads as ones.
+    pub fn pull(&self) {
+        let mut device = self.0.borrow_mut();
+        device.space[4..].fill(0xff);
+        device.is_pulled = true;
     }
 
     /// Messages that are turned on, and whether by MSI-X.
@@ -172,7 +190,14 @@ impl PciDevice {
         let mut device = self.0.borrow_mut();
         check(offset, size)?;
         match (offset, size) {
+            _ if device.is_pulled => {}
             (COMMAND, 2 | 4) => {
+                // As Linux's, which does nothing about what it has not done itself.
+                let wanted = value & u32::from(MASTER) != 0;
+                let is_left = !wanted && !device.is_master;
+                let left = u32::from(device.space[COMMAND] & MASTER);
+                let value = if is_left { value | left } else { value };
+                device.is_master = wanted;
                 let kept = u32::from(device.space[COMMAND]) & !CHANGEABLE;
                 let new = (kept | value & CHANGEABLE).to_le_bytes();
                 device.space[COMMAND..COMMAND + 2].copy_from_slice(&new[..2]);
@@ -219,6 +244,7 @@ impl PciDevice {
         self.disable_msi();
         let mut device = self.0.borrow_mut();
         device.space[COMMAND] = 0;
+        device.is_master = false;
         device.probed = [false; 6];
     }
 }

@@ -31,7 +31,7 @@ fn a_function_without_a_driver_is_listed_and_left_alone() {
     assert_eq!(functions.len(), 1);
     assert_eq!(functions[0].driver, None);
     assert_eq!(functions[0].id.class, 0x02_0000);
-    assert!(!device.is_enabled());
+    assert!(!device.is_master());
     assert_eq!(pciback.operations(), 2, "only what it is was read");
 }
 
@@ -75,14 +75,12 @@ fn a_device_is_off_before_the_backend_takes_it() {
         function.let_use_memory().await?;
         function.interrupts(1).await
     });
-    assert!(interrupts.is_ok() && device.is_enabled());
+    assert!(interrupts.is_ok() && device.is_master());
     drop(interrupts);
-    // The backend looks at the device when it takes it: nothing is on by then.
-    let seen = device.clone();
-    let on = std::rc::Rc::new(std::cell::Cell::new(None));
-    let noted = on.clone();
+    const WRITE: u32 = 1;
+    let (seen, on) = (device.clone(), std::rc::Rc::default());
+    let noted: std::rc::Rc<std::cell::Cell<_>> = std::rc::Rc::clone(&on);
     pciback.set_liar(move |asked| {
-        const WRITE: u32 = 1;
         if asked.command == WRITE {
             noted.set(Some(seen.vectors().0));
         }
@@ -91,7 +89,7 @@ fn a_device_is_off_before_the_backend_takes_it() {
     pciback.remove(0);
     setting.until("it is taken away", |_| !pciback.has(0));
     assert_eq!(on.get(), Some(0), "messages first, then the bus master");
-    assert!(!device.is_enabled());
+    assert_eq!(pciback.taken(), Some((false, 0)));
 }
 
 #[test]
@@ -117,18 +115,81 @@ fn a_driver_that_is_told_to_leave_can_keep_its_function_from_memory() {
         asking.enable().await?;
         asking.let_use_memory().await
     });
-    assert_eq!((on, device.is_enabled()), (Ok(()), true));
+    assert_eq!((on, device.is_master()), (Ok(()), true));
     pciback.remove(0);
     setting.until("it is told", |_| function.is_gone());
     let asking = function.clone();
     let kept = setting.run(async move { asking.keep_from_memory().await });
-    assert_eq!((kept, device.is_enabled()), (Ok(()), false));
+    assert_eq!((kept, device.is_master()), (Ok(()), false));
     // One that says that it is so and it is not is not believed.
     device.poke(4, &[6, 0]);
     const READ: u32 = 0;
     pciback.set_liar(move |asked| (asked.command == READ).then_some(Lie::Value(6)));
     let kept = setting.run(async move { function.keep_from_memory().await });
     assert!(matches!(kept, Err(Failure::Nonsense(_))), "{kept:?}");
+}
+
+#[test]
+fn a_function_that_is_pulled_out_uses_no_memory() {
+    let setting = Setting::new();
+    let (_pciback, device, function) = setting.attach_one(PciConfig::default());
+    let asking = function.clone();
+    let on = setting.run(async move { asking.let_use_memory().await });
+    assert_eq!((on, device.is_master()), (Ok(()), true));
+    device.pull();
+    let kept = setting.run(async move { function.keep_from_memory().await });
+    assert_eq!(kept, Ok(()));
+}
+
+#[test]
+fn a_bus_master_that_the_backend_knows_nothing_of_is_turned_off() {
+    let setting = Setting::new();
+    let left_on = PciConfig {
+        is_left_on: true,
+        ..PciConfig::default()
+    };
+    let (_pciback, device, function) = setting.attach_one(left_on);
+    assert!(device.is_master());
+    let kept = setting.run(async move { function.keep_from_memory().await });
+    assert_eq!((kept, device.is_master()), (Ok(()), false));
+}
+
+#[test]
+fn a_function_that_fails_while_another_is_late_has_its_own_time() {
+    let setting = Setting::with(true);
+    let (pciback, _, late) = setting.attach_one(PciConfig::default());
+    let device = setting.device(second());
+    pciback.add(device.clone());
+    setting.until_connected(&pciback);
+    let failing = setting.function();
+    let asking = failing.clone();
+    let on = setting.run(async move { asking.let_use_memory().await });
+    assert_eq!(on, Ok(()));
+    pciback.remove(0);
+    setting.run_for(Duration::from_millis(4900));
+    pciback.report([6, 2, 0, 0, 8]);
+    setting.until("it is told", |_| failing.is_gone());
+    setting.until("the other is taken away", |_| !pciback.has(0));
+    let kept = setting.run(async move { late.keep_from_memory().await });
+    assert_eq!(kept, Ok(()));
+    assert!(device.is_master(), "its driver is at work on it");
+    let kept = setting.run(async move { failing.keep_from_memory().await });
+    assert_eq!((kept, device.is_master()), (Ok(()), false));
+}
+
+#[test]
+fn a_backend_that_is_slow_once_costs_no_other_function() {
+    let setting = Setting::new();
+    let (pciback, _, first) = setting.attach_one(PciConfig::default());
+    let mut slow = true;
+    pciback.set_liar(move |_| {
+        let once = std::mem::replace(&mut slow, false);
+        once.then_some(Lie::Late(Duration::from_secs(3)))
+    });
+    pciback.add(setting.device(second()));
+    setting.until_connected(&pciback);
+    assert!(!first.is_gone());
+    assert_eq!(setting.told.borrow().started.len(), 2);
 }
 
 #[test]
@@ -145,9 +206,10 @@ fn a_driver_that_is_late_leaves_its_successor_alone() {
         drop(interrupts.expect("there are some"));
     };
     turn_on(&late);
+    assert_eq!((device.is_master(), device.vectors().0), (true, 1));
     pciback.remove(0);
     setting.until("it is taken away", |_| !pciback.has(0));
-    assert_eq!((device.is_enabled(), device.vectors().0), (false, 0));
+    assert_eq!(pciback.taken(), Some((false, 0)));
     let device = setting.device(PciConfig::default());
     pciback.add(device.clone());
     setting.until_connected(&pciback);
@@ -155,18 +217,33 @@ fn a_driver_that_is_late_leaves_its_successor_alone() {
     assert_eq!(next.address(), late.address());
     turn_on(&next);
     let kept = setting.run(async move { late.keep_from_memory().await });
-    assert_eq!(
-        kept,
-        Err(Failure::Gone),
-        "nobody knows of what is there now"
-    );
+    assert_eq!(kept, Ok(()), "it was, before another one came");
     let relent = setting.told.borrow().relent.clone();
     relent.notify();
     setting.world.wake_domain(GUEST);
     setting.until("it ends", |setting| setting.told.borrow().ended == 1);
     setting.run_for(Duration::from_secs(10));
-    assert_eq!((device.is_enabled(), device.vectors().0), (true, 1));
+    assert_eq!((device.is_master(), device.vectors().0), (true, 1));
     assert!(!next.is_gone());
+}
+
+#[test]
+fn what_a_late_driver_did_not_turn_off_is_not_touched_when_it_is_anothers() {
+    const READ: u32 = 0;
+    let setting = Setting::with(true);
+    let (pciback, _, late) = setting.attach_one(PciConfig::default());
+    pciback.set_liar(|asked| (asked.command == READ).then_some(Lie::Value(6)));
+    pciback.remove(0);
+    setting.until("it is taken away", |_| !pciback.has(0));
+    pciback.repent();
+    let device = setting.device(PciConfig::default());
+    pciback.add(device.clone());
+    setting.until_connected(&pciback);
+    let next = setting.function();
+    let on = setting.run(async move { next.let_use_memory().await });
+    assert_eq!((on, device.is_master()), (Ok(()), true));
+    let kept = setting.run(async move { late.keep_from_memory().await });
+    assert_eq!((kept, device.is_master()), (Err(Failure::Gone), true));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn registers_are_found_mapped_and_turned_on() {
         })
     };
     let registers = registers.expect("they are mapped");
-    assert!(device.is_enabled());
+    assert!(device.is_master());
     assert_eq!(registers.len(), 0x4000);
     registers.store_u32(0x14, 0x0046_0001);
     assert_eq!(registers.load_u32(0x14), 0x0046_0001);
