@@ -115,11 +115,16 @@ mod tests {
     #[test]
     fn a_namespace_is_described_by_the_format_in_use() {
         let formats = [blocks_of(9), blocks_of(9) | 8, blocks_of(12)];
-        let facts = NamespaceFacts::parse(&page(131_072, 2, &formats));
+        let mut page_of_it = page(131_072, 2, &formats);
+        page_of_it[104] = 1;
+        page_of_it[119] = 2;
+        page_of_it[127] = 3;
+        let facts = NamespaceFacts::parse(&page_of_it);
         let wanted = NamespaceFacts {
             size: 512 << 20,
             block: 4096,
             read_only: false,
+            unique: (2 << 120 | 1, 3 << 56),
         };
         assert_eq!(facts, Ok(wanted));
         let mut protected = page(8, 0, &formats);
