@@ -12,8 +12,8 @@ use crate::pointer::MOST_PAGES;
 /// The most blocks of one command that names them with 16 bits, counted from 0.
 const MOST_BLOCKS: u64 = 1 << 16;
 
-/// The most bytes that one command deallocates. A controller may skip a longer range, and not say so
-/// (DMRSL; QEMU's is near 2 GiB).
+/// The most bytes that one command deallocates. A controller may skip a longer range, and not say
+/// so (DMRSL; QEMU's is near 2 GiB).
 const MOST_DEALLOCATED: u64 = 1 << 30;
 /// The most bytes that one command zeroes: as many such commands as the queue holds have to end
 /// within the limit of each.

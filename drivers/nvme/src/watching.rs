@@ -11,8 +11,8 @@ use crate::fault::Fault;
 
 /// How often a controller that is to do something is looked at.
 const BUSY: Duration = Duration::from_secs(1);
-/// And one that is not: it may get something to do just after that, and its interrupt get lost, which
-/// is to be seen within the limit of an admin command.
+/// And one that is not: it may get something to do just after that, and its interrupt get lost,
+/// which is to be seen within the limit of an admin command.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a request may take before the controller is told to abort it.
 const LIMIT: Duration = Duration::from_secs(30);

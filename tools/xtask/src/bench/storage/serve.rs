@@ -1,5 +1,5 @@
-//! Serving: every job on exports of the domains' memory, on dom0's disks exported again, and on NVMe
-//! controllers that are passed through.
+//! Serving: every job on exports of the domains' memory, on dom0's disks exported again, and on
+//! NVMe controllers that are passed through.
 
 use anyhow::{Result, ensure};
 
