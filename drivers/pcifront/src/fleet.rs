@@ -40,6 +40,18 @@ struct Member<H: Hypervisor> {
     running: Rc<Cell<bool>>,
 }
 
+impl<H: Hypervisor> Member<H> {
+    /// The function is gone, and its driver has not ended.
+    fn is_leaving(&self) -> bool {
+        self.function.is_gone() && self.running.get()
+    }
+
+    /// The function is gone, and nobody is at work on it.
+    fn is_left(&self) -> bool {
+        self.function.is_gone() && !self.running.get()
+    }
+}
+
 impl<H: Hypervisor> Fleet<H> {
     pub(crate) fn new(pv: &Pv<H>, drivers: Vec<Box<dyn FunctionDriver<H>>>) -> Rc<Self> {
         Rc::new(Self {
@@ -161,10 +173,8 @@ impl<H: Hypervisor> Fleet<H> {
     /// Those of these functions that are gone, and whose drivers have not ended.
     fn driven(&self, which: &dyn Fn(&Function<H>) -> bool) -> Vec<Function<H>> {
         let members = self.members.borrow();
-        let driven = members.iter().filter(|member| {
-            let function = &member.function;
-            function.is_gone() && member.running.get() && which(function)
-        });
+        let driven = members.iter();
+        let driven = driven.filter(|member| member.is_leaving() && which(&member.function));
         driven.map(|member| member.function.clone()).collect()
     }
 
@@ -185,9 +195,7 @@ impl<H: Hypervisor> Fleet<H> {
 
     /// Whether every driver has ended whose function is gone.
     pub(crate) fn is_settled(&self) -> bool {
-        let members = self.members.borrow();
-        let mut leaving = members.iter().filter(|member| member.function.is_gone());
-        leaving.all(|member| !member.running.get())
+        !self.members.borrow().iter().any(Member::is_leaving)
     }
 
     /// Waits until a driver has ended. For one waiting task.
@@ -198,8 +206,7 @@ impl<H: Hypervisor> Fleet<H> {
     /// Forgets those that are gone and whose drivers have ended, and those that are `late`.
     fn forget(&self, late: impl Fn(&Member<H>) -> bool) {
         self.members.borrow_mut().retain(|member| {
-            let ended = member.function.is_gone() && !member.running.get();
-            let goes = ended || late(member);
+            let goes = member.is_left() || late(member);
             if goes {
                 member.function.disown();
             }

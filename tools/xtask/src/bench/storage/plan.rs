@@ -89,14 +89,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
     if clock == Clock::Slope && jobs(options, serve::MEMORY).next().is_some() {
         contenders.push(&LINUX_MAPPING);
     }
-    let rounds = Rounds {
-        nest,
-        clock,
-        count: options.rounds(),
-    };
-    linux::prepare(nest, "")?;
-    load::prepare(nest)?;
-    server::prepare(nest, contenders.len())?;
+    let rounds = prepare(nest, options, contenders.len(), "")?;
     let mut rows = Vec::new();
     if options.wants(lifecycle::PART, "") {
         rows.extend(lifecycle::starts(nest, &contenders, rounds.count)?);
@@ -109,7 +102,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
     if options.wants(lifecycle::PART, "") {
         rows.extend(lifecycle::attaches(&servers, rounds.count)?);
     }
-    let fill_mib = if options.quick { SMOKE_MIB } else { EXPORT_MIB };
+    let fill_mib = fill_mib(options);
     for part in [serve::MEMORY, serve::AGAIN] {
         let jobs: Vec<Job> = jobs(options, part).collect();
         let servers = if part == serve::MEMORY {
@@ -133,14 +126,7 @@ fn measure(nest: &Nest, options: &Storage) -> Result<Report> {
 /// The same of NVMe controllers, one for each contender.
 fn passed_through(nest: &Nest, options: &Storage) -> Result<Report> {
     let contenders = [&XENOLITH, &LINUX];
-    let rounds = Rounds {
-        nest,
-        clock: clock(options),
-        count: options.rounds(),
-    };
-    linux::prepare(nest, "nvme xen-pcifront")?;
-    load::prepare(nest)?;
-    server::prepare(nest, contenders.len())?;
+    let rounds = prepare(nest, options, contenders.len(), "nvme xen-pcifront")?;
     nest.check("modprobe xen-pciback")?;
     let controllers = nvme::controllers(nest)?;
     let mut servers = Vec::new();
@@ -150,13 +136,34 @@ fn passed_through(nest: &Nest, options: &Storage) -> Result<Report> {
         servers.push(Server::start(nest, contender, number, Some(controller))?);
     }
     ensure!(servers.len() == contenders.len(), "too few controllers");
-    let fill_mib = if options.quick { SMOKE_MIB } else { EXPORT_MIB };
     let jobs: Vec<Job> = jobs(options, serve::NVME).collect();
-    let rows = serve::measure(rounds, &servers, serve::NVME, &jobs, fill_mib)?;
+    let rows = serve::measure(rounds, &servers, serve::NVME, &jobs, fill_mib(options))?;
     for server in servers {
         server.end()?;
     }
     report(nest, options, &contenders, rows)
+}
+
+/// Puts into dom0 what measuring `count` contenders needs, of which Linux gets these `modules` too.
+fn prepare<'nest>(
+    nest: &'nest Nest,
+    options: &Storage,
+    count: usize,
+    modules: &str,
+) -> Result<Rounds<'nest>> {
+    linux::prepare(nest, modules)?;
+    load::prepare(nest)?;
+    server::prepare(nest, count)?;
+    Ok(Rounds {
+        nest,
+        clock: clock(options),
+        count: options.rounds(),
+    })
+}
+
+/// How much of an export is filled and summed, in MiB.
+fn fill_mib(options: &Storage) -> u32 {
+    if options.quick { SMOKE_MIB } else { EXPORT_MIB }
 }
 
 /// How costs are taken.
