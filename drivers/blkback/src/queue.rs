@@ -11,7 +11,9 @@ use hv::{DomId, GrantRef, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PeerMemory, PersistentGrants, Segment as Part};
 use pv::Channel;
 use ring::PeerFault;
-use xen_abi::io::blkif::{BadRequest, Request, SEGMENT_SIZE, SEGMENTS_PER_INDIRECT_PAGE, Segment};
+use xen_abi::io::blkif::{
+    BadRequest, REQUEST_SIZE, Request, SEGMENT_SIZE, SEGMENTS_PER_INDIRECT_PAGE, Segment,
+};
 
 use crate::ledger::Ledger;
 use crate::request::{List, Refusal, Terms, Wish};
@@ -116,11 +118,12 @@ impl<H: Hypervisor> Queue<H> {
         if self.free.is_empty() && self.slots.len() == self.ledger.capacity() {
             return Ok(Taken::Nothing);
         }
-        let Some((request, echo)) = self.ledger.take()? else {
+        let mut entry = [0; REQUEST_SIZE];
+        let Some(echo) = self.ledger.take(&mut entry)? else {
             return Ok(Taken::Nothing);
         };
         let index = self.place();
-        match self.judge(&request, terms, index) {
+        match self.judge(&Request::decode(&entry), terms, index) {
             Ok(wish) => {
                 let slot = self.slots.get_mut(index);
                 let length = slot.map_or(0, |slot| slot.begin(echo, wish, now));

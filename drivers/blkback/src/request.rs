@@ -73,19 +73,6 @@ pub(crate) enum List {
     Nowhere,
 }
 
-/// What must be echoed in the answer: the id, and the operation.
-pub(crate) fn echo(request: &Result<Request, BadRequest>) -> (u64, u8) {
-    match *request {
-        Ok(Request::Direct(ref direct)) => (direct.id, direct.operation),
-        // Linux answers with the inner operation, and every frontend takes that.
-        Ok(Request::Indirect { id, operation, .. }) => (id, operation),
-        Ok(Request::Discard { id, .. }) => (id, xen_abi::io::blkif::OP_DISCARD),
-        Err(
-            BadRequest::Operation { id, operation } | BadRequest::Segments { id, operation, .. },
-        ) => (id, operation),
-    }
-}
-
 impl Terms {
     /// What a request wants and where its segments are.
     pub(crate) fn judge(

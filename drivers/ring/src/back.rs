@@ -1,6 +1,7 @@
 //! The end of a ring that answers.
 
-use core::sync::atomic::{Ordering, fence};
+use core::cell::Cell;
+use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 use hv::SharedMem;
 use xen_abi::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, entries};
@@ -12,20 +13,23 @@ use crate::{PeerFault, RingFull};
 ///
 /// After a [`PeerFault`] the ring stays in that state: every later look at it returns the same
 /// fault.
+///
+/// Each call changes one thing, at its end. So the ring may be used in the middle of another call
+/// on it, if that does not go on: a domain that dies answers its peers from wherever it was.
 #[derive(Debug)]
 pub struct BackRing<M> {
     memory: M,
     entry_size: usize,
     capacity: u32,
     /// One past the last request taken.
-    req_cons: u32,
+    req_cons: Cell<u32>,
     /// The frontend's `req_prod`, as it was last seen and found possible.
-    req_prod: u32,
+    req_prod: Cell<u32>,
     /// One past the last response pushed.
-    rsp_prod: u32,
+    rsp_prod: Cell<u32>,
     /// What of `rsp_prod` the frontend has been told.
-    published: u32,
-    fault: Option<PeerFault>,
+    published: Cell<u32>,
+    fault: Cell<Option<PeerFault>>,
 }
 
 impl<M: SharedMem> BackRing<M> {
@@ -50,11 +54,11 @@ impl<M: SharedMem> BackRing<M> {
             memory,
             entry_size,
             capacity,
-            req_cons: start,
-            req_prod: start,
-            rsp_prod: start,
-            published: start,
-            fault: None,
+            req_cons: Cell::new(start),
+            req_prod: Cell::new(start),
+            rsp_prod: Cell::new(start),
+            published: Cell::new(start),
+            fault: Cell::new(None),
         })
     }
 
@@ -67,7 +71,7 @@ impl<M: SharedMem> BackRing<M> {
     /// Requests taken that have no response yet.
     #[must_use]
     pub fn unanswered(&self) -> u32 {
-        self.req_cons.wrapping_sub(self.rsp_prod)
+        self.req_cons.get().wrapping_sub(self.rsp_prod.get())
     }
 
     /// The memory the ring lies in.
@@ -91,18 +95,44 @@ impl<M: SharedMem> BackRing<M> {
     /// # Panics
     /// If `request` is longer than an entry.
     #[inline]
-    pub fn take(&mut self, request: &mut [u8]) -> Result<Option<()>, PeerFault> {
+    pub fn take(&self, request: &mut [u8]) -> Result<Option<()>, PeerFault> {
+        let copied = self.peek(request)?;
+        if copied.is_some() {
+            self.consume();
+        }
+        Ok(copied)
+    }
+
+    /// As [`take`](Self::take), but the request stays there until it is [consumed](Self::consume);
+    /// another look may find another one, for the frontend can write it at any moment.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    ///
+    /// # Panics
+    /// If `request` is longer than an entry.
+    #[inline]
+    pub fn peek(&self, request: &mut [u8]) -> Result<Option<()>, PeerFault> {
         assert!(request.len() <= self.entry_size, "a request fits an entry");
         if !self.has_request()? {
             return Ok(None);
         }
-        let at = offset(self.req_cons, self.capacity, self.entry_size);
+        let at = offset(self.req_cons.get(), self.capacity, self.entry_size);
         self.memory.read(at, request);
-        self.req_cons = self.req_cons.wrapping_add(1);
         Ok(Some(()))
     }
 
-    /// Writes a response; the frontend sees it after [`publish`](Self::publish).
+    /// Takes the request that was [looked at](Self::peek). What was written before is written when
+    /// this is.
+    #[inline]
+    pub fn consume(&self) {
+        compiler_fence(Ordering::SeqCst);
+        self.req_cons.set(self.req_cons.get().wrapping_add(1));
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Writes a response; the frontend sees it after [`publish`](Self::publish). What was written
+    /// before is written when this is.
     ///
     /// # Errors
     /// [`RingFull`] when every request taken has its response.
@@ -110,7 +140,7 @@ impl<M: SharedMem> BackRing<M> {
     /// # Panics
     /// If `response` is longer than an entry.
     #[inline]
-    pub fn push(&mut self, response: &[u8]) -> Result<(), RingFull> {
+    pub fn push(&self, response: &[u8]) -> Result<(), RingFull> {
         assert!(
             response.len() <= self.entry_size,
             "a response must fit an entry"
@@ -118,20 +148,24 @@ impl<M: SharedMem> BackRing<M> {
         if self.unanswered() == 0 {
             return Err(RingFull);
         }
-        let at = offset(self.rsp_prod, self.capacity, self.entry_size);
+        let at = offset(self.rsp_prod.get(), self.capacity, self.entry_size);
         self.memory.write(at, response);
-        self.rsp_prod = self.rsp_prod.wrapping_add(1);
+        compiler_fence(Ordering::SeqCst);
+        self.rsp_prod.set(self.rsp_prod.get().wrapping_add(1));
+        compiler_fence(Ordering::SeqCst);
         Ok(())
     }
 
     /// Shows the frontend all responses pushed so far; says whether it must be sent an event.
     #[must_use = "the frontend may be asleep"]
-    pub fn publish(&mut self) -> bool {
-        let old = core::mem::replace(&mut self.published, self.rsp_prod);
-        self.memory.store_u32(RSP_PROD, self.rsp_prod);
+    pub fn publish(&self) -> bool {
+        let (old, new) = (self.published.get(), self.rsp_prod.get());
+        self.memory.store_u32(RSP_PROD, new);
         // The frontend must see the responses before we look whether it went to sleep.
         fence(Ordering::SeqCst);
-        must_notify(old, self.rsp_prod, self.memory.load_u32(RSP_EVENT))
+        let must = must_notify(old, new, self.memory.load_u32(RSP_EVENT));
+        self.published.set(new);
+        must
     }
 
     /// The last look before sleeping: asks for an event with the next request and says whether one
@@ -139,12 +173,12 @@ impl<M: SharedMem> BackRing<M> {
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub fn final_check(&mut self) -> Result<bool, PeerFault> {
+    pub fn final_check(&self) -> Result<bool, PeerFault> {
         if self.has_request()? {
             return Ok(true);
         }
         self.memory
-            .store_u32(REQ_EVENT, self.req_cons.wrapping_add(1));
+            .store_u32(REQ_EVENT, self.req_cons.get().wrapping_add(1));
         // The frontend must see that we sleep before we look for a request it did not announce.
         fence(Ordering::SeqCst);
         self.has_request()
@@ -155,20 +189,21 @@ impl<M: SharedMem> BackRing<M> {
     /// # Errors
     /// As [`take`](Self::take).
     #[inline]
-    pub fn has_request(&mut self) -> Result<bool, PeerFault> {
-        if let Some(fault) = self.fault {
+    pub fn has_request(&self) -> Result<bool, PeerFault> {
+        if let Some(fault) = self.fault.get() {
             return Err(fault);
         }
-        if self.req_prod == self.req_cons {
+        let taken = self.req_cons.get();
+        if self.req_prod.get() == taken {
             let theirs = self.memory.load_u32(REQ_PROD);
             // What is ahead of req_cons must fit beside what is still unanswered.
             let limit = self.capacity - self.unanswered();
-            if let Err(fault) = ahead("req_prod", theirs, self.req_cons, limit) {
-                self.fault = Some(fault);
+            if let Err(fault) = ahead("req_prod", theirs, taken, limit) {
+                self.fault.set(Some(fault));
                 return Err(fault);
             }
-            self.req_prod = theirs;
+            self.req_prod.set(theirs);
         }
-        Ok(self.req_prod != self.req_cons)
+        Ok(self.req_prod.get() != taken)
     }
 }

@@ -188,7 +188,7 @@ fn entries_cross_the_pages_of_a_ring() {
     let pages: Vec<_> = (0..4).map(|_| HeapMemory::new(hv::PAGE_SIZE)).collect();
     let memory = std::rc::Rc::new(crate::Pages::new(pages));
     let mut front = FrontRing::init(memory.clone(), 112);
-    let mut back = BackRing::attach(memory, 112).unwrap();
+    let back = BackRing::attach(memory, 112).unwrap();
     assert_eq!(front.capacity(), 128);
     let (mut request, mut response) = ([0; 112], [0; 112]);
     for round in 0..3 {

@@ -75,7 +75,7 @@ fn c01_requests_beyond_the_ring() {
         for claimed in odd_numbers() {
             let memory = memory(4);
             let _front = FrontRing::init_at(memory.clone(), ENTRY, start);
-            let mut back = BackRing::attach(memory.clone(), ENTRY).unwrap();
+            let back = BackRing::attach(memory.clone(), ENTRY).unwrap();
             memory.store_u32(REQ_PROD, start.wrapping_add(claimed));
             let result = back.take(&mut [0; ENTRY]);
             assert_eq!(result.is_err(), claimed > 4, "{start} {claimed}");
@@ -88,7 +88,7 @@ fn c01_requests_beyond_the_ring() {
 fn c01_requests_beside_those_unanswered() {
     let memory = memory(4);
     let mut front = FrontRing::init(memory.clone(), ENTRY);
-    let mut back = BackRing::attach(memory.clone(), ENTRY).unwrap();
+    let back = BackRing::attach(memory.clone(), ENTRY).unwrap();
     for _ in 0..3 {
         front.push(&[0; ENTRY]).unwrap();
     }
@@ -135,7 +135,7 @@ fn c03_an_entry_is_read_once() {
     let mut front = FrontRing::init(memory.clone(), ENTRY);
     front.push(&[1; ENTRY]).unwrap();
     let _ = front.publish();
-    let mut back = BackRing::attach(heap.clone(), ENTRY).unwrap();
+    let back = BackRing::attach(heap.clone(), ENTRY).unwrap();
     back.take(&mut [0; ENTRY]).unwrap();
     back.push(&[2; ENTRY]).unwrap();
     let _ = back.publish();
@@ -153,7 +153,7 @@ fn c04_event_fields_of_any_value() {
     for event in odd_numbers() {
         let memory = memory(4);
         let mut front = FrontRing::init(memory.clone(), ENTRY);
-        let mut back = BackRing::attach(memory.clone(), ENTRY).unwrap();
+        let back = BackRing::attach(memory.clone(), ENTRY).unwrap();
         let mut events = 0;
         for n in 0..8 {
             memory.store_u32(REQ_EVENT, event);
@@ -178,7 +178,7 @@ fn c06_no_wake_up_is_lost_at_any_interleaving() {
         let heap = memory(4);
         let memory = Interposed::new(heap.clone());
         let mut front = FrontRing::init(memory.clone(), ENTRY);
-        let mut back = BackRing::attach(heap, ENTRY).unwrap();
+        let back = BackRing::attach(heap, ENTRY).unwrap();
         front.push(&[0; ENTRY]).unwrap();
         let _ = front.publish();
         let notified = Rc::new(RefCell::new(None));
@@ -228,7 +228,7 @@ fn c07_a_back_goes_on_where_another_stopped() {
     let mut front = FrontRing::init_at(memory.clone(), ENTRY, u32::MAX - 1);
     front.push(&[7; ENTRY]).unwrap();
     let _ = front.publish();
-    let mut back = BackRing::attach(memory, ENTRY).unwrap();
+    let back = BackRing::attach(memory, ENTRY).unwrap();
     let mut entry = [0; ENTRY];
     assert_eq!(back.take(&mut entry), Ok(Some(())));
     assert_eq!(entry, [7; ENTRY]);

@@ -121,7 +121,7 @@ impl Queue {
                 flip_after_read(page, guest);
             }
         }
-        let mut ring = BackRing::attach(pages, ENTRY)?;
+        let ring = BackRing::attach(pages, ENTRY)?;
         if malice.dirty_ring {
             for at in [index::REQ_PROD, index::REQ_EVENT, index::RSP_PROD] {
                 let word = xen.rng().next().to_le_bytes();

@@ -74,7 +74,7 @@ impl Queue {
             if malice.flip_after_read {
                 flip_after_read(&page, guest);
             }
-            let mut ring = BackRing::attach(Pages::new(vec![page]), entry)?;
+            let ring = BackRing::attach(Pages::new(vec![page]), entry)?;
             if malice.dirty_ring {
                 for at in [index::REQ_PROD, index::REQ_EVENT, index::RSP_PROD] {
                     let word = xen.rng().next().to_le_bytes();

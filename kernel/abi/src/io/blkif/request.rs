@@ -202,6 +202,18 @@ impl Request {
         }
     }
 
+    /// What the answer to a ring entry repeats of it: the id, and the operation; that of an
+    /// indirect request is the one within, as in Linux.
+    #[inline]
+    #[must_use]
+    pub fn echo(entry: &[u8; REQUEST_SIZE]) -> (u64, u8) {
+        let operation = match entry[OPERATION] {
+            OP_INDIRECT => entry[INDIRECT_OP],
+            operation => operation,
+        };
+        (u64::from_le_bytes(get(entry, ID)), operation)
+    }
+
     /// Takes a ring entry apart. Only what is needed to do so is checked; sectors, references and
     /// counts of indirect segments are the frontend's word.
     ///

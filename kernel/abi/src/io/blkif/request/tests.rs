@@ -52,6 +52,29 @@ fn an_indirect_request_survives_encoding() {
 }
 
 #[test]
+fn an_answer_repeats_the_id_and_the_operation_that_is_meant() {
+    let read = Request::Direct(Direct::new(OP_READ, 0, 7, 0, &[]).unwrap());
+    assert_eq!(Request::echo(&entry(&read)), (7, OP_READ));
+    let indirect = Request::Indirect {
+        operation: OP_WRITE,
+        handle: 0,
+        id: u64::MAX,
+        sector: 0,
+        segments: 1,
+        grefs: [0; 8],
+    };
+    assert_eq!(Request::echo(&entry(&indirect)), (u64::MAX, OP_WRITE));
+    let discard = Request::Discard {
+        flag: super::super::DISCARD_SECURE,
+        handle: 0,
+        id: 9,
+        sector: 0,
+        sectors: 1,
+    };
+    assert_eq!(Request::echo(&entry(&discard)), (9, OP_DISCARD));
+}
+
+#[test]
 fn a_discard_survives_encoding() {
     let request = Request::Discard {
         flag: super::super::DISCARD_SECURE,
