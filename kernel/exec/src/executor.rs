@@ -15,6 +15,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use hv::Instant;
+use spin::Once;
 use spin::mutex::SpinMutex;
 
 use crate::timer::{Elapsed, Sleep, Timers};
@@ -65,6 +66,24 @@ struct Task {
 #[derive(Default)]
 struct ReadyQueue {
     tasks: SpinMutex<VecDeque<Arc<Task>>>,
+    /// The run loop sleeps, or is about to.
+    asleep: AtomicBool,
+    /// What ends its sleep.
+    bell: Once<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl ReadyQueue {
+    /// Adds a task that is ready, and sees to it that it is polled.
+    fn push(&self, task: Arc<Task>) {
+        self.tasks.lock().push_back(task);
+        // Whoever sleeps has looked at the tasks after he said that he does. One ring is enough.
+        if self.asleep.load(Ordering::SeqCst)
+            && self.asleep.swap(false, Ordering::SeqCst)
+            && let Some(ring) = self.bell.get()
+        {
+            ring();
+        }
+    }
 }
 
 impl Wake for Task {
@@ -74,7 +93,7 @@ impl Wake for Task {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            self.queue.tasks.lock().push_back(self.clone());
+            self.queue.push(self.clone());
         }
     }
 }
@@ -133,17 +152,23 @@ impl Executor {
         } else if let Some(vacant) = tasks.slots.get_mut(index) {
             *vacant = slot;
         }
-        let mut ready = self.inner.ready.tasks.lock();
-        // A finished task may still stand in the queue once, so twice the slots are enough.
-        let wanted = tasks.slots.len() * 2;
-        let length = ready.len();
-        ready.reserve(wanted.saturating_sub(length).max(1));
-        ready.push_back(task);
+        // A finished task may still stand in the queue once, so twice the slots are enough. It
+        // grows when the list of the slots does.
+        let wanted = tasks.slots.capacity() * 2;
+        if self.inner.ready.tasks.lock().capacity() < wanted {
+            // Got while the queue is not locked: another vCPU may want to wake a task meanwhile.
+            let mut larger = VecDeque::with_capacity(wanted);
+            let mut ready = self.inner.ready.tasks.lock();
+            larger.append(&mut ready);
+            core::mem::swap(&mut *ready, &mut larger);
+        }
+        self.inner.ready.tasks.lock().push_back(task);
     }
 
     /// Runs one turn at time `now`: wakes every task whose deadline has come, and polls ready tasks
     /// until none is left or the turn's budget is used up. Returns whether tasks are still ready,
     /// so that the caller must not sleep.
+    #[inline]
     pub fn turn(&self, now: Instant) -> bool {
         self.inner.now.set(now.max(self.inner.now.get()));
         self.inner.turns.set(self.inner.turns.get() + 1);
@@ -201,6 +226,35 @@ impl Executor {
             Slot::Waiting(_, future) => Some(future),
             Slot::Vacant | Slot::Polling(_) => None,
         }
+    }
+
+    /// Has `ring` called when another run loop wakes a task of this one while it sleeps: `ring`
+    /// ends that sleep. The first one counts. Without it only this loop's own turn may wake its
+    /// tasks.
+    pub fn set_bell(&self, ring: impl Fn() + Send + Sync + 'static) {
+        self.inner.ready.bell.call_once(|| Box::new(ring));
+    }
+
+    /// Whether the run loop may sleep now, after a turn that left nothing: `false` if a task is
+    /// ready, which another loop may have woken since. Until it has [woken](Self::woke) the bell
+    /// rings for every task.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        let ready = &self.inner.ready;
+        if ready.bell.get().is_none() {
+            return true;
+        }
+        ready.asleep.store(true, Ordering::SeqCst);
+        let may = ready.tasks.lock().is_empty();
+        if !may {
+            self.woke();
+        }
+        may
+    }
+
+    /// The run loop sleeps no more.
+    pub fn woke(&self) {
+        self.inner.ready.asleep.store(false, Ordering::SeqCst);
     }
 
     /// Drops every task: for a domain that ends while the program goes on, as in a simulator. Tasks

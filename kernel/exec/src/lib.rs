@@ -6,6 +6,7 @@
 //! time.
 //!
 //! - [`executor`]: [`Executor`]: tasks, and which of them are ready
+//! - [`crossing`]: [`Mailbox`], [`Latest`]: from one run loop to another
 //! - [`timer`]: [`Sleep`], [`Elapsed`]: deadlines
 //! - [`heeding`]: [`Heeding`]: a future polled only when it asked for it
 //! - [`notify`]: [`Notify`]: one task tells another that something changed
@@ -17,6 +18,7 @@
 
 extern crate alloc;
 
+pub mod crossing;
 pub mod executor;
 pub mod heeding;
 mod limit;
@@ -25,6 +27,7 @@ pub mod notify;
 pub mod timer;
 pub mod trace;
 
+pub use crossing::{Answer, Latest, Mailbox};
 pub use executor::{Executor, TaskUse};
 pub use heeding::Heeding;
 pub use log::{Level, Line, Log};

@@ -107,6 +107,12 @@ impl Log {
         self.inner.level.set(level);
     }
 
+    /// The least important lines that are kept.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.inner.level.get()
+    }
+
     /// Writes a line. Control characters in it become `?`, so that nothing a peer wrote can move an
     /// administrator's cursor.
     pub fn write(&self, level: Level, part: &str, text: fmt::Arguments<'_>) {
