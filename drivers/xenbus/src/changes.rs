@@ -28,6 +28,19 @@ impl Changes {
         Self::Below(BTreeSet::new())
     }
 
+    /// Adds what another watch on the same node saw.
+    pub(crate) fn add(&mut self, others: &Self) {
+        match (&mut *self, others) {
+            (Self::Below(places), Self::Below(others)) => {
+                places.extend(others.iter().cloned());
+                if places.len() > DISTINCT {
+                    *self = Self::Everything;
+                }
+            }
+            _ => *self = Self::Everything,
+        }
+    }
+
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::Below(places) if places.is_empty())
     }
@@ -44,6 +57,12 @@ impl Changes {
             }
             _ => *self = Self::Everything,
         }
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self::none()
     }
 }
 

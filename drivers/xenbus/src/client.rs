@@ -13,11 +13,13 @@ use core::time::Duration;
 use exec::{Executor, Level, Log, Notify};
 use xen_abi::io::xs_wire::{PAYLOAD_MAX, kind};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted};
+use crate::changes::Changes;
 use crate::dying::Dying;
 use crate::error::{ProtocolError, StoreError};
 use crate::hold::Hold;
 use crate::number;
+use crate::shared::SharedWatches;
 use crate::watch::{Phase, WatchState};
 
 /// How long an answer may take. A daemon that is busy answers in milliseconds; one that is being
@@ -29,14 +31,16 @@ pub(crate) struct Request {
     pub(crate) kind: u32,
     pub(crate) transaction: Option<TransactionId>,
     pub(crate) payload: Vec<u8>,
-    purpose: Purpose,
+    pub(crate) purpose: Purpose,
     answer: Cell<Option<Result<Vec<u8>, StoreError>>>,
+    /// The connection that brought it.
+    connection: Cell<u32>,
     answered: Notify,
     /// Nobody waits for the answer any more.
     abandoned: Cell<bool>,
 }
 
-enum Purpose {
+pub(crate) enum Purpose {
     /// A handle waits for the answer.
     Caller,
     /// The task itself registers a watch.
@@ -48,7 +52,7 @@ enum Purpose {
 }
 
 /// A transaction of one connection; the next connection knows nothing of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TransactionId {
     pub(crate) id: u32,
     pub(crate) connection: u32,
@@ -84,6 +88,10 @@ pub(crate) struct Client {
     /// There is something to send.
     pub(crate) work: Notify,
     pub(crate) admission: Rc<Admission>,
+    /// Watches that other run loops read.
+    pub(crate) shared_watches: SharedWatches,
+    /// Transactions of other run loops that are open.
+    relayed: RefCell<BTreeMap<TransactionId, Admitted>>,
     pub(crate) dying: Dying,
     pub(crate) hold: Hold,
 }
@@ -102,6 +110,8 @@ impl Client {
             usage: Cell::default(),
             work: Notify::new(),
             admission: Rc::default(),
+            shared_watches: SharedWatches::default(),
+            relayed: RefCell::default(),
             dying: Dying::default(),
             hold: Hold::default(),
         }
@@ -121,9 +131,22 @@ impl Client {
         transaction: Option<TransactionId>,
         payload: Vec<u8>,
     ) -> Result<Vec<u8>, StoreError> {
-        self.check()?;
+        self.ask_noting(kind, transaction, payload).await.0
+    }
+
+    /// The same, with the number of the connection by which the answer came; of the present one if
+    /// none came.
+    pub(crate) async fn ask_noting(
+        &self,
+        kind: u32,
+        transaction: Option<TransactionId>,
+        payload: Vec<u8>,
+    ) -> (Result<Vec<u8>, StoreError>, u32) {
+        if let Err(lost) = self.check() {
+            return (Err(lost), self.connection.get());
+        }
         if payload.len() > PAYLOAD_MAX {
-            return Err(StoreError::TooLong);
+            return (Err(StoreError::TooLong), self.connection.get());
         }
         let request = Rc::new(Request::new(kind, transaction, payload, Purpose::Caller));
         self.queue.borrow_mut().push_back(request.clone());
@@ -131,9 +154,26 @@ impl Client {
         let waiting = Waiting(request);
         let answered = waiting.0.answered.notified();
         match self.exec.timeout(ANSWER_DEADLINE, answered).await {
-            Ok(()) => waiting.0.answer.take().unwrap_or(Err(StoreError::BadReply)),
-            Err(_) => Err(StoreError::TimedOut),
+            Ok(()) => {
+                let answer = waiting.0.answer.take();
+                let connection = waiting.0.connection.get();
+                (answer.unwrap_or(Err(StoreError::BadReply)), connection)
+            }
+            Err(_) => (Err(StoreError::TimedOut), self.connection.get()),
         }
+    }
+
+    /// A transaction of another run loop's is open: it counts as one of this domain's.
+    pub(crate) fn admit_relayed(&self, transaction: TransactionId, admitted: Admitted) {
+        let mut relayed = self.relayed.borrow_mut();
+        relayed.retain(|other, _| other.connection == self.connection.get());
+        relayed.insert(transaction, admitted);
+    }
+
+    /// It is not any more.
+    pub(crate) fn end_relayed(&self, transaction: TransactionId) {
+        let ended = self.relayed.borrow_mut().remove(&transaction);
+        drop(ended);
     }
 
     /// The next request to send, if there is any.
@@ -208,6 +248,7 @@ impl Client {
                     let id = answer.ok().and_then(|payload| transaction_id(&payload));
                     self.abort(id.map(|id| self.transaction(id)));
                 } else {
+                    request.connection.set(self.connection.get());
                     request.answer.set(Some(answer));
                     request.answered.notify();
                 }
@@ -217,8 +258,7 @@ impl Client {
                 Err(error) => {
                     // The daemon's word for one watch too many (xenstored_watch.c).
                     let too_many = error == StoreError::TooLong;
-                    watch.fail(if too_many { StoreError::Quota } else { error });
-                    self.watches.borrow_mut().remove(&watch.token);
+                    self.fail_watch(watch, if too_many { StoreError::Quota } else { error });
                 }
             },
             // A watch that cannot be taken back is one the daemon does not know.
@@ -277,6 +317,23 @@ impl Client {
         }
     }
 
+    /// A watch of another run loop's has seen what one here is to see.
+    pub(crate) fn seen(&self, watch: &WatchState, changes: Changes) {
+        self.count(|usage| usage.events += 1);
+        watch.take_in(changes);
+    }
+
+    /// A watch sees nothing any more.
+    pub(crate) fn fail_watch(&self, watch: &WatchState, why: StoreError) {
+        watch.fail(why);
+        self.watches.borrow_mut().remove(&watch.token);
+    }
+
+    /// The present connection is another run loop's, where it has this number.
+    pub(crate) fn set_connection(&self, number: u32) {
+        self.connection.set(number);
+    }
+
     pub(crate) fn stray_answer(&self, id: u32) {
         self.count(|usage| usage.stray_answers += 1);
         self.log.limited(
@@ -296,6 +353,8 @@ impl Client {
     /// The same for a daemon of the domain's next life.
     pub(crate) fn begin_anew(&self, in_flight: impl Iterator<Item = Rc<Request>>) {
         self.connection.set(self.connection.get().wrapping_add(1));
+        let ended = self.relayed.take();
+        drop(ended);
         let again = in_flight.filter(|request| matches!(request.purpose, Purpose::Caller));
         self.queue.borrow_mut().extend(again);
         self.watches.borrow_mut().retain(|_, watch| {
@@ -345,6 +404,7 @@ impl Request {
             payload,
             purpose,
             answer: Cell::new(None),
+            connection: Cell::new(0),
             answered: Notify::new(),
             abandoned: Cell::new(false),
         }

@@ -20,7 +20,7 @@ use crate::error::{ProtocolError, StoreError};
 use crate::wire::{Assembler, Message, watch_event};
 
 /// Requests without an answer at most. The daemon's own limit for a guest is 20.
-const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 /// Bytes read before other tasks get their turn.
 const READ_BUDGET: usize = 4 * PAYLOAD_MAX;
 /// How long the daemon may take to make a new connection.

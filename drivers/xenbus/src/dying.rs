@@ -37,6 +37,12 @@ impl LastWrite {
         }
     }
 
+    /// Whether some of it was sent and some was not: nothing else can be sent until it is.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        (1..self.message.len()).contains(&self.sent.get())
+    }
+
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.message
@@ -47,7 +53,11 @@ type Send = dyn Fn(&[u8]) -> Option<usize>;
 
 /// The way to the daemon past the store's task.
 #[derive(Default)]
-pub(crate) struct Dying(RefCell<Option<Box<Send>>>);
+pub(crate) struct Dying {
+    way: RefCell<Option<Box<Send>>>,
+    /// A message is on its way in part: no other may begin.
+    begun: Cell<bool>,
+}
 
 impl Dying {
     /// Says which way it is.
@@ -59,7 +69,7 @@ impl Dying {
         H::Mapping: SharedMem,
     {
         let (connection, channel) = (Rc::downgrade(connection), Rc::downgrade(channel));
-        self.0.replace(Some(Box::new(move |bytes| {
+        self.way.replace(Some(Box::new(move |bytes| {
             let (connection, channel) = (connection.upgrade()?, channel.upgrade()?);
             // What dies may be the ring's own work: half a message may lie there then.
             let mut connection = connection.try_borrow_mut().ok()?;
@@ -76,13 +86,46 @@ impl Dying {
         if rest.is_empty() {
             return true;
         }
-        let way = self.0.try_borrow();
+        if sent == 0 && self.begun.get() {
+            return false;
+        }
+        let way = self.way.try_borrow();
         let count = way
             .ok()
             .and_then(|way| way.as_ref().and_then(|way| way(rest)));
         // What cannot be sent now never can.
         let count = count.unwrap_or(rest.len());
         write.sent.set(sent + count);
+        self.begun.set(write.is_begun());
         count >= rest.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_begins_within_another() {
+        let room = Rc::new(Cell::new(10));
+        let left = room.clone();
+        let sent = Rc::new(RefCell::new(Vec::new()));
+        let all = sent.clone();
+        let dying = Dying::default();
+        dying.way.replace(Some(Box::new(move |bytes: &[u8]| {
+            let count = bytes.len().min(left.take());
+            all.borrow_mut().extend_from_slice(&bytes[..count]);
+            Some(count)
+        })));
+        let [first, second] = ["5", "6"].map(|value| LastWrite::new("state", value));
+        assert!(!dying.send(&first) && first.is_begun());
+        room.set(1000);
+        assert!(!dying.send(&second) && !second.is_begun());
+        assert_eq!(sent.borrow().len(), 10);
+        for write in [&first, &second] {
+            room.set(1000);
+            assert!(dying.send(write) && !write.is_begun());
+        }
+        assert_eq!(*sent.borrow(), [first.bytes(), second.bytes()].concat());
     }
 }

@@ -97,10 +97,10 @@ impl Frontends {
 
 fn pass_on(routes: &BackendRoutes, domain: DomId, changes: &Changes) {
     match changes {
-        Changes::Everything => routes.tell(|frontend, _| frontend == domain),
+        Changes::Everything => routes.tell_of_frontend(|frontend, _| frontend == domain),
         Changes::Below(places) => {
             for device in places.iter().filter_map(|name| number::parse(name).ok()) {
-                routes.tell(|frontend, number: u32| frontend == domain && number == device);
+                routes.tell_of_frontend(|frontend, number| frontend == domain && number == device);
             }
         }
     }

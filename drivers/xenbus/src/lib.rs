@@ -7,6 +7,8 @@
 //!   pure
 //! - [`error`]: [`StoreError`], and [`ProtocolError`], what ends a connection
 //! - `connection`: the ring to the daemon: one task that moves bytes and matches answers
+//! - `remote`: the store of a run loop that has no connection
+//! - `shared`: watches that serve several run loops
 //! - `admission`: how many transactions are open at once
 //! - `client`: what that task and the handles share
 //! - [`dying`]: what is still written when the domain dies
@@ -56,7 +58,9 @@ pub mod key;
 pub mod number;
 pub mod path;
 pub mod permission;
+mod remote;
 pub mod routes;
+mod shared;
 pub mod state;
 pub mod store;
 pub mod watch;

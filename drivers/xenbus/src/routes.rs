@@ -26,16 +26,39 @@ struct Routes {
 pub(crate) struct Route {
     frontend: DomId,
     device: u32,
+    /// What the frontend changes is to be heard of too.
+    both_ends: bool,
     /// Either end may have changed.
     pub(crate) changed: Notify,
 }
 
+/// Hears of changes at this end of a device that no [`Backend`](crate::Backend) here serves.
+pub struct Listener(Rc<Route>);
+
+impl Listener {
+    /// Waits until this end may have changed since the last wait. The first one ends at once.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}
+
 impl BackendRoutes {
+    /// Listens to this end of a device of that domain's.
+    #[must_use]
+    pub fn listen(&self, frontend: DomId, device: u32) -> Listener {
+        Listener(self.add_route(frontend, device, false))
+    }
+
     /// A new way, to a backend that has not looked yet.
     pub(crate) fn add(&self, frontend: DomId, device: u32) -> Rc<Route> {
+        self.add_route(frontend, device, true)
+    }
+
+    fn add_route(&self, frontend: DomId, device: u32, both_ends: bool) -> Rc<Route> {
         let route = Rc::new(Route {
             frontend,
             device,
+            both_ends,
             changed: Notify::new(),
         });
         route.changed.notify();
@@ -45,10 +68,19 @@ impl BackendRoutes {
         route
     }
 
-    /// Tells the backends that serve one of the devices named.
+    /// Tells those that hear of one of the devices named that this end may have changed.
     pub(crate) fn tell(&self, concerns: impl Fn(DomId, u32) -> bool) {
+        self.tell_each(|route| concerns(route.frontend, route.device));
+    }
+
+    /// Tells the backends that serve one of the devices named that its frontend may have changed.
+    pub(crate) fn tell_of_frontend(&self, concerns: impl Fn(DomId, u32) -> bool) {
+        self.tell_each(|route| route.both_ends && concerns(route.frontend, route.device));
+    }
+
+    fn tell_each(&self, concerns: impl Fn(&Route) -> bool) {
         for route in self.0.routes.borrow().iter().filter_map(Weak::upgrade) {
-            if concerns(route.frontend, route.device) {
+            if concerns(&route) {
                 route.changed.notify();
             }
         }
@@ -58,7 +90,7 @@ impl BackendRoutes {
     pub(crate) fn tell_unwatched(&self) {
         let unwatched = self.0.unwatched.borrow();
         if !unwatched.is_empty() {
-            self.tell(|frontend, _| unwatched.contains(&frontend));
+            self.tell_of_frontend(|frontend, _| unwatched.contains(&frontend));
         }
     }
 
@@ -71,7 +103,7 @@ impl BackendRoutes {
     pub(crate) fn note_unwatched(&self, domain: DomId) -> bool {
         let new = self.0.unwatched.borrow_mut().insert(domain);
         if new {
-            self.tell(|frontend, _| frontend == domain);
+            self.tell_of_frontend(|frontend, _| frontend == domain);
         }
         new
     }

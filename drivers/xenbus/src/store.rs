@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
 
-use exec::{Executor, Log};
+use exec::{Executor, Log, Mailbox};
 use hv::{DomId, Hypervisor, Resumed};
 use pv::Pv;
 use xen_abi::io::xs_wire::kind;
@@ -20,6 +20,7 @@ use crate::error::StoreError;
 use crate::number::{self, NumberError};
 use crate::path;
 use crate::permission::{self, Permission};
+use crate::remote;
 use crate::watch::{TreeWatch, Watch};
 use crate::wire::{directory_part, strings};
 
@@ -57,6 +58,19 @@ impl Store {
         pv.exec
             .spawn("xenstore", run(connection, channel, client.clone()));
         Self::new(client)
+    }
+
+    /// The store of another run loop: what is asked of it is asked through `mailbox`, of the one
+    /// that [`start`](Self::start) made. To be called once per run loop.
+    pub fn behind<H: Hypervisor>(pv: &Pv<H>, mailbox: &Mailbox<Self>) -> Self {
+        let client = Rc::new(Client::new(pv.exec.clone(), pv.log.clone()));
+        pv.exec
+            .spawn("xenstore", remote::run(client.clone(), mailbox.clone()));
+        Self::new(client)
+    }
+
+    pub(crate) fn client(&self) -> &Rc<Client> {
+        &self.client
     }
 
     pub(crate) fn new(client: Rc<Client>) -> Self {
@@ -334,11 +348,12 @@ impl Open {
     async fn start(store: &Store) -> Result<Self, StoreError> {
         let client = &store.client;
         let admitted = client.admission.admit().await;
-        let payload = client
-            .ask(kind::TRANSACTION_START, None, b"\0".to_vec())
-            .await?;
-        let id = transaction_id(&payload).ok_or(StoreError::BadReply)?;
-        let transaction = Some(client.transaction(id));
+        // There may be another connection by the time that this task runs.
+        let (answer, connection) = client
+            .ask_noting(kind::TRANSACTION_START, None, b"\0".to_vec())
+            .await;
+        let id = transaction_id(&answer?).ok_or(StoreError::BadReply)?;
+        let transaction = Some(TransactionId { id, connection });
         Ok(Self {
             store: Store {
                 client: client.clone(),

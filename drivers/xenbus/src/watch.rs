@@ -65,6 +65,15 @@ impl WatchState {
         }
     }
 
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// How far down nodes are told apart; 1 if the owner does not want to know what changed.
+    pub(crate) fn depth(&self) -> usize {
+        self.tree.as_ref().map_or(1, |tree| tree.depth)
+    }
+
     /// The payload of `WATCH` and of `UNWATCH`.
     pub(crate) fn payload(&self) -> Vec<u8> {
         format!("{}\0{}\0", self.path, self.token).into_bytes()
@@ -74,6 +83,14 @@ impl WatchState {
     pub(crate) fn event(&self, path: &[u8]) {
         if let Some(tree) = &self.tree {
             tree.changes.borrow_mut().note(&self.path, tree.depth, path);
+        }
+        self.changed.notify();
+    }
+
+    /// Another watch on the same node, which tells nodes apart as far down, saw this.
+    pub(crate) fn take_in(&self, changes: Changes) {
+        if let Some(tree) = &self.tree {
+            tree.changes.borrow_mut().add(&changes);
         }
         self.changed.notify();
     }

@@ -147,6 +147,28 @@ fn x04_a_storm_on_many_paths_is_bounded_and_one_on_few_is_exact() {
 }
 
 #[test]
+fn what_a_watch_and_another_saw_is_what_either_saw_and_bounded() {
+    let mut seen = Changes::none();
+    for (other, sum) in [
+        (below(&["1/state"]), below(&["1/state"])),
+        (below(&["2", "1/state"]), below(&["1/state", "2"])),
+        (Changes::none(), below(&["1/state", "2"])),
+        (Changes::Everything, Changes::Everything),
+        (below(&["3"]), Changes::Everything),
+    ] {
+        seen.add(&other);
+        assert_eq!(seen, sum);
+    }
+    let mut seen = Changes::none();
+    for number in 0..DISTINCT {
+        seen.add(&below(&[&number.to_string()]));
+        assert!(matches!(&seen, Changes::Below(places) if places.len() == number + 1));
+    }
+    seen.add(&below(&["x"]));
+    assert_eq!(seen, Changes::Everything);
+}
+
+#[test]
 fn f24_a_new_connection_may_have_changed_everything() {
     let mut rig = Rig::starting_at(0);
     let (watch, token) = watch(&mut rig, "a", 1);
