@@ -75,6 +75,14 @@ impl Device {
         provider.map(|provider| provider.base.disk)
     }
 
+    /// The name of that disk.
+    #[must_use]
+    pub fn disk_name(&self) -> Option<String> {
+        let graph = self.mesh.graph.borrow();
+        let disk = graph.providers.get(self.provider)?.base.disk;
+        graph.disks.get(disk).map(|disk| String::from(&*disk.name))
+    }
+
     /// Bytes of the media.
     #[must_use]
     pub fn media_size(&self) -> u64 {
