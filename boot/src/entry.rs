@@ -42,7 +42,7 @@ global_asm!(
 // SAFETY: constants in their own section; `machine` reads them between the script's symbols.
 global_asm!(
     ".pushsection .xenolith.names, \"a\", @progbits",
-    ".zero 112 * 1024",
+    ".zero 128 * 1024",
     ".popsection",
 );
 

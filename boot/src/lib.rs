@@ -12,6 +12,8 @@
 //! - `run_loop`: turning either
 #![no_std]
 
+extern crate alloc;
+
 pub mod domain;
 mod entry;
 pub mod program;

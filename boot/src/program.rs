@@ -1,7 +1,8 @@
 //! One program.
 
 use app::{App, Program};
-use hv::ShutdownReason;
+use exec::info;
+use hv::{Hypervisor, ShutdownReason};
 use machine::Xen;
 
 use crate::run_loop;
@@ -12,6 +13,13 @@ where
     F: Future<Output = ShutdownReason> + 'static,
 {
     let program = Program::start(xen.clone(), xen.command_line(), main);
+    let (log, vcpus) = (&program.pv.log, xen.vcpus());
+    if vcpus > 1 {
+        info!(
+            log,
+            "boot", "{vcpus} vCPUs; a program runs on the first only"
+        );
+    }
     run_loop::run(xen, &program.pv, || program.turn())
 }
 

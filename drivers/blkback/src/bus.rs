@@ -6,25 +6,34 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::pin::pin;
 use core::time::Duration;
 
-use exec::{error, info, warn};
+use exec::{Notify, error, info, warn};
+use futures_util::future::select;
 use geom::Geom;
 use hv::{DomId, Hypervisor, Instant};
 use iobuf::Copies;
 use pv::Pv;
+use xenbus::routes::BackendRoutes;
 use xenbus::state::XenbusState;
 use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 
-use crate::export::Export;
+use crate::claim::{Claim, Claims};
+use crate::export::{Ended, Export};
 use crate::former::Formers;
+use crate::medium::Providers;
 use crate::share::Sharing;
 use crate::signals::Signals;
 use crate::statistics::Statistics;
-use crate::target::Declarations;
+use crate::target::{Declarations, Target};
 
 /// The pause before a store that did not let the exports be watched is asked again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// The pause before a node that the store did not tell is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether another run loop has let go of an export.
+const CLAIM_LOOK: Duration = Duration::from_millis(250);
 /// How often a dying domain sends its clients an event for nothing.
 const NUDGE: Duration = Duration::from_millis(20);
 /// How often it is looked whether all exports are closed.
@@ -40,14 +49,24 @@ impl<H: Hypervisor> Clone for Blkback<H> {
     }
 }
 
+/// Whether exports of a provider are served here; of none, those whose provider is not known.
+pub(crate) type Ours = dyn Fn(Option<&str>) -> bool;
+
 struct Inner<H: Hypervisor> {
     pv: Pv<H>,
     store: Store,
-    geom: Geom,
+    providers: Providers,
+    /// Where others of the same domain serve exports too: which are served here.
+    ours: Option<Rc<Ours>>,
+    claims: Claims,
+    /// Exports that others serve, as they said last.
+    elsewhere: RefCell<BTreeMap<u32, Vec<ExportUse>>>,
     copies: Copies<H>,
     sharing: Rc<Sharing>,
     declarations: Rc<Declarations>,
     exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
+    /// One more was added to them.
+    added: Notify,
     /// The domain wants to end: what comes now is not served.
     closing: Cell<bool>,
     /// Connections that have ended.
@@ -73,23 +92,68 @@ pub struct ExportUse {
     pub statistics: Statistics,
 }
 
+impl ExportUse {
+    /// Whether its client is connected, and may have requests that it waits for.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        is_in_use(self.state)
+    }
+}
+
+fn is_in_use(state: XenbusState) -> bool {
+    matches!(state, XenbusState::Connected | XenbusState::Closing)
+}
+
 impl<H: Hypervisor> Blkback<H> {
     /// Starts serving every export there is and every one that comes, of what `declarations` allow.
     /// To be called once per domain.
     pub fn start(pv: &Pv<H>, store: &Store, geom: &Geom, declarations: Declarations) -> Self {
-        if declarations.are_there() {
+        let providers = Providers::Here(geom.clone());
+        Self::begin(pv, store, providers, declarations, None)
+    }
+
+    /// As [`start`](Self::start), where others of the same domain, in other run loops, serve what
+    /// is not `ours`. That is asked of the provider's name, or of `None` where the toolstack's
+    /// nodes name none that may be exported; for each of them it is true in exactly one run loop.
+    /// `claims` are the same in all of them. To be called once per run loop.
+    pub fn start_share(
+        pv: &Pv<H>,
+        store: &Store,
+        providers: Providers,
+        declarations: Declarations,
+        (claims, ours): (Claims, impl Fn(Option<&str>) -> bool + 'static),
+    ) -> Self {
+        let shared = Some((claims, Rc::new(ours) as Rc<Ours>));
+        Self::begin(pv, store, providers, declarations, shared)
+    }
+
+    fn begin(
+        pv: &Pv<H>,
+        store: &Store,
+        providers: Providers,
+        declarations: Declarations,
+        shared: Option<(Claims, Rc<Ours>)>,
+    ) -> Self {
+        let (claims, ours) = shared.unzip();
+        let claims = claims.unwrap_or_default();
+        let is_first = ours.as_ref().is_none_or(|ours| ours(None));
+        if is_first && declarations.are_there() {
             info!(pv.log, "blkback", "nothing is exported but: {declarations}");
         }
         let this = Self(Rc::new(Inner {
             pv: pv.clone(),
             store: store.clone(),
-            geom: geom.clone(),
+            providers,
+            ours,
+            claims: claims.clone(),
+            elsewhere: RefCell::default(),
             copies: Copies::new(pv.hv.clone()),
             sharing: Rc::default(),
             declarations: Rc::new(declarations),
             exports: RefCell::default(),
+            added: Notify::new(),
             closing: Cell::new(false),
-            formers: Formers::default(),
+            formers: Formers::new(claims),
             nudged: Cell::new(Instant(0)),
         }));
         let bus = this.clone();
@@ -108,11 +172,32 @@ impl<H: Hypervisor> Blkback<H> {
         self.0.copies.clone()
     }
 
-    /// The exports, in the order of their domains and devices.
+    /// Says which exports another run loop's serves, which has this number.
+    pub fn set_elsewhere(&self, number: u32, exports: Vec<ExportUse>) {
+        self.0.elsewhere.borrow_mut().insert(number, exports);
+    }
+
+    /// The exports, in the order of their domains and devices, also those that are served
+    /// elsewhere, as was said of them last.
     #[must_use]
     pub fn exports(&self) -> Vec<ExportUse> {
+        let mut all = self.own_exports();
+        all.extend(self.0.elsewhere.borrow().values().flatten().cloned());
+        all.sort_by_key(|export| (export.frontend, export.device));
+        all
+    }
+
+    /// Waits until another export is served here since the last wait. For one waiting task.
+    pub async fn added(&self) {
+        self.0.added.notified().await;
+    }
+
+    /// Those of them that are served here.
+    #[must_use]
+    pub fn own_exports(&self) -> Vec<ExportUse> {
         let exports = self.0.exports.borrow();
-        let used = exports.values().map(|signals| ExportUse {
+        let ours = exports.values().filter(|signals| signals.ours.get());
+        let used = ours.map(|signals| ExportUse {
             frontend: signals.frontend,
             device: signals.device,
             provider: signals.provider.borrow().clone(),
@@ -123,16 +208,12 @@ impl<H: Hypervisor> Blkback<H> {
         used.collect()
     }
 
-    /// Whether a client may have requests that it waits for, now or soon.
+    /// Whether a client of one of [those](Self::own_exports) may have requests that it waits for,
+    /// now or soon.
     #[must_use]
     pub fn has_clients(&self) -> bool {
         let exports = self.0.exports.borrow();
-        let connected = |signals: &Rc<Signals>| {
-            matches!(
-                signals.state.get(),
-                XenbusState::Connected | XenbusState::Closing
-            )
-        };
+        let connected = |signals: &Rc<Signals>| is_in_use(signals.state.get());
         exports.values().any(connected) || self.0.formers.any_is_loud()
     }
 
@@ -145,6 +226,7 @@ impl<H: Hypervisor> Blkback<H> {
         for signals in &exports {
             signals.close();
         }
+        let exports: Vec<_> = exports.into_iter().filter(|one| one.ours.get()).collect();
         let open = |signals: &Rc<Signals>| {
             !signals.closed.get() && signals.state.get() != XenbusState::Closed
         };
@@ -172,7 +254,8 @@ impl<H: Hypervisor> Blkback<H> {
     /// The domain dies, as for [`last_words`](Self::last_words): tells every frontend that is
     /// connected to close, so that it asks for nothing once nobody is left to answer; says whether
     /// there is any, for it takes its time to hear of it and is to be answered meanwhile.
-    pub fn close_last(&self) -> bool {
+    /// `store` is that of the run loop that has the connection.
+    pub fn close_last(&self, store: &Store) -> bool {
         let Ok(exports) = self.0.exports.try_borrow() else {
             return false;
         };
@@ -183,12 +266,13 @@ impl<H: Hypervisor> Blkback<H> {
         if nudge {
             self.0.nudged.set(now);
         }
-        let (mut any, mut sends) = (false, true);
+        let mut any = false;
         for signals in exports.values() {
-            if signals.is_connected(nudge) {
-                any = true;
-                // Where there is no room for the whole of a message, no other may begin.
-                sends = sends && signals.close_last(&self.0.store);
+            let is_connected = signals.is_connected(nudge);
+            any |= is_connected;
+            if is_connected || signals.closing_last.is_begun() {
+                // What is not said now is said in the next round.
+                let _said = store.write_last(&signals.closing_last);
             }
         }
         any
@@ -224,12 +308,7 @@ impl<H: Hypervisor> Blkback<H> {
         }
     }
 
-    fn add(
-        &self,
-        (domain, device): (DomId, u32),
-        routes: xenbus::routes::BackendRoutes,
-        release: BackendRelease,
-    ) {
+    fn add(&self, (domain, device): (DomId, u32), routes: BackendRoutes, release: BackendRelease) {
         let signals = Rc::new(Signals::new(domain, device));
         if self.0.closing.get() {
             signals.close();
@@ -241,19 +320,99 @@ impl<H: Hypervisor> Blkback<H> {
         drop(exports);
         let export = Export {
             pv: self.0.pv.clone(),
-            geom: self.0.geom.clone(),
+            providers: self.0.providers.clone(),
             copies: self.0.copies.clone(),
             sharing: self.0.sharing.clone(),
             declarations: self.0.declarations.clone(),
+            ours: self.0.ours.clone(),
             signals: signals.clone(),
             formers: self.0.formers.clone(),
             name: format!("blkback {domain}/{device}"),
         };
         let this = self.clone();
         self.0.pv.exec.spawn("export", async move {
-            export.run(&this.0.store, &routes).await;
+            let mut claim = this.becomes_ours(&signals, &routes).await;
+            while claim.is_some() {
+                signals.ours.set(true);
+                this.0.added.notify();
+                if export.run(&this.0.store, &routes).await == Ended::Removed {
+                    break;
+                }
+                signals.ours.set(false);
+                drop(claim.take());
+                claim = this.becomes_ours(&signals, &routes).await;
+            }
             this.forget(&signals, &release);
+            drop(claim);
         });
+    }
+
+    /// Waits until the export is to be served here, and nobody else does; `None` if it is removed
+    /// before.
+    async fn becomes_ours(&self, signals: &Signals, routes: &BackendRoutes) -> Option<Claim> {
+        let key = (signals.frontend, signals.device);
+        let listener = routes.listen(signals.frontend, signals.device);
+        while !signals.removed.get() {
+            let is_ours = match &self.0.ours {
+                None => Ok(true),
+                Some(ours) => {
+                    let provider = self.provider_of(signals).await;
+                    provider.map(|provider| ours(provider.as_deref()))
+                }
+            };
+            match is_ours {
+                Ok(true) => match self.0.claims.serve(key) {
+                    None => self.0.pv.exec.sleep(CLAIM_LOOK).await,
+                    claim => return claim,
+                },
+                Ok(false) | Err(StoreError::NoEntry) => {
+                    // It may be made anew, of another provider, without being announced again.
+                    let (changed, told) =
+                        (pin!(listener.changed()), pin!(signals.changed.notified()));
+                    select(changed, told).await;
+                }
+                Err(StoreError::Lost(_)) => return None,
+                // Another one decides by the same node, so it is asked for until it is known.
+                Err(_not_now) => self.0.pv.exec.sleep(ASK_AGAIN).await,
+            }
+        }
+        None
+    }
+
+    /// The provider that the toolstack wants exported; `None` if its nodes name none, or cannot be
+    /// read. What is wrong with them is for whoever serves what is not known to say.
+    ///
+    /// # Errors
+    /// [`StoreError::NoEntry`] when the export is gone. Else the store does not tell now.
+    async fn provider_of(&self, signals: &Signals) -> Result<Option<String>, StoreError> {
+        let Signals {
+            frontend, device, ..
+        } = signals;
+        let path = format!("backend/vbd/{frontend}/{device}");
+        let node = format!("{path}/params");
+        let params = match self.0.store.read(&node).await {
+            // Both at once, for it may be on its way out, and be made anew at any moment.
+            Err(StoreError::NoEntry) => {
+                let looked =
+                    self.0
+                        .store
+                        .transaction(async |store: &Store| match store.read(&node).await {
+                            Err(StoreError::NoEntry) => store.list(&path).await.map(|_| None),
+                            params => params.map(Some),
+                        });
+                looked.await?
+            }
+            Err(
+                not_now @ (StoreError::Again
+                | StoreError::Quota
+                | StoreError::TimedOut
+                | StoreError::Lost(_)),
+            ) => return Err(not_now),
+            params => params.ok(),
+        };
+        let asked = params.and_then(|params| Target::parse(&params).ok());
+        let target = asked.and_then(|asked| self.0.declarations.resolve(asked).ok());
+        Ok(target.map(|target| target.provider))
     }
 
     /// Forgets an export, unless another one with the same number is there already.

@@ -16,7 +16,6 @@ use core::time::Duration;
 
 use exec::{Heeding, Level};
 use futures_util::{FutureExt, select_biased};
-use geom::{Device, Geom};
 use hv::{DomId, Hypervisor, Instant};
 use iobuf::Copies;
 use pv::Pv;
@@ -25,10 +24,12 @@ use xenbus::routes::BackendRoutes;
 use xenbus::state::{BackStep, XenbusState, next_back_step};
 use xenbus::{Backend, Store};
 
+use crate::bus::Ours;
 use crate::failure::Failure;
 use crate::former::Formers;
 use crate::keys::Wanted;
 use crate::link::Link;
+use crate::medium::{Medium, Providers};
 use crate::offer::{features, properties};
 use crate::request::Terms;
 use crate::share::Sharing;
@@ -39,17 +40,22 @@ use crate::target::Declarations;
 /// are awaited when it does. libxl gives up at 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether another run loop has let go of a connection of before.
+const FORMER_LOOK: Duration = Duration::from_millis(5);
+
 /// How often it is looked whether a frontend that closes has closed its ports.
 const PORTS_LOOK: Duration = Duration::from_secs(1);
 
 /// One export.
 pub(crate) struct Export<H: Hypervisor> {
     pub(crate) pv: Pv<H>,
-    pub(crate) geom: Geom,
+    pub(crate) providers: Providers,
     pub(crate) copies: Copies<H>,
     pub(crate) sharing: Rc<Sharing>,
     /// What may be exported.
     pub(crate) declarations: Rc<Declarations>,
+    /// Which of it is served here, where others of the same domain serve exports too.
+    pub(crate) ours: Option<Rc<Ours>>,
     pub(crate) signals: Rc<Signals>,
     /// Connections that have ended.
     pub(crate) formers: Formers<H>,
@@ -57,11 +63,20 @@ pub(crate) struct Export<H: Hypervisor> {
     pub(crate) name: String,
 }
 
+/// Why an export is served here no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its nodes are gone, or nothing can be done for it any more.
+    Removed,
+    /// It is of another provider now, which may be another run loop's to serve.
+    Elsewhere,
+}
+
 /// What an export's task knows besides the store.
 struct Course<H: Hypervisor> {
     backend: Backend,
     /// From InitWait on: what is exported, and what its requests are held to.
-    opened: Option<(Rc<Device>, Terms)>,
+    opened: Option<(Rc<Medium>, Terms)>,
     link: Option<Rc<RefCell<Link<H>>>>,
     /// The provider is gone; nothing more is to be heard of it.
     lost: bool,
@@ -76,13 +91,13 @@ enum Seen {
     /// One of the two ends in the store, or what the bus or the domain want.
     Changed,
     /// The provider.
-    Device,
+    Medium,
     Deadline,
 }
 
 impl<H: Hypervisor> Export<H> {
-    /// Serves the export until its nodes are gone.
-    pub(crate) async fn run(&self, store: &Store, routes: &BackendRoutes) {
+    /// Serves the export until its nodes are gone, or it is not to be served here any more.
+    pub(crate) async fn run(&self, store: &Store, routes: &BackendRoutes) -> Ended {
         let Signals {
             frontend, device, ..
         } = *self.signals;
@@ -96,7 +111,9 @@ impl<H: Hypervisor> Export<H> {
                     deadline: None,
                     failed: false,
                 };
-                self.follow(course).await;
+                if self.follow(course).await == Ended::Elsewhere {
+                    return Ended::Elsewhere;
+                }
             }
             Err(error) => {
                 let path = alloc::format!("backend/vbd/{frontend}/{device}");
@@ -108,19 +125,23 @@ impl<H: Hypervisor> Export<H> {
             }
         }
         self.signals.closed.set(true);
+        Ended::Removed
     }
 
-    /// Follows the two states until the export is removed.
-    async fn follow(&self, mut course: Course<H>) {
+    /// Follows the two states until the export is removed, or another one's.
+    async fn follow(&self, mut course: Course<H>) -> Ended {
         while !self.signals.removed.get() {
             match self.step(&mut course).await {
                 Ok(BackStep::Finish) => break,
                 Ok(_) => {}
                 Err(failure) if failure.is_removal() => break,
+                // Nobody is connected when it is opened.
+                Err(Failure::Elsewhere) => return Ended::Elsewhere,
                 // Nothing can be heard or said any more. What is connected is served on.
                 Err(failure) if failure.is_loss() => {
                     exec::error!(self.pv.log, &self.name, "{failure}; served on as it is");
-                    return self.serve_on(&mut course).await;
+                    self.serve_on(&mut course).await;
+                    return Ended::Removed;
                 }
                 Err(failure) => self.fail(&mut course, &failure).await,
             }
@@ -129,6 +150,7 @@ impl<H: Hypervisor> Export<H> {
         if self.drain(&mut course).await.is_ok() {
             self.retire(&mut course);
         }
+        Ended::Removed
     }
 
     /// Looks at both ends and does what follows from them.
@@ -205,8 +227,8 @@ impl<H: Hypervisor> Export<H> {
             lost,
             ..
         } = course;
-        let device = opened.as_ref().filter(|_| !*lost);
-        let device = device.map(|(device, _)| device.clone());
+        let medium = opened.as_ref().filter(|_| !*lost);
+        let medium = medium.map(|(medium, _)| medium.clone());
         let mut until = *deadline;
         if backend.state() == XenbusState::Closing && link.is_some() {
             let look = self.pv.exec.now().after(PORTS_LOOK);
@@ -215,18 +237,18 @@ impl<H: Hypervisor> Export<H> {
         let seen = async {
             let mut changed = pin!(backend.changed().fuse());
             let mut told = pin!(self.signals.changed.notified().fuse());
-            let mut device = pin!(device_changed(device.as_deref()).fuse());
+            let mut medium = pin!(medium_changed(medium.as_deref()).fuse());
             let mut sleep = pin!(self.sleep_until(until).fuse());
             select_biased! {
                 () = told => Ok(Seen::Changed),
                 changed = changed => changed.map(|()| Seen::Changed),
-                () = device => Ok(Seen::Device),
+                () = medium => Ok(Seen::Medium),
                 () = sleep => Ok(Seen::Deadline),
             }
         };
         match self.beside(link, seen).await?? {
             Seen::Changed | Seen::Deadline => Ok(()),
-            Seen::Device => self.device_changed(course).await,
+            Seen::Medium => self.medium_changed(course).await,
         }
     }
 
@@ -238,13 +260,13 @@ impl<H: Hypervisor> Export<H> {
     }
 
     /// The provider is lost, or has another size.
-    async fn device_changed(&self, course: &mut Course<H>) -> Result<(), Failure> {
-        let Some((device, terms)) = &course.opened else {
+    async fn medium_changed(&self, course: &mut Course<H>) -> Result<(), Failure> {
+        let Some((medium, terms)) = &course.opened else {
             return Ok(());
         };
-        if device.error().is_some() {
+        if medium.error().is_some() {
             course.lost = true;
-            let provider = device.name().to_string();
+            let provider = medium.name().to_string();
             if course.backend.state() == XenbusState::InitWait {
                 // Nobody has connected. It is offered again when the toolstack makes it anew.
                 course.opened = None;
@@ -260,9 +282,8 @@ impl<H: Hypervisor> Export<H> {
         if course.backend.state() != XenbusState::Connected {
             return Ok(());
         }
-        let info = self.geom.provider(device.name());
-        let keys = properties(device, terms, info.as_ref());
-        let (name, size) = (device.name(), device.media_size());
+        let keys = properties(medium, terms);
+        let (name, size) = (medium.name(), medium.media_size());
         self.say(format_args!("{name} has {size} bytes now"));
         // The frontend reads them when it sees Connected once more (blkif.h, "sectors").
         let Course { backend, link, .. } = course;
@@ -292,13 +313,11 @@ impl<H: Hypervisor> Export<H> {
         if course.opened.is_none() {
             course.opened = self.open(course).await?;
         }
-        let Some((device, terms)) = &course.opened else {
+        let Some((medium, terms)) = &course.opened else {
             return Ok(());
         };
         course.backend.check_room().await?;
-        let start = self.geom.provider(device.name());
-        let start = start.map_or(0, |provider| provider.offset);
-        let keys = features(device, terms, start);
+        let keys = features(medium, terms);
         let said = course.backend.publish(&keys, XenbusState::InitWait);
         Ok(said.await?)
     }
@@ -306,27 +325,28 @@ impl<H: Hypervisor> Export<H> {
     /// Maps what the frontend published, and says so.
     async fn connect(&self, course: &mut Course<H>) -> Result<(), Failure> {
         // There is one: what was lost while nobody was connected is not connected to (`failed`).
-        let Some((device, terms)) = &course.opened else {
+        let Some((medium, terms)) = &course.opened else {
             return self.offer(course).await;
         };
-        self.formers.end(self.key());
+        while self.formers.end(self.key()) {
+            self.pv.exec.sleep(FORMER_LOOK).await;
+        }
         let backend = &course.backend;
         let wanted = Wanted::read(backend).await.map_err(Failure::Keys)?;
         let link = Link::connect(
             (&self.pv, &self.copies),
             (backend.frontend_domain(), &self.name),
-            device,
+            medium,
             *terms,
             &wanted,
             &self.signals.statistics,
-            (&self.sharing.of_disk(device.disk()), &self.sharing.cpu),
+            (&self.sharing.of_disk(medium.disk()), &self.sharing.cpu),
         )?;
-        let info = self.geom.provider(device.name());
-        let keys = properties(device, terms, info.as_ref());
-        let size = device.media_size();
+        let keys = properties(medium, terms);
+        let size = medium.media_size();
         let text = alloc::format!(
             "{}: {size} bytes, {}-byte sectors{}, {} queues of {} pages",
-            device.name(),
+            medium.name(),
             terms.sector_size,
             if terms.read_only { ", read-only" } else { "" },
             wanted.queues.len(),
@@ -442,9 +462,9 @@ fn link_is_idle<H: Hypervisor>(course: &Course<H>) -> bool {
     link.is_some_and(|link| link.borrow().is_idle())
 }
 
-async fn device_changed(device: Option<&Device>) {
-    match device {
-        Some(device) => device.changed().await,
+async fn medium_changed(medium: Option<&Medium>) {
+    match medium {
+        Some(medium) => medium.changed().await,
         None => pending().await,
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Target(TargetError),
     /// There is no such provider, and none came in time.
     NoProvider(String),
+    /// Another run loop has the disk that it is on.
+    Elsewhere,
     /// GEOM does not let it be opened.
     Open(OpenError),
     /// The frontend published what it may not.
@@ -46,6 +48,7 @@ impl fmt::Display for Failure {
             Self::Key(error) => error.fmt(f),
             Self::Target(error) => error.fmt(f),
             Self::NoProvider(name) => write!(f, "there is no provider {name}"),
+            Self::Elsewhere => f.write_str("another vCPU has its disk"),
             Self::Open(error) => error.fmt(f),
             Self::Keys(error) => error.fmt(f),
             Self::Ring(status) => write!(f, "a page of the ring cannot be mapped: {status}"),

@@ -17,9 +17,10 @@ use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use exec::Notify;
-use hv::{DomId, Hypervisor};
+use hv::Hypervisor;
 use pv::Pv;
 
+use crate::claim::{Claims, Ended, Key};
 use crate::queue::Queue;
 
 /// How long the frontend may take to close its ports. It costs a mapping for each ring page and a
@@ -33,34 +34,41 @@ const QUIET: Duration = Duration::from_millis(250);
 /// When it is taken to be quiet in any case.
 const LOUD: Duration = Duration::from_secs(2);
 
-/// Whose connection it was: the frontend's domain and its device's number.
-type Key = (DomId, u32);
-
 /// All connections that have ended, until their frontends have let go of them: one of each device
 /// at most. A handle; clones speak for the same ones.
-pub(crate) struct Formers<H: Hypervisor>(Rc<RefCell<BTreeMap<Key, Rc<Former<H>>>>>);
+pub(crate) struct Formers<H: Hypervisor> {
+    all: Rc<RefCell<BTreeMap<Key, Rc<Former<H>>>>>,
+    claims: Claims,
+}
 
 /// The rings of one.
 struct Former<H: Hypervisor> {
     queues: RefCell<Vec<Queue<H>>>,
     /// The frontend is not quiet yet.
     loud: Cell<bool>,
+    /// What other run loops know of it.
+    known: Cell<Option<Ended>>,
     ended: Notify,
 }
 
 impl<H: Hypervisor> Clone for Formers<H> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<H: Hypervisor> Default for Formers<H> {
-    fn default() -> Self {
-        Self(Rc::default())
+        Self {
+            all: self.all.clone(),
+            claims: self.claims.clone(),
+        }
     }
 }
 
 impl<H: Hypervisor> Formers<H> {
+    /// None yet, of exports that are claimed there.
+    pub(crate) fn new(claims: Claims) -> Self {
+        Self {
+            all: Rc::default(),
+            claims,
+        }
+    }
+
     /// Answers in `queues`, which are [retired](Queue::retire), until the frontend has closed its
     /// ports, for a minute at most.
     pub(crate) fn see_off(&self, pv: &Pv<H>, key: Key, queues: Vec<Queue<H>>) {
@@ -68,13 +76,14 @@ impl<H: Hypervisor> Formers<H> {
         let former = Rc::new(Former {
             queues: RefCell::new(queues),
             loud: Cell::new(true),
+            known: Cell::new(Some(self.claims.ended(key))),
             ended: Notify::new(),
         });
-        self.0.borrow_mut().insert(key, former.clone());
+        self.all.borrow_mut().insert(key, former.clone());
         let (all, pv_of_task) = (self.clone(), pv.clone());
         pv.exec.spawn("export's end", async move {
             former.answer_until_let_go(&pv_of_task).await;
-            let mut all = all.0.borrow_mut();
+            let mut all = all.all.borrow_mut();
             if all.get(&key).is_some_and(|one| Rc::ptr_eq(one, &former)) {
                 all.remove(&key);
             }
@@ -82,22 +91,24 @@ impl<H: Hypervisor> Formers<H> {
     }
 
     /// The device is connected anew: its frontend is done with the connection before, and may use
-    /// the same pages and ports for this one. Unmaps that one's rings.
-    pub(crate) fn end(&self, key: Key) {
-        let former = self.0.borrow_mut().remove(&key);
+    /// the same pages and ports for this one. Unmaps that one's rings, and says whether another run
+    /// loop has one whose rings it is still to unmap.
+    pub(crate) fn end(&self, key: Key) -> bool {
+        let former = self.all.borrow_mut().remove(&key);
         if let Some(former) = former {
             former.end();
         }
+        self.claims.supersede(key)
     }
 
     /// Whether there is a frontend that is not quiet yet.
     pub(crate) fn any_is_loud(&self) -> bool {
-        self.0.borrow().values().any(|former| former.loud.get())
+        self.all.borrow().values().any(|former| former.loud.get())
     }
 
     /// The domain dies: answers what can be answered; says whether there was anything.
     pub(crate) fn last_words(&self) -> bool {
-        let Ok(all) = self.0.try_borrow() else {
+        let Ok(all) = self.all.try_borrow() else {
             return false;
         };
         all.values().fold(false, |any, one| one.refuse(false) | any)
@@ -112,7 +123,16 @@ impl<H: Hypervisor> Former<H> {
         self.refuse(false);
         self.queues.borrow_mut().clear();
         self.loud.set(false);
+        self.known.take();
         self.ended.notify();
+    }
+
+    /// Whether another run loop's connection takes the place of this one.
+    fn is_superseded(&self) -> bool {
+        let known = self.known.take();
+        let superseded = known.as_ref().is_some_and(Ended::is_superseded);
+        self.known.set(known);
+        superseded
     }
 
     /// Answers whatever is in the rings with an error; says whether there was anything. With
@@ -142,7 +162,7 @@ impl<H: Hypervisor> Former<H> {
         let (mut heard, mut pause) = (begun, FIRST);
         loop {
             let now = pv.exec.now();
-            if now.since(begun) >= PATIENCE || self.is_let_go() {
+            if now.since(begun) >= PATIENCE || self.is_let_go() || self.is_superseded() {
                 return self.end();
             }
             // Linux has stopped its queues by now, and starts them again at an event: what waits in

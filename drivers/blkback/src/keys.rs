@@ -14,7 +14,8 @@ use xenbus::{Backend, KeyError, KeyFault, StoreError};
 
 /// The most ring pages, as an order: 16 pages.
 pub(crate) const MAX_RING_ORDER: u32 = 4;
-/// The most queues. Each has an event channel and a ring of its own; they share the one vCPU.
+/// The most queues. Each has an event channel and a ring of its own; all are served by
+/// one vCPU, that of their disk.
 pub(crate) const MAX_QUEUES: u32 = 4;
 /// How much of a bad value an error repeats, in characters.
 const SHOWN: usize = 40;

@@ -5,8 +5,10 @@
 //! then stands in [`mod@export`].
 //!
 //! - [`bus`]: [`Blkback`], all exports of the domain
+//! - `claim`: who serves which export, where there are several run loops
 //! - `export`: one export from its appearance to its removal
 //! - [`target`]: what is exported: `params`, read; pure
+//! - [`medium`]: what is exported, open, and where it was opened
 //! - `offer`: what a frontend is told
 //! - `keys`: what a frontend published, read
 //! - `link`: a connection: rings, ports and the provider; who is served when
@@ -27,12 +29,14 @@
 extern crate alloc;
 
 pub mod bus;
+mod claim;
 mod export;
 mod failure;
 mod former;
 mod keys;
 mod ledger;
 mod link;
+pub mod medium;
 mod offer;
 mod polling;
 mod queue;
@@ -45,3 +49,5 @@ mod tag;
 pub mod target;
 
 pub use bus::{Blkback, ExportUse};
+pub use claim::Claims;
+pub use medium::Providers;

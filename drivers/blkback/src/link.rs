@@ -8,7 +8,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use exec::Sleep;
-use geom::{Completions, Device};
+use geom::Completions;
 use hv::{Access, DomId, Hypervisor, Instant};
 use iobuf::{Copies, IoPage, PersistentGrants};
 use pv::Pv;
@@ -17,6 +17,7 @@ use ring::{BackRing, Pages, PeerFault};
 use crate::failure::Failure;
 use crate::keys::Wanted;
 use crate::ledger::Ledger;
+use crate::medium::Medium;
 use crate::polling::Polling;
 use crate::queue::{Peer, Queue, Taken};
 use crate::request::Terms;
@@ -43,7 +44,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A connection to a frontend.
 pub(crate) struct Link<H: Hypervisor> {
     pv: Pv<H>,
-    device: Rc<Device>,
+    medium: Rc<Medium>,
     completions: Rc<Completions>,
     queues: Vec<Queue<H>>,
     terms: Terms,
@@ -74,7 +75,7 @@ impl<H: Hypervisor> Link<H> {
     pub(crate) fn connect(
         (pv, copies): (&Pv<H>, &Copies<H>),
         (peer, name): (DomId, &str),
-        device: &Rc<Device>,
+        medium: &Rc<Medium>,
         terms: Terms,
         wanted: &Wanted,
         statistics: &Rc<RefCell<Statistics>>,
@@ -105,7 +106,7 @@ impl<H: Hypervisor> Link<H> {
         }
         Ok(Self {
             pv: pv.clone(),
-            device: device.clone(),
+            medium: medium.clone(),
             completions: Completions::with_capacity(capacity),
             queues,
             terms,
@@ -364,7 +365,7 @@ impl<H: Hypervisor> Link<H> {
                 let Some((index, slot)) = queue.asking() else {
                     break;
                 };
-                let Some(order) = slot.next_order(longest, || self.device.media_size()) else {
+                let Some(order) = slot.next_order(longest, || self.medium.media_size()) else {
                     queue.asked();
                     continue;
                 };
@@ -380,7 +381,7 @@ impl<H: Hypervisor> Link<H> {
                     slot: index,
                     cost,
                 };
-                self.device.submit(order, tag.pack(), &self.completions);
+                self.medium.submit(order, tag.pack(), &self.completions);
             }
         }
         any

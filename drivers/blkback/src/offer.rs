@@ -6,22 +6,22 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use geom::{Device, ProviderInfo};
 use xen_abi::io::blkif::{SECTOR_SIZE, VDISK_READONLY};
 
 use crate::keys::{MAX_QUEUES, MAX_RING_ORDER};
+use crate::medium::Medium;
 use crate::queue::INDIRECT_SEGMENTS;
 use crate::request::Terms;
 
 /// Nodes to be published, by key.
 pub(crate) type Keys = Vec<(&'static str, String)>;
 
-/// What requests over `device` are held to.
-pub(crate) fn terms(device: &Device, read_only: bool) -> Terms {
-    let limits = device.limits();
+/// What requests over `medium` are held to.
+pub(crate) fn terms(medium: &Medium, read_only: bool) -> Terms {
+    let limits = medium.limits();
     let can = |what: Option<bool>| what.unwrap_or(false) && !read_only;
     Terms {
-        sector_size: device.sector_size(),
+        sector_size: medium.sector_size(),
         read_only,
         flush: can(limits.map(|limits| limits.can_flush)),
         discard: can(limits.map(|limits| limits.can_delete)),
@@ -30,9 +30,9 @@ pub(crate) fn terms(device: &Device, read_only: bool) -> Terms {
     }
 }
 
-/// What a frontend reads in InitWait (blkif.h, "Backend Features"). `start` is where the provider
-/// starts on its disk, in bytes: discards are cut at the disk's own units.
-pub(crate) fn features(device: &Device, terms: &Terms, start: u64) -> Keys {
+/// What a frontend reads in InitWait (blkif.h, "Backend Features"). Discards are cut at the disk's
+/// own units.
+pub(crate) fn features(medium: &Medium, terms: &Terms) -> Keys {
     let mut keys = Keys::new();
     let mut add = |key, value: u64| keys.push((key, value.to_string()));
     add(
@@ -48,12 +48,12 @@ pub(crate) fn features(device: &Device, terms: &Terms, start: u64) -> Keys {
     }
     if terms.discard {
         add("feature-discard", 1);
-        let unit = device
+        let unit = medium
             .limits()
             .map_or(0, |limits| limits.delete_granularity);
         let unit = unit.max(u64::from(terms.sector_size));
         add("discard-granularity", unit);
-        add("discard-alignment", (unit - start % unit) % unit);
+        add("discard-alignment", (unit - medium.start() % unit) % unit);
     }
     if terms.discard && terms.secure {
         add("discard-secure", 1);
@@ -62,14 +62,14 @@ pub(crate) fn features(device: &Device, terms: &Terms, start: u64) -> Keys {
 }
 
 /// What a frontend reads in Connected (blkif.h, "Backend Device Properties").
-pub(crate) fn properties(device: &Device, terms: &Terms, provider: Option<&ProviderInfo>) -> Keys {
+pub(crate) fn properties(medium: &Medium, terms: &Terms) -> Keys {
     let mut keys = Keys::new();
     let mut add = |key, value: u64| keys.push((key, value.to_string()));
     let sector_size = u64::from(terms.sector_size);
-    let media_size = device.media_size();
+    let media_size = medium.media_size();
     add("sectors", media_size / SECTOR_SIZE);
     add("sector-size", sector_size);
-    let stripe = provider.map_or(0, |provider| provider.stripe_size);
+    let stripe = medium.stripe_size();
     let usable = stripe.is_power_of_two() && stripe > sector_size && stripe <= 1 << 16;
     if usable && media_size.is_multiple_of(stripe) {
         add("physical-sector-size", stripe);

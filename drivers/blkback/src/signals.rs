@@ -8,8 +8,8 @@ use core::cell::{Cell, RefCell};
 
 use exec::Notify;
 use hv::{DomId, Hypervisor};
+use xenbus::LastWrite;
 use xenbus::state::XenbusState;
-use xenbus::{LastWrite, Store};
 
 use crate::link::Link;
 use crate::statistics::Statistics;
@@ -20,6 +20,8 @@ type Connected = dyn Fn(bool) -> bool;
 pub(crate) struct Signals {
     pub(crate) frontend: DomId,
     pub(crate) device: u32,
+    /// It is served here, not by another run loop's.
+    pub(crate) ours: Cell<bool>,
     /// Its nodes are gone.
     pub(crate) removed: Cell<bool>,
     /// The domain wants to end: the frontend is to be told to close.
@@ -36,7 +38,7 @@ pub(crate) struct Signals {
     /// Answers whatever the frontend asked for with an error; says whether there was anything.
     last_words: RefCell<Option<Box<dyn Fn() -> bool>>>,
     /// Says in xenstore that this end closes.
-    closing_last: LastWrite,
+    pub(crate) closing_last: LastWrite,
     /// Whether the connection is there; if so and it is wished, its frontend is sent an event.
     connected: RefCell<Option<Box<Connected>>>,
 }
@@ -46,6 +48,7 @@ impl Signals {
         Self {
             frontend,
             device,
+            ours: Cell::new(false),
             removed: Cell::new(false),
             closing: Cell::new(false),
             changed: Notify::new(),
@@ -101,11 +104,6 @@ impl Signals {
             let connected = connected.as_ref();
             connected.is_some_and(|connected| connected(nudge))
         })
-    }
-
-    /// The domain dies: tells the frontend to close; says whether that is done.
-    pub(crate) fn close_last(&self, store: &Store) -> bool {
-        store.write_last(&self.closing_last)
     }
 
     /// The domain wants to end.

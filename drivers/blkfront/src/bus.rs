@@ -15,7 +15,7 @@ use xenbus::Store;
 use crate::device::Device;
 use crate::late::Leavings;
 use crate::link::Identity;
-use crate::unit::Units;
+use crate::unit::{Share, Units};
 use crate::vdev::Vdev;
 
 const KIND: Kind = Kind {
@@ -59,11 +59,21 @@ impl<H: Hypervisor> Blkfront<H> {
     /// As [`start`](Self::start), with up to `queues` rings a vbd where a backend takes so many.
     /// More than one for each virtual CPU gains nothing.
     pub fn with_queues(pv: &Pv<H>, store: &Store, geom: &Geom, queues: u32) -> Self {
-        let leavings = Leavings::new(pv);
+        Self::begin(pv, store, geom, queues, Share::default())
+    }
+
+    /// As [`start`](Self::start), for those disks alone that are in `share`: other run loops of the
+    /// domain have the others.
+    pub fn start_share(pv: &Pv<H>, store: &Store, geom: &Geom, share: Share) -> Self {
+        Self::begin(pv, store, geom, 1, share)
+    }
+
+    fn begin(pv: &Pv<H>, store: &Store, geom: &Geom, queues: u32, share: Share) -> Self {
+        let leavings = Leavings::new(pv, share.of);
         let vbds = Vbds {
             pv: pv.clone(),
             geom: geom.clone(),
-            units: RefCell::default(),
+            units: RefCell::new(Units::of(share)),
             leavings: leavings.clone(),
             queues,
         };
@@ -96,6 +106,10 @@ impl<H: Hypervisor> Drivers for Vbds<H> {
     /// Those with a unit of their own first: the others take any that is free.
     fn is_early(&self, number: u32) -> bool {
         Vdev::from_number(number).unit().is_some()
+    }
+
+    fn is_ours(&self, number: u32) -> bool {
+        self.units.borrow().has(number)
     }
 
     fn make(&self, number: u32) -> (String, Box<dyn Driver>) {

@@ -11,8 +11,8 @@ use pv::Pv;
 use crate::fault::Fault;
 use crate::queues::Remnant;
 
-/// The share of the domain's memory that one backend's domain may have parked while a new
-/// connection to it is made: what it keeps is not to be had from others.
+/// The share of the domain's memory that one backend's domain may have parked, over all run loops,
+/// while a new connection to it is made: what it keeps is not to be had from others.
 const PARKED_SHARE: usize = 8;
 /// The share that all of them together may have.
 const PARKED_SHARE_OF_ALL: usize = 2;
@@ -20,6 +20,8 @@ const PARKED_SHARE_OF_ALL: usize = 2;
 /// What connections have left, over all devices.
 pub(crate) struct Leavings<H: Hypervisor> {
     pv: Pv<H>,
+    /// How many run loops share the domain's memory.
+    sharers: usize,
     all: Rc<frontend::Leavings>,
     /// Answers that came too late.
     answers: Rc<Cell<u64>>,
@@ -45,9 +47,11 @@ struct Listener {
 }
 
 impl<H: Hypervisor> Leavings<H> {
-    pub(crate) fn new(pv: &Pv<H>) -> Rc<Self> {
+    /// Nothing is left yet, in one of so many run loops.
+    pub(crate) fn new(pv: &Pv<H>, sharers: u32) -> Rc<Self> {
         Rc::new(Self {
             pv: pv.clone(),
+            sharers: sharers.max(1) as usize,
             all: frontend::Leavings::new(&pv.exec),
             answers: Rc::default(),
         })
@@ -78,12 +82,14 @@ impl<H: Hypervisor> Leavings<H> {
     pub(crate) fn make_room(&self, backend: DomId) -> Result<(), Fault> {
         // What is not parked is the rings of a moment ago.
         let _rings = self.all.sweep(backend);
-        let (grants, total) = (&self.pv.grants, self.pv.hv.memory_use().total);
+        let grants = &self.pv.grants;
+        // Each run loop counts its own.
+        let share = self.pv.hv.memory_use().total / self.sharers;
         grants.sweep();
         let (its, all) = (grants.parked_by(backend), grants.usage().parked);
-        if its > total / PARKED_SHARE {
+        if its > share / PARKED_SHARE {
             Err(Fault::Parked(its))
-        } else if all > total / PARKED_SHARE_OF_ALL {
+        } else if all > share / PARKED_SHARE_OF_ALL {
             Err(Fault::Parked(all))
         } else {
             Ok(())

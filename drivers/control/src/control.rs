@@ -13,7 +13,6 @@ use hv::{Hypervisor, ShutdownReason};
 use pv::Pv;
 use xenbus::{Store, StoreError, Watch};
 
-use crate::vcpus;
 use crate::word::{Shutdown, Sysrq};
 
 const PART: &str = "control";
@@ -59,8 +58,6 @@ impl Control {
         });
         pv.exec.spawn("features", task.clone().say());
         pv.exec.spawn("control", task.run());
-        pv.exec
-            .spawn("vcpus", vcpus::watch(pv.log.clone(), store.clone()));
         Self { asked }
     }
 

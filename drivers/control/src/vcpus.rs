@@ -1,10 +1,11 @@
-//! `cpu/N/availability`: which vCPUs the administrator wants (`xl vcpu-set`). The domain runs on
-//! the first one whatever that is; it says so when others are asked for, or the first one is not.
+//! `cpu/N/availability`: which vCPUs the administrator wants (`xl vcpu-set`).
 
 use alloc::format;
+use alloc::vec::Vec;
+use core::future::pending;
 
 use exec::{Level, Log};
-use xenbus::{Store, StoreError};
+use xenbus::{Store, StoreError, Watch};
 
 use crate::word::Availability;
 
@@ -12,50 +13,66 @@ const PART: &str = "control";
 /// Nodes that are looked at: xl gives a domain at most 128 vCPUs.
 const NODES: usize = 128;
 
-/// Says what is asked for and not done, until the store is lost.
-pub(crate) async fn watch(log: Log, store: Store) {
-    if let Err(error) = follow(&log, &store).await {
-        let text = format_args!("vcpu-set is not heard any more: {error}");
-        log.write(Level::Warn, PART, text);
-    }
+/// What the administrator says of the domain's vCPUs.
+pub struct Availabilities {
+    log: Log,
+    store: Store,
+    /// As long as it is heard.
+    watch: Option<Watch>,
 }
 
-async fn follow(log: &Log, store: &Store) -> Result<(), StoreError> {
-    let watch = store.watch("cpu").await?;
-    // What the domain was made with is said at boot, by whoever knows how many vCPUs there are.
-    let mut known = None;
-    loop {
-        watch.changed().await?;
-        let asked = asked(log, store).await?;
-        let (first, others) = asked;
-        if known.is_some_and(|known| known != asked) && (others > 0 || !first) {
-            let text = format_args!(
-                "{others} more vCPUs are asked for: only the first is used, and it stays"
-            );
-            log.limited(Level::Warn, PART, text);
+impl Availabilities {
+    /// Listens to it from now on.
+    pub async fn watch(log: &Log, store: &Store) -> Self {
+        let mut this = Self {
+            log: log.clone(),
+            store: store.clone(),
+            watch: None,
+        };
+        match store.watch("cpu").await {
+            Ok(watch) => this.watch = Some(watch),
+            Err(error) => this.say_deaf(error),
         }
-        known = Some(asked);
+        this
     }
-}
 
-/// Whether the first vCPU is to be online, and how many others.
-async fn asked(log: &Log, store: &Store) -> Result<(bool, usize), StoreError> {
-    let mut asked = (false, 0);
-    for number in 0..NODES {
-        let node = format!("cpu/{number}/availability");
-        match store.read_bytes(&node).await {
-            Ok(value) => match Availability::parse(&value) {
-                Availability::Online if number == 0 => asked.0 = true,
-                Availability::Online => asked.1 += 1,
-                Availability::Offline => {}
+    fn say_deaf(&self, error: StoreError) {
+        let text = format_args!("vcpu-set is not heard any more: {error}");
+        self.log.write(Level::Warn, PART, text);
+    }
+
+    /// Waits until something else may be said. The first wait ends at once.
+    pub async fn changed(&mut self) {
+        match &self.watch {
+            Some(watch) => {
+                if let Err(error) = watch.changed().await {
+                    self.say_deaf(error);
+                    self.watch = None;
+                }
+            }
+            None => pending().await,
+        }
+    }
+
+    /// For each vCPU of which there is a word, whether it is to run; `None` if the word is neither
+    /// of the two, which is logged. The list ends before the first one whose node cannot be read.
+    pub async fn read(&self) -> Vec<Option<bool>> {
+        let mut all = Vec::new();
+        for number in 0..NODES {
+            let node = format!("cpu/{number}/availability");
+            let Ok(value) = self.store.read_bytes(&node).await else {
+                break;
+            };
+            all.push(match Availability::parse(&value) {
+                Availability::Online => Some(true),
+                Availability::Offline => Some(false),
                 Availability::Unknown(word) => {
                     let text = format_args!("{node}: {word:?} is neither online nor offline");
-                    log.limited(Level::Warn, PART, text);
+                    self.log.limited(Level::Warn, PART, text);
+                    None
                 }
-            },
-            Err(error @ StoreError::Lost(_)) => return Err(error),
-            Err(_) => break,
+            });
         }
+        all
     }
-    Ok(asked)
 }

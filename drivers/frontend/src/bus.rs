@@ -144,7 +144,10 @@ impl Bus {
 
     fn take(&self, event: BusEvent, release: &Release) {
         match event {
-            BusEvent::Added(number) => self.add(number, release.clone()),
+            BusEvent::Added(number) if self.0.drivers.is_ours(number) => {
+                self.add(number, release.clone());
+            }
+            BusEvent::Added(_anothers) => {}
             BusEvent::Removed(number) => {
                 if let Some(device) = self.0.devices.borrow().get(&number) {
                     device.remove();

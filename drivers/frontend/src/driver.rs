@@ -104,6 +104,11 @@ pub trait Drivers {
         false
     }
 
+    /// Whether the device is driven here, not by another run loop of the domain.
+    fn is_ours(&self, _number: u32) -> bool {
+        true
+    }
+
     /// The driver for device `number`, and what the device is called: `xbd0`.
     fn make(&self, number: u32) -> (String, Box<dyn Driver>);
 

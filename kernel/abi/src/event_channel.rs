@@ -2,6 +2,8 @@
 
 pub use xen_sys::evtchn_alloc_unbound as AllocUnbound;
 pub use xen_sys::evtchn_bind_interdomain as BindInterdomain;
+pub use xen_sys::evtchn_bind_ipi as BindIpi;
+pub use xen_sys::evtchn_bind_vcpu as BindVcpu;
 pub use xen_sys::evtchn_bind_virq as BindVirq;
 pub use xen_sys::evtchn_close as Close;
 pub use xen_sys::evtchn_reset as Reset;
@@ -30,6 +32,10 @@ pub const BIND_VIRQ: u64 = xen_sys::EVTCHNOP_bind_virq as u64;
 pub const BIND_PIRQ: u64 = 2;
 /// [`BindPirq::flags`]: other domains may use the same interrupt.
 pub const BIND_PIRQ_WILL_SHARE: u32 = 1;
+/// Open a port whose other end is this domain itself, on one vCPU ([`BindIpi`]).
+pub const BIND_IPI: u64 = xen_sys::EVTCHNOP_bind_ipi as u64;
+/// Say which vCPU a port's events come to ([`BindVcpu`]).
+pub const BIND_VCPU: u64 = xen_sys::EVTCHNOP_bind_vcpu as u64;
 /// Close a port ([`Close`]).
 pub const CLOSE: u64 = xen_sys::EVTCHNOP_close as u64;
 /// Raise an event at the other end ([`Send`]).

@@ -12,7 +12,7 @@
 //! - [`xen`]: hypercall numbers, page-table operations, `start_info`
 //! - [`shared_info`]: the page of event bits and clocks that Xen shares with a domain
 //! - [`callback`], [`elfnote`], [`event_channel`], [`features`], [`grant_table`], [`memory`],
-//!   [`physdev`], [`sched`], [`version`]: the headers of these names
+//!   [`physdev`], [`sched`], [`vcpu`], [`version`]: the headers of these names
 //! - [`io`]: the protocols that domains speak among each other
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -28,5 +28,6 @@ pub mod memory;
 pub mod physdev;
 pub mod sched;
 pub mod shared_info;
+pub mod vcpu;
 pub mod version;
 pub mod xen;

@@ -10,8 +10,16 @@ pub const SIZE: usize = size_of::<shared_info>();
 
 /// The first vCPU's `vcpu_info`; the next one follows [`VCPU_INFO_SIZE`] later.
 pub const VCPU_INFO: usize = offset_of!(shared_info, vcpu_info);
+/// Most vCPUs that have their `vcpu_info` there (`XEN_LEGACY_MAX_VCPUS`).
+pub const VCPUS: u32 = 32;
 /// Bytes of one `vcpu_info`.
 pub const VCPU_INFO_SIZE: usize = size_of::<vcpu_info>();
+/// Where the `vcpu_info` of a vCPU is; its number is below [`VCPUS`].
+#[must_use]
+pub const fn vcpu_info(vcpu: u32) -> usize {
+    VCPU_INFO + vcpu as usize * VCPU_INFO_SIZE
+}
+
 /// In `vcpu_info`, u8: an event waits to be delivered.
 pub const UPCALL_PENDING: usize = offset_of!(vcpu_info, evtchn_upcall_pending);
 /// In `vcpu_info`, u8: no event is delivered while this is set.

@@ -77,8 +77,8 @@ pub const MMUEXT_PIN_L4_TABLE: u32 = xen_sys::MMUEXT_PIN_L4_TABLE;
 pub const MMUEXT_UNPIN_TABLE: u32 = xen_sys::MMUEXT_UNPIN_TABLE;
 /// Load the base of the page tables.
 pub const MMUEXT_NEW_BASEPTR: u32 = xen_sys::MMUEXT_NEW_BASEPTR;
-/// Flush this CPU's TLB.
-pub const MMUEXT_TLB_FLUSH_LOCAL: u32 = xen_sys::MMUEXT_TLB_FLUSH_LOCAL;
+/// Flush the TLB of every CPU that the domain runs on.
+pub const MMUEXT_TLB_FLUSH_ALL: u32 = xen_sys::MMUEXT_TLB_FLUSH_ALL;
 /// Flush one address from this CPU's TLB.
 pub const MMUEXT_INVLPG_LOCAL: u32 = xen_sys::MMUEXT_INVLPG_LOCAL;
 
@@ -88,6 +88,8 @@ pub const UVMF_NONE: u64 = 0;
 pub const UVMF_TLB_FLUSH: u64 = 1;
 /// `update_va_mapping`: flush this one address.
 pub const UVMF_INVLPG: u64 = 2;
+/// `update_va_mapping`: flush that on every CPU that the domain runs on.
+pub const UVMF_ALL: u64 = 4;
 
 /// `vm_assist`: switch an assistance on.
 pub const VMASST_CMD_ENABLE: u64 = xen_sys::VMASST_CMD_enable as u64;

@@ -5,7 +5,8 @@ use alloc::rc::Rc;
 use alloc::vec;
 
 use blkfront::Blkfront;
-use exec::{Notify, info, warn};
+use blkfront::unit::Share;
+use exec::{info, warn};
 use geom::{Geom, PageSource, Params};
 use hv::Hypervisor;
 use net::Net;
@@ -16,7 +17,7 @@ use pv::Pv;
 use shell::settings::Settings;
 use xenbus::Store;
 
-use crate::run_loop::RunLoop;
+use crate::vcpus::shards::Shards;
 use crate::{ready, service};
 
 /// Reads the command line, and says in the log what begins.
@@ -48,14 +49,15 @@ pub(crate) struct Devices<H: Hypervisor> {
 }
 
 impl<H: Hypervisor> Devices<H> {
-    pub(crate) fn start(pv: &Pv<H>, settings: &Settings) -> Self {
+    /// Starts them; of the block frontend's disks those in `share`.
+    pub(crate) fn start(pv: &Pv<H>, settings: &Settings, share: Share) -> Self {
         let store = Store::start(pv);
         let mut params = Params::default();
         if let Some(limit) = settings.taste_timeout {
             params.taste_deadline = limit;
         }
         let geom = Geom::new(params);
-        let blkfront = Blkfront::start(pv, &store, &geom);
+        let blkfront = Blkfront::start_share(pv, &store, &geom, share);
         let netfront = Netfront::start(pv, &store);
         let net = Net::start(pv, &netfront, settings.addresses.clone());
         let nvme = Nvme::new(pv, &geom);
@@ -77,26 +79,24 @@ impl<H: Hypervisor> Devices<H> {
         &self,
         pv: &Pv<H>,
         settings: &Settings,
-        run_loop: &RunLoop<H>,
+        shards: &Shards<H>,
         pages: Rc<dyn PageSource>,
     ) -> impl Future<Output = ()> + 'static {
         self.geom.set_page_source(pages);
-        let timer = service::timer(pv.clone(), run_loop.alarm.clone());
-        pv.exec.spawn("timer", timer);
-        let sweep = pv.grants.clone().reclaim(pv.exec.clone());
-        pv.exec.spawn("grant sweep", sweep);
         if let Some(limit) = settings.watchdog {
-            pv.exec
-                .spawn("watchdog", service::watchdog(pv.clone(), limit));
+            let shards = shards.clone();
+            let others = async move || shards.come_round().await;
+            let watchdog = service::watchdog(pv.clone(), limit, others);
+            pv.exec.spawn("watchdog", watchdog);
         }
         service::make_disks(&pv.log, &self.geom, &settings.mds);
-        let polled = Rc::new(Notify::new());
-        let geom = service::geom(pv.clone(), self.geom.clone(), polled.clone());
-        pv.exec.spawn("geom", geom);
+        let polled = service::spawn(pv, &self.geom);
         let (blkfront, netfront) = (self.blkfront.clone(), self.netfront.clone());
         let (pcifront, nvme) = (self.pcifront.clone(), self.nvme.clone());
+        let shards = shards.clone();
         let settled = async move {
             blkfront.settled().await;
+            shards.settled().await;
             netfront.settled().await;
             pcifront.settled().await;
             nvme.settled().await;

@@ -1,18 +1,20 @@
 //! The parts of a domain, put together and run.
 
-use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
 use core::pin::pin;
 use core::time::Duration;
 
 use balloon::Balloon;
-use blkback::Blkback;
+use blkback::{Blkback, Claims, Providers};
 use blkfront::Blkfront;
+use blkfront::unit::Share;
 use console::Console;
 use control::Control;
 use exec::Notify;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
@@ -23,13 +25,17 @@ use pv::Pv;
 use shell::command::Parts;
 use shell::settings::Settings;
 use shell::shell::Shell;
-use xenbus::{Store, XenbusState};
+use xenbus::Store;
 
+use crate::clients;
 use crate::devices::{self, Devices};
 use crate::nbd_service;
 use crate::pages::Pages;
-use crate::run_loop::{Next, RunLoop};
+use crate::run_loop::{self, Next, RunLoop, ShardCell};
 use crate::suspend;
+use crate::vcpus::placement::Placement;
+use crate::vcpus::shard::Shard;
+use crate::vcpus::shards::Shards;
 
 /// How long the boot log has the console for itself if the domain does not get ready sooner.
 const BOOT_LOG: Duration = Duration::from_secs(2);
@@ -58,28 +64,47 @@ pub struct Domain<H: Hypervisor> {
     pub pcifront: Pcifront<H>,
     /// The NVMe controllers among them.
     pub nvme: Nvme<H>,
-    run_loop: RunLoop<H>,
+    run_loop: Rc<RunLoop<H>>,
+    /// Why the domain ends.
+    end: Rc<Cell<Option<ShutdownReason>>>,
 }
 
 impl<H: Hypervisor> Domain<H> {
     /// Puts a domain together over `hv` and starts its tasks; nothing runs before the first
     /// [`turn`](Self::turn). `command_line` is start_info's; what it cannot mean is warned of and
-    /// left out. To be called once per domain.
-    pub fn start(hv: H, command_line: &str) -> Self {
+    /// left out. With it come what the further vCPUs turn, one for each; the first vCPU has all of
+    /// them until it hands them on. To be called once per domain.
+    pub fn start(hv: H, command_line: &str) -> (Self, Vec<Shard<H>>) {
         let pv = Pv::new(hv);
         let mut settings = devices::settings(&pv, command_line);
-        let devices = Devices::start(&pv, &settings);
+        let placement = Placement::new(pv.hv.vcpus());
+        let share = Share {
+            own: 0,
+            of: placement.vcpus(),
+        };
+        let devices = Devices::start(&pv, &settings, share);
         let exports = core::mem::take(&mut settings.exports);
-        let blkback = Blkback::start(&pv, &devices.store, &devices.geom, exports);
-        let run_loop = RunLoop::new(&pv);
+        let claims = Claims::default();
+        let blkback = if placement.is_shared() {
+            let providers = Providers::Here(devices.geom.clone());
+            let ours = move |provider: Option<&str>| share.has_provider(provider);
+            let shared = (claims.clone(), ours);
+            Blkback::start_share(&pv, &devices.store, providers, exports.clone(), shared)
+        } else {
+            Blkback::start(&pv, &devices.store, &devices.geom, exports.clone())
+        };
+        let run_loop = Rc::new(RunLoop::new(&pv, 0, &placement));
+        let (shards, made) =
+            Shards::start(&pv, &devices, &blkback, (&claims, &exports), &placement);
         let pages = Rc::new(Pages {
             hv: pv.hv.clone(),
             copies: blkback.copies(),
         });
-        let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
+        let settled = devices.spawn_services(&pv, &settings, &shards, pages);
         let control = Control::start(&pv, &devices.store);
         let served = blkback.clone();
-        suspend::spawn(&pv, &devices, &control, &run_loop, move || clients(&served));
+        let obstacle = move || clients::of(&served);
+        suspend::spawn(&pv, &devices, &control, &run_loop, &shards, obstacle);
         let domain = Self {
             balloon: Balloon::start(&pv, &devices.store),
             pv,
@@ -92,10 +117,11 @@ impl<H: Hypervisor> Domain<H> {
             pcifront: devices.pcifront,
             nvme: devices.nvme,
             run_loop,
+            end: Rc::default(),
         };
         domain.spawn_servers(&mut settings);
-        domain.spawn_console(control, settings.run, settled);
-        domain
+        domain.spawn_console(control, shards, settings.run, settled);
+        (domain, made)
     }
 
     /// What commands speak to.
@@ -134,10 +160,11 @@ impl<H: Hypervisor> Domain<H> {
     fn spawn_console(
         &self,
         control: Control,
+        shards: Shards<H>,
         run: Option<String>,
         settled: impl Future<Output = ()> + 'static,
     ) {
-        let (pv, end) = (self.pv.clone(), self.run_loop.end.clone());
+        let (pv, end) = (self.pv.clone(), self.end.clone());
         let blkback = self.blkback.clone();
         let console = Console::start(&pv);
         let shell = Shell::new(self.parts());
@@ -153,7 +180,7 @@ impl<H: Hypervisor> Domain<H> {
             };
             // Dying as of a fault is what a crash that is asked for is to show.
             if reason != ShutdownReason::Crash {
-                blkback.close().await;
+                join(blkback.close(), shards.close()).await;
             }
             console.flush(LAST_LINES).await;
             end.set(Some(reason));
@@ -179,23 +206,11 @@ impl<H: Hypervisor> Domain<H> {
         ready
     }
 
-    /// Runs every task that has something to do, once round. The caller then does what it is told,
-    /// and calls again.
+    /// Runs every task that has something to do, once round, with those of the shards that the
+    /// first vCPU, which calls this, has. The caller then does what it is told, and calls again.
     #[must_use = "it says what to do next"]
-    pub fn turn(&self) -> Next {
-        self.run_loop.turn()
+    pub fn turn(&self, shards: &[impl ShardCell<H>]) -> Next {
+        let next = run_loop::turn(Some(&*self.run_loop), shards);
+        self.end.get().map_or(next, Next::End)
     }
-}
-
-/// Who would lose a disk with the domain, as people read it.
-fn clients<H: Hypervisor>(blkback: &Blkback<H>) -> Option<String> {
-    if !blkback.has_clients() {
-        return None;
-    }
-    let exports = blkback.exports();
-    let served = exports
-        .iter()
-        .find(|export| matches!(export.state, XenbusState::Connected | XenbusState::Closing));
-    let who = served.map(|export| format!("domain {} uses {}", export.frontend, export.provider));
-    Some(who.unwrap_or_else(|| String::from("a client has not let go of its disk")))
 }

@@ -3,9 +3,11 @@
 //! - [`domain`]: [`Domain`]: the parts, put together and run
 //! - [`program`]: [`Program`]: a domain that runs one program of yours, and [`App`], what that is
 //!   given
-//! - [`run_loop`]: [`Next`]: turning a domain's tasks
+//! - [`run_loop`]: [`Next`]: turning run loops
+//! - [`vcpus`]: [`Shard`]: what each further vCPU runs; which there are, and which has what
 //! - `devices`: what both begin with
 //! - `nbd_service`: serving disks over NBD
+//! - `clients`: who would lose a disk with the domain
 //! - `alarm`: when Xen is to wake it
 //! - `service`: the tasks that only keep things going: timer, watchdog, GEOM
 //! - `suspend`: being saved, and going on in the next life
@@ -17,6 +19,7 @@
 extern crate alloc;
 
 mod alarm;
+mod clients;
 mod devices;
 pub mod domain;
 mod nbd_service;
@@ -26,7 +29,9 @@ mod ready;
 pub mod run_loop;
 mod service;
 mod suspend;
+pub mod vcpus;
 
 pub use domain::Domain;
 pub use program::{App, Program};
-pub use run_loop::Next;
+pub use run_loop::{Next, ShardCell, turn_shards};
+pub use vcpus::shard::Shard;

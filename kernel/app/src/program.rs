@@ -17,6 +17,7 @@
 //!         match program.turn() {
 //!             Next::Turn => {}
 //!             Next::Sleep => xen.block(),
+//!             Next::Stop => xen.vcpu_down(),
 //!             Next::End(reason) => xen.shutdown(reason),
 //!         }
 //!     }
@@ -31,12 +32,14 @@
 
 use alloc::rc::Rc;
 use alloc::string::String;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
 use core::fmt;
 use core::pin::pin;
 use core::time::Duration;
 
 use balloon::Balloon;
+use blkfront::unit::Share;
 use console::Console;
 use control::Control;
 use exec::{Executor, Level, Log, Notify};
@@ -50,8 +53,10 @@ use xenbus::Store;
 
 use crate::devices::{self, Devices};
 use crate::pages::Pages;
-use crate::run_loop::{Next, RunLoop};
+use crate::run_loop::{self, Next, RunLoop};
 use crate::suspend;
+use crate::vcpus::placement::Placement;
+use crate::vcpus::shards::Shards;
 
 /// How long the last lines have to get out of the console ring.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -76,7 +81,7 @@ pub struct App {
 
 #[derive(Default)]
 struct Settled {
-    done: core::cell::Cell<bool>,
+    done: Cell<bool>,
     waiting: RefCell<alloc::vec::Vec<Rc<Notify>>>,
 }
 
@@ -118,7 +123,9 @@ impl App {
 pub struct Program<H: Hypervisor> {
     /// Hypervisor, grants, events, tasks, log.
     pub pv: Pv<H>,
-    run_loop: RunLoop<H>,
+    run_loop: Rc<RunLoop<H>>,
+    /// Why the domain ends.
+    end: Rc<Cell<Option<ShutdownReason>>>,
 }
 
 impl<H: Hypervisor> Program<H> {
@@ -131,16 +138,19 @@ impl<H: Hypervisor> Program<H> {
     {
         let pv = Pv::new(hv);
         let settings = devices::settings(&pv, command_line);
-        let devices = Devices::start(&pv, &settings);
-        let run_loop = RunLoop::new(&pv);
+        let devices = Devices::start(&pv, &settings, Share::default());
+        // A program has one run loop, and the first vCPU.
+        let placement = Placement::new(1);
+        let run_loop = Rc::new(RunLoop::new(&pv, 0, &placement));
+        let shards = Shards::none(&pv, &devices.store, &placement);
         let pages = Rc::new(Pages {
             hv: pv.hv.clone(),
             copies: Copies::new(pv.hv.clone()),
         });
-        let settled = devices.spawn_services(&pv, &settings, &run_loop, pages);
+        let settled = devices.spawn_services(&pv, &settings, &shards, pages);
         let console = Console::start(&pv);
         let control = Control::start(&pv, &devices.store);
-        suspend::spawn(&pv, &devices, &control, &run_loop, || None);
+        suspend::spawn(&pv, &devices, &control, &run_loop, &shards, || None);
         let _balloon = Balloon::start(&pv, &devices.store);
         let told = Rc::new(Settled::default());
         let app = App {
@@ -159,22 +169,24 @@ impl<H: Hypervisor> Program<H> {
             waiting.iter().for_each(|waiting| waiting.notify());
         });
         let main = main(app);
-        let end = run_loop.end.clone();
+        let end = Rc::<Cell<_>>::default();
+        let ends = end.clone();
         pv.exec.spawn("app", async move {
             let (wish, main) = (pin!(control.asked_to_end()), pin!(main));
             let reason = match select(main, wish).await {
                 Either::Left((reason, _)) | Either::Right((reason, _)) => reason,
             };
             console.flush(LAST_LINES).await;
-            end.set(Some(reason));
+            ends.set(Some(reason));
         });
-        Self { pv, run_loop }
+        Self { pv, run_loop, end }
     }
 
     /// Runs every task that has something to do, once round. The caller then does what it is told,
     /// and calls again.
     #[must_use = "it says what to do next"]
     pub fn turn(&self) -> Next {
-        self.run_loop.turn()
+        let next = run_loop::turn(Some(&*self.run_loop), &[] as &[Infallible]);
+        self.end.get().map_or(next, Next::End)
     }
 }

@@ -11,15 +11,15 @@ use futures_util::future::select;
 use geom::Geom;
 use geom::class::md::MdParams;
 use hv::{Hypervisor, Instant, Virq};
-use pv::Pv;
+use pv::{Channel, Pv};
 
 use crate::alarm::Alarm;
 
 /// Takes the timer's events, and has `alarm` know of them. The rest is done by then: the run loop
 /// looks at deadlines each turn; but a port whose event nobody takes stays masked, and would not
 /// end the next sleep.
-pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>, alarm: Rc<Alarm>) {
-    match pv.events.bind_virq(Virq::Timer, "timer") {
+pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>, vcpu: u32, alarm: Rc<Alarm>) {
+    match pv.events.bind_virq(Virq::Timer, vcpu, "timer") {
         Ok(channel) => loop {
             channel.wait().await;
             alarm.came();
@@ -28,9 +28,42 @@ pub(crate) async fn timer<H: Hypervisor>(pv: Pv<H>, alarm: Rc<Alarm>) {
     }
 }
 
+/// Opens the port by which others wake vCPU `vcpu`, and takes its events: that is all there is to
+/// do. `None` if there is no port left: what others ask is then seen to when something else wakes
+/// it.
+pub(crate) fn bell<H: Hypervisor>(pv: &Pv<H>, vcpu: u32) -> Option<Rc<Channel<H>>> {
+    match pv.events.bind_ipi(vcpu, "bell") {
+        Ok(channel) => {
+            let channel = Rc::new(channel);
+            let rung = channel.clone();
+            pv.exec.spawn("bell", async move {
+                loop {
+                    rung.wait().await;
+                }
+            });
+            Some(channel)
+        }
+        Err(error) => {
+            error!(pv.log, "vcpu", "{vcpu} cannot be woken: {error}");
+            None
+        }
+    }
+}
+
+/// Starts what every run loop has: the sweep of grants that others held on to, and GEOM's polls,
+/// after each of which what comes back is notified.
+pub(crate) fn spawn<H: Hypervisor>(pv: &Pv<H>, geom: &Geom) -> Rc<Notify> {
+    let sweep = pv.grants.clone().reclaim(pv.exec.clone());
+    pv.exec.spawn("grant sweep", sweep);
+    let polled = Rc::new(Notify::new());
+    let polling = poll(pv.clone(), geom.clone(), polled.clone());
+    pv.exec.spawn("geom", polling);
+    polled
+}
+
 /// Polls GEOM when it has work or a deadline has come, and logs what it notices. Tells
 /// `polled` after each poll.
-pub(crate) async fn geom<H: Hypervisor>(pv: Pv<H>, geom: Geom, polled: Rc<Notify>) {
+async fn poll<H: Hypervisor>(pv: Pv<H>, geom: Geom, polled: Rc<Notify>) {
     loop {
         let work = pin!(work(&geom));
         let deadline = geom.next_deadline().map(|at| Instant::default().after(at));
@@ -64,8 +97,13 @@ async fn work(geom: &Geom) {
     .await;
 }
 
-/// Arms Xen's watchdog and feeds it as long as the run loop comes round.
-pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
+/// Arms Xen's watchdog and feeds it as long as the run loops come round: this one, and those that
+/// `others` ends for.
+pub(crate) async fn watchdog<H: Hypervisor>(
+    pv: Pv<H>,
+    limit: Duration,
+    others: impl AsyncFn() + 'static,
+) {
     let mut id = 0;
     info!(
         pv.log,
@@ -84,6 +122,7 @@ pub(crate) async fn watchdog<H: Hypervisor>(pv: Pv<H>, limit: Duration) {
             Err(error) => return warn!(pv.log, "watchdog", "cannot be armed: {error}"),
         }
         pv.exec.sleep(limit / 3).await;
+        others().await;
     }
 }
 

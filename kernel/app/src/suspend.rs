@@ -13,16 +13,16 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use control::Control;
-use exec::{error, info, warn};
+use exec::{info, warn};
 use frontend::Bus;
 use hv::{Errno, Hypervisor, Resumed};
 use pcifront::Pcifront;
 use pv::Pv;
 use xenbus::Store;
 
-use crate::alarm::Alarm;
 use crate::devices::Devices;
 use crate::run_loop::RunLoop;
+use crate::vcpus::shards::Shards;
 
 const PART: &str = "suspend";
 /// How long devices, and then xenstore, may take to hold still. The toolstack gives the domain 60
@@ -36,7 +36,8 @@ struct Suspension<H: Hypervisor> {
     control: Control,
     buses: Vec<Bus>,
     pcifront: Pcifront<H>,
-    alarm: Rc<Alarm>,
+    run_loop: Rc<RunLoop<H>>,
+    shards: Shards<H>,
     obstacle: Box<dyn Fn() -> Option<String>>,
 }
 
@@ -46,7 +47,8 @@ pub(crate) fn spawn<H: Hypervisor>(
     pv: &Pv<H>,
     devices: &Devices<H>,
     control: &Control,
-    run_loop: &RunLoop<H>,
+    run_loop: &Rc<RunLoop<H>>,
+    shards: &Shards<H>,
     obstacle: impl Fn() -> Option<String> + 'static,
 ) {
     let suspension = Suspension {
@@ -58,7 +60,8 @@ pub(crate) fn spawn<H: Hypervisor>(
             devices.netfront.bus().clone(),
         ],
         pcifront: devices.pcifront.clone(),
-        alarm: run_loop.alarm.clone(),
+        run_loop: run_loop.clone(),
+        shards: shards.clone(),
         obstacle: Box::new(obstacle),
     };
     pv.exec.spawn("suspend", suspension.serve());
@@ -89,6 +92,7 @@ impl<H: Hypervisor> Suspension<H> {
             self.begin_anew();
         }
         self.store.release(resumed);
+        self.shards.release(resumed);
         self.buses.iter().for_each(|bus| bus.release(resumed));
         match suspended? {
             Resumed::Cancelled => info!(self.pv.log, PART, "cancelled; the domain goes on"),
@@ -110,9 +114,11 @@ impl<H: Hypervisor> Suspension<H> {
             for bus in &self.buses {
                 bus.hold().await;
             }
+            self.shards.hold().await
         };
-        if exec.timeout(LIMIT, devices).await.is_err() {
-            return Err(String::from("requests are not answered for 30 s"));
+        match exec.timeout(LIMIT, devices).await {
+            Ok(held) => held?,
+            Err(_) => return Err(String::from("requests are not answered for 30 s")),
         }
         match exec.timeout(LIMIT, self.store.hold()).await {
             Ok(quiet) => quiet.map_err(|error| error.to_string()),
@@ -122,10 +128,8 @@ impl<H: Hypervisor> Suspension<H> {
 
     /// Xen knows nothing of this domain but its memory.
     fn begin_anew(&self) {
-        for (port, errno) in self.pv.begin_anew() {
-            error!(self.pv.log, PART, "no events of {port} any more: {errno}");
-        }
-        self.alarm.came();
+        self.shards.begin_anew();
+        self.run_loop.catch_up();
         self.control.begin_anew();
     }
 }

@@ -21,6 +21,8 @@ impl Errno {
     pub const EFAULT: Self = Self(14);
     /// Busy.
     pub const EBUSY: Self = Self(16);
+    /// It exists already.
+    pub const EEXIST: Self = Self(17);
     /// Invalid argument.
     pub const EINVAL: Self = Self(22);
     /// No room: here, no free event channel.
@@ -48,6 +50,7 @@ impl fmt::Display for Errno {
             Self::ENOMEM => "ENOMEM",
             Self::EFAULT => "EFAULT",
             Self::EBUSY => "EBUSY",
+            Self::EEXIST => "EEXIST",
             Self::EINVAL => "EINVAL",
             Self::ENOSPC => "ENOSPC",
             Self::ENOSYS => "ENOSYS",

@@ -1,5 +1,6 @@
 //! What a domain may ask of Xen.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -173,6 +174,32 @@ pub trait Hypervisor: Clone + 'static {
     /// page.
     type Mapping: SharedMem + 'static;
 
+    /// The vCPU that calls this; they are counted from 0.
+    fn vcpu(&self) -> u32;
+
+    /// How many vCPUs the domain has, running or not (`maxvcpus`): from 1 to the 32 that the shared
+    /// info page has room for.
+    fn vcpus(&self) -> u32;
+
+    /// Sees to it that vCPU `vcpu` can [run](Self::vcpu_up) in this life of the domain
+    /// (`VCPUOP_initialise`). Only the first vCPU does.
+    ///
+    /// # Errors
+    /// `ENOENT` for the first one, and when there is no such vCPU; `ENOMEM` without memory for its
+    /// stack; Xen's.
+    fn vcpu_prepare(&self, vcpu: u32) -> Result<(), Errno>;
+
+    /// Lets vCPU `vcpu` run, which is prepared: from its beginning, or from where it
+    /// [went down](Self::vcpu_down) (`VCPUOP_up`).
+    fn vcpu_up(&self, vcpu: u32);
+
+    /// Lets this vCPU run no more, until another one lets it (`VCPUOP_down`). It returns then; and
+    /// not before, but in a simulation.
+    fn vcpu_down(&self);
+
+    /// Whether vCPU `vcpu` may run (`VCPUOP_is_up`).
+    fn vcpu_is_up(&self, vcpu: u32) -> bool;
+
     /// Takes a page, filled with zeros; `None` when there is none left.
     fn alloc_page(&self) -> Option<Self::Page>;
 
@@ -238,11 +265,26 @@ pub trait Hypervisor: Clone + 'static {
     /// `EINVAL` when the remote port is not open for this domain.
     fn evtchn_bind_interdomain(&self, remote: DomId, remote_port: Port) -> Result<Port, Errno>;
 
-    /// Binds a virtual interrupt of the first vCPU (`EVTCHNOP_bind_virq`).
+    /// Binds a virtual interrupt of vCPU `vcpu` (`EVTCHNOP_bind_virq`), where its events come to.
     ///
     /// # Errors
-    /// `EEXIST` when it is bound already.
-    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno>;
+    /// `EEXIST` when it is bound already, `ENOENT` when there is no such vCPU.
+    fn evtchn_bind_virq(&self, virq: Virq, vcpu: u32) -> Result<Port, Errno>;
+
+    /// Opens a port whose other end is itself: what is [sent](Self::evtchn_send) there comes to
+    /// vCPU `vcpu` (`EVTCHNOP_bind_ipi`).
+    ///
+    /// # Errors
+    /// `ENOSPC` when the domain has no port left, `ENOENT` when there is no such vCPU.
+    fn evtchn_bind_ipi(&self, vcpu: u32) -> Result<Port, Errno>;
+
+    /// Has the events of `port` come to vCPU `vcpu` from now on (`EVTCHNOP_bind_vcpu`); before,
+    /// they come to the first. One may be on its way to where they came before.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is no such vCPU, `EINVAL` for a port of a vCPU's own: a timer's, or one
+    /// of [`evtchn_bind_ipi`](Self::evtchn_bind_ipi).
+    fn evtchn_bind_vcpu(&self, port: Port, vcpu: u32) -> Result<(), Errno>;
 
     /// Binds a device's interrupt (`EVTCHNOP_bind_pirq`), which the toolstack or the device's
     /// backend must have given to this domain. `shared`: other devices may raise it too.
@@ -285,6 +327,10 @@ pub trait Hypervisor: Clone + 'static {
     /// `EINVAL` when the port is not bound to another one.
     fn evtchn_send(&self, port: Port) -> Result<(), Errno>;
 
+    /// What raises an event at the other end of `port`, as [`evtchn_send`](Self::evtchn_send) does,
+    /// on whichever vCPU it is called.
+    fn evtchn_sender(&self, port: Port) -> Box<dyn Fn() + Send + Sync>;
+
     /// Whether `port` is bound to one of another domain's that is still open (`EVTCHNOP_status`).
     ///
     /// # Errors
@@ -297,12 +343,13 @@ pub trait Hypervisor: Clone + 'static {
     /// Xen's, as it is.
     fn grant_limits(&self) -> Result<GrantLimits, Errno>;
 
-    /// Grows the grant table to `frames` pages and maps page `frames - 1` (`GNTTABOP_setup_table`,
-    /// version 1 entries). Pages are asked for in order, each once.
+    /// The next page of the grant table, mapped, and its number, which is 0 for the first one asked
+    /// for in each of the domain's lives (`GNTTABOP_setup_table`, version 1 entries). Each page is
+    /// the caller's alone.
     ///
     /// # Errors
     /// `ENOMEM` when Xen refuses to grow the table.
-    fn grant_table_frame(&self, frames: u32) -> Result<Self::Mapping, Errno>;
+    fn next_grant_table_page(&self) -> Result<(u32, Self::Mapping), Errno>;
 
     /// Maps pages that `domain` granted (`GNTTABOP_map_grant_ref`). One result per reference, each
     /// with Xen's own verdict; a dropped mapping is unmapped.
@@ -339,12 +386,12 @@ pub trait Hypervisor: Clone + 'static {
     /// numbers, ports and the like, not for keys.
     fn random(&self) -> u64;
 
-    /// Asks for one [`Virq::Timer`] at `at`, instead of any asked for before; `None` asks for none
-    /// (`HYPERVISOR_set_timer_op`).
+    /// Asks for one [`Virq::Timer`] of this vCPU at `at`, instead of any asked for before; `None`
+    /// asks for none (`HYPERVISOR_set_timer_op`).
     fn set_timer(&self, at: Option<Instant>);
 
-    /// Gives the CPU away until an unmasked port is pending (`SCHEDOP_block`); returns at once if
-    /// one is.
+    /// Gives the CPU away until an unmasked port of this vCPU is pending (`SCHEDOP_block`); returns
+    /// at once if one is.
     fn block(&self);
 
     /// Arms (or, with the same `id`, feeds) a watchdog that ends the domain `timeout` from now;

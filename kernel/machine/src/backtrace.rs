@@ -3,9 +3,10 @@
 
 use core::arch::asm;
 use core::fmt;
+use core::ops::Range;
 use core::ptr;
 
-use crate::image;
+use crate::{image, vcpu};
 
 /// Callers shown at most.
 const DEPTH: usize = 40;
@@ -49,16 +50,16 @@ fn write_line(out: &mut dyn fmt::Write, number: usize, address: u64, back: u64) 
     }
 }
 
-/// The frame pointer and return address that `frame` points to, if it points into the stack and the
+/// The frame pointer and return address that `frame` points to, if it points into a stack and the
 /// address into the image.
 fn caller(frame: u64) -> Option<(u64, u64)> {
-    let stack = image::stack();
-    let whole = frame.is_multiple_of(8) && frame >= stack.start && frame < stack.end - 8;
-    if !whole {
+    let inside = |stack: &Range<u64>| frame >= stack.start && frame < stack.end - 8;
+    let on_stack = inside(&image::stack()) || vcpu::stacks().any(|stack| inside(&stack));
+    if !on_stack || !frame.is_multiple_of(8) {
         return None;
     }
     let pointer = ptr::with_exposed_provenance::<[u64; 2]>(frame as usize);
-    // SAFETY: both words lie in the stack, which is always mapped.
+    // SAFETY: both words lie in a stack, which is always mapped.
     let [next, address] = unsafe { pointer.read_volatile() };
     image::text().contains(&address).then_some((next, address))
 }

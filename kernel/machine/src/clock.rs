@@ -8,8 +8,9 @@ use core::time::Duration;
 use hv::{Instant, SharedMem};
 use pv::pvclock;
 use spin::Once;
-use xen_abi::shared_info::{CR2, VCPU_INFO};
+use xen_abi::shared_info::{CR2, vcpu_info};
 
+use crate::vcpu;
 use crate::window::Mapping;
 
 static CLOCK: Once<Clock> = Once::new();
@@ -23,6 +24,12 @@ struct Clock {
     start: AtomicU64,
 }
 
+impl Clock {
+    fn system_time(&self) -> u64 {
+        pvclock::system_time(&self.shared_info, vcpu::current(), tsc)
+    }
+}
+
 /// The time stamp counter.
 pub(crate) fn tsc() -> u64 {
     // SAFETY: every processor that Xen runs on has the counter, and Xen lets a domain read it.
@@ -32,7 +39,7 @@ pub(crate) fn tsc() -> u64 {
 /// Starts the clock. `entry` is what the counter read at the first instruction.
 pub(crate) fn start(shared_info: Mapping, entry: u64) {
     CLOCK.call_once(|| {
-        let start = pvclock::system_time(&shared_info, || entry);
+        let start = pvclock::system_time(&shared_info, vcpu::current(), || entry);
         let start = AtomicU64::new(start);
         Clock { shared_info, start }
     });
@@ -41,7 +48,7 @@ pub(crate) fn start(shared_info: Mapping, entry: u64) {
 /// The domain runs on, maybe on another host: time goes on from where it was.
 pub(crate) fn resume() {
     if let Some(clock) = CLOCK.get() {
-        let now = pvclock::system_time(&clock.shared_info, tsc);
+        let now = clock.system_time();
         let start = now.wrapping_sub(latest().0);
         clock.start.store(start, Ordering::Relaxed);
     }
@@ -53,7 +60,7 @@ pub(crate) fn now() -> Instant {
         return Instant(0);
     };
     let start = clock.start.load(Ordering::Relaxed);
-    let since = pvclock::system_time(&clock.shared_info, tsc).wrapping_sub(start);
+    let since = clock.system_time().wrapping_sub(start);
     // A clock that was read a little before the first one.
     let now = u64::try_from(since.cast_signed()).unwrap_or(0);
     let latest = LATEST.fetch_max(now, Ordering::Relaxed);
@@ -80,7 +87,9 @@ pub(crate) fn wall() -> Duration {
     })
 }
 
-/// The address of the last page fault, from the same page; `None` before the clock is started.
+/// The address of this vCPU's last page fault, from the same page; `None` before the clock is
+/// started.
 pub(crate) fn fault_address() -> Option<u64> {
-    Some(CLOCK.get()?.shared_info.load_u64(VCPU_INFO + CR2))
+    let info = vcpu_info(vcpu::current());
+    Some(CLOCK.get()?.shared_info.load_u64(info + CR2))
 }

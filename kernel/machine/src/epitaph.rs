@@ -7,7 +7,7 @@
 //! ```text
 //! --- xenolith epitaph ---
 //! cause: page fault (vector 14, error 0x2, address 0x0000000000000010)
-//! time: 1.234567
+//! time: 1.234567, vCPU 0
 //! rip: 0xffffffff80001234              registers, only after an exception: `name: value`
 //! ...
 //! backtrace:
@@ -19,13 +19,16 @@
 //! ```
 //!
 //! The cause of a panic is `panic at FILE:LINE: MESSAGE`. A panic inside the epitaph ends the
-//! domain at once.
-#![expect(unsafe_code, reason = "what is done last belongs to the one vCPU")]
+//! domain at once. The vCPUs that had no part in it are stopped before.
+#![expect(
+    unsafe_code,
+    reason = "what is done last belongs to the vCPU that speaks"
+)]
 
 use alloc::boxed::Box;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use hv::{Instant, Port, SharedMem};
 use spin::Once;
@@ -35,7 +38,7 @@ use xen_abi::sched::REASON_CRASH;
 use crate::hypercall::{event, sched};
 use crate::trap::{self, Registers};
 use crate::window::Mapping;
-use crate::{backtrace, clock};
+use crate::{backtrace, clock, vcpu};
 
 /// How long the epitaph may wait for room in the console ring, and for its last bytes to be taken.
 const PATIENCE_NANOSECONDS: u64 = 1_000_000_000;
@@ -51,14 +54,16 @@ const PAGE_FAULT: u64 = 14;
 static CONSOLE: Once<Console> = Once::new();
 static TRACE: Once<Box<TraceSource>> = Once::new();
 static LAST_WORDS: Once<LastWords> = Once::new();
-static SPEAKING: AtomicBool = AtomicBool::new(false);
+/// The vCPU that speaks.
+static SPEAKER: AtomicU32 = AtomicU32::new(NOBODY);
+const NOBODY: u32 = u32::MAX;
 
 type TraceSource = dyn Fn(&mut dyn Write) + Send + Sync;
 
 /// What is done after the epitaph.
 struct LastWords(Box<dyn Fn() -> bool>);
 
-// SAFETY: it is called by the one vCPU there is, which is the one that made it.
+// SAFETY: any vCPU may call it, as whoever made it has promised that it may.
 unsafe impl Send for LastWords {}
 // SAFETY: as for `Send`, one call after the other.
 unsafe impl Sync for LastWords {}
@@ -92,7 +97,10 @@ pub(crate) fn set_console_port(port: Port) {
 /// whether there is anybody to tell. It is called again, since who is told may ask for something
 /// else, until there was nobody for 100 ms, or for two seconds. A panic in it ends the domain at
 /// once. Only the first call of this counts.
-pub fn set_last_words(words: impl Fn() -> bool + 'static) {
+///
+/// # Safety
+/// Any vCPU may call `words`, once no other runs any more, whatever that was at then.
+pub unsafe fn set_last_words(words: impl Fn() -> bool + 'static) {
     LAST_WORDS.call_once(|| LastWords(Box::new(words)));
 }
 
@@ -135,17 +143,25 @@ fn write_time(out: &mut dyn Write) -> fmt::Result {
     let now = clock::now().0;
     writeln!(
         out,
-        "time: {}.{:06}",
+        "time: {}.{:06}, vCPU {}",
         now / 1_000_000_000,
-        now / 1000 % 1_000_000
+        now / 1000 % 1_000_000,
+        vcpu::current()
     )
 }
 
 /// Writes an epitaph around what `cause` writes, and ends the domain.
 fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
-    if SPEAKING.swap(true, Ordering::Relaxed) {
-        sched::shutdown(REASON_CRASH);
-    }
+    let own = vcpu::current();
+    let is_alone = match SPEAKER.compare_exchange(NOBODY, own, Ordering::Relaxed, Ordering::Relaxed)
+    {
+        Ok(_) => vcpu::stop_others(),
+        Err(speaker) if speaker == own => sched::shutdown(REASON_CRASH),
+        // It ends the domain, and stops this one before.
+        Err(_) => loop {
+            vcpu::down();
+        },
+    };
     if let Some(console) = CONSOLE.get() {
         let mut out = Out {
             console,
@@ -156,7 +172,8 @@ fn speak(cause: impl FnOnce(&mut dyn Write) -> fmt::Result) -> ! {
         let _cut_short = write_epitaph(&mut out, cause);
         out.drain();
     }
-    if let Some(words) = LAST_WORDS.get() {
+    // They are about what others may be at work on, should they not have been stopped.
+    if is_alone && let Some(words) = LAST_WORDS.get() {
         say(words);
     }
     sched::shutdown(REASON_CRASH)

@@ -5,8 +5,8 @@ use core::ptr;
 
 use hv::{Mfn, Pfn, SharedMem};
 use pv::frames::FrameMap;
-use spin::Mutex;
 
+use crate::lock::Mutex;
 use crate::mmu::{self, Spare};
 use crate::span::{Span, shared_by_span};
 

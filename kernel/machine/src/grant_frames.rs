@@ -6,37 +6,61 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use hv::Errno;
-use spin::Mutex;
 use xen_abi::grant_table::GNTST_OKAY;
 
 use crate::hypercall::grant;
+use crate::lock::Mutex;
 use crate::mmu;
 use crate::start::page;
 use crate::window::{Mapping, Slot};
 
-/// The address of each page that was ever mapped, in their order.
-static ADDRESSES: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static PAGES: Mutex<Pages> = Mutex::new(Pages {
+    addresses: Vec::new(),
+    given: 0,
+});
 
-/// Grows the table to `count` pages, and maps the last of them.
+struct Pages {
+    /// The address of each page that was ever mapped, in their order.
+    addresses: Vec<u64>,
+    /// How many were given to who asked, in this life of the domain.
+    given: u32,
+}
+
+/// Grows the table by a page, and maps it. Returns its number, too.
 ///
 /// # Errors
 /// `ENOMEM` when Xen refuses to grow it, or there is no room to map the page.
-pub(crate) fn map_last(count: u32) -> Result<Mapping, Errno> {
-    let frames = frames(count)?;
+pub(crate) fn next() -> Result<(u32, Mapping), Errno> {
+    let mut pages = PAGES.lock();
+    let number = pages.given;
+    let frames = frames(number + 1)?;
     let last = *frames.last().ok_or(Errno::EINVAL)?;
-    let mut addresses = ADDRESSES.lock();
-    if let Some(address) = addresses.get(frames.len() - 1) {
-        // SAFETY: the address is this page's; what was there is another domain's past, or the same.
-        unsafe { mmu::map_foreign(*address, last) }?;
-        return Ok(page(*address));
+    let mapping = pages.map(number, last)?;
+    pages.given += 1;
+    Ok((number, mapping))
+}
+
+impl Pages {
+    fn map(&mut self, number: u32, frame: u64) -> Result<Mapping, Errno> {
+        if let Some(address) = self.addresses.get(number as usize) {
+            // SAFETY: the address is this page's; what was there is another domain's past, or the
+            // same.
+            unsafe { mmu::map_foreign(*address, frame) }?;
+            return Ok(page(*address));
+        }
+        self.addresses.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let slot = Slot::take().ok_or(Errno::ENOMEM)?;
+        let address = slot.address();
+        // SAFETY: the grant table's pages are Xen's, shared with this domain as long as it runs.
+        let mapping = unsafe { slot.map_shared(frame) }?;
+        self.addresses.push(address);
+        Ok(mapping)
     }
-    addresses.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    let slot = Slot::take().ok_or(Errno::ENOMEM)?;
-    let address = slot.address();
-    // SAFETY: the grant table's pages are Xen's, shared with this domain as long as it runs.
-    let mapping = unsafe { slot.map_shared(last) }?;
-    addresses.push(address);
-    Ok(mapping)
+}
+
+/// The domain lives anew, with a table of which nobody has a page.
+pub(crate) fn begin_anew() {
+    PAGES.lock().given = 0;
 }
 
 /// Unmaps all pages.
@@ -47,9 +71,10 @@ pub(crate) fn map_last(count: u32) -> Result<Mapping, Errno> {
 /// # Safety
 /// Nobody looks at the table before it is mapped again.
 pub(crate) unsafe fn unmap() -> Result<(), Errno> {
-    let addresses = ADDRESSES.lock();
+    let pages = PAGES.lock();
     // SAFETY: the caller's promise.
-    addresses
+    pages
+        .addresses
         .iter()
         .try_for_each(|address| unsafe { mmu::unmap(*address) })
 }
@@ -59,12 +84,11 @@ pub(crate) unsafe fn unmap() -> Result<(), Errno> {
 /// # Errors
 /// Xen's.
 pub(crate) fn map() -> Result<(), Errno> {
-    let addresses = ADDRESSES.lock();
-    let count = u32::try_from(addresses.len()).map_err(|_| Errno::EINVAL)?;
-    if count == 0 {
+    let pages = PAGES.lock();
+    if pages.given == 0 {
         return Ok(());
     }
-    let mut pages = addresses.iter().zip(frames(count)?);
+    let mut pages = pages.addresses.iter().zip(frames(pages.given)?);
     // SAFETY: the grant table's pages are Xen's, and each address is one's own.
     pages.try_for_each(|(address, frame)| unsafe { mmu::map_foreign(*address, frame) })
 }

@@ -11,12 +11,12 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use hv::Pfn;
-use spin::Mutex;
 use talc::base::Talc;
 use talc::base::binning::Binning;
 use talc::source::Source;
 use talc::{DefaultBinning, TalcLock};
 
+use crate::lock::Mutex;
 use crate::{frame, mmu};
 
 const PAGE: usize = hv::PAGE_SIZE;

@@ -7,7 +7,9 @@
 //! - `start`: from start_info to a running domain
 //! - [`xen`]: [`Xen`], the handle
 //! - [`epitaph`]: what a domain says before it ends by a panic or an exception
-//! - [`stack`]: the stack, its guard pages and its high-water mark
+//! - [`stack`]: the stacks, their guard pages and their high-water mark
+//! - [`vcpu_cell`]: [`VcpuCell`], what one vCPU at a time has
+//! - [`vcpu`]: which vCPU runs this, and letting the others run
 //! - `hypercall`: `syscall`, and a function for each operation
 //! - `trap`: exceptions, the non-maskable interrupt, and the event upcall
 //! - `backtrace`: who called whom
@@ -25,6 +27,7 @@
 //! - `vector`: copies by wide registers
 //! - `span`: the one way to touch memory that others may write
 //! - `heap`: the global allocator
+//! - `lock`: locks that several vCPUs take
 //! - `clock`: time
 //! - `memory_functions`: memcpy and its kin
 #![no_std]
@@ -42,6 +45,7 @@ mod heap;
 mod hypercall;
 mod image;
 mod lent;
+mod lock;
 mod memory_functions;
 mod mmu;
 mod p2m;
@@ -51,11 +55,14 @@ pub mod stack;
 mod start;
 mod suspend;
 mod trap;
+pub mod vcpu;
+pub mod vcpu_cell;
 mod vector;
 mod window;
 pub mod xen;
 
 pub use frame::Page;
 pub use start::start;
+pub use vcpu_cell::VcpuCell;
 pub use window::Mapping;
 pub use xen::Xen;

@@ -105,6 +105,11 @@ fn listed(pfn: Pfn) -> Option<u64> {
     (mfn >> 52 == 0).then_some(mfn)
 }
 
+/// The frame of the level-4 table.
+pub(crate) fn top() -> Pfn {
+    Pfn(frames().top)
+}
+
 /// The address of `pfn` in the direct map.
 pub(crate) fn address(pfn: Pfn) -> u64 {
     DIRECT_BASE + pfn.0 * PAGE

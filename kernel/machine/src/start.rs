@@ -8,15 +8,13 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hv::{Errno, Port};
 use spin::Once;
 use xen_abi::sched::REASON_CRASH;
+use xen_abi::shared_info::VCPUS;
 use xen_abi::xen::{START_INFO_MAGIC, StartInfo};
 
 use crate::hypercall::{cpu, memory, sched};
 use crate::window::{Mapping, Slot};
 use crate::xen::Xen;
-use crate::{clock, direct, epitaph, frame, heap, mmu, p2m, trap, vector};
-
-/// Most vCPUs a domain has (`XEN_LEGACY_MAX_VCPUS` of xen.h: more need their own registration).
-const VCPUS_MAX: u32 = 32;
+use crate::{clock, direct, epitaph, frame, heap, mmu, p2m, trap, vcpu, vector};
 
 /// A domain may grow to this many times the memory it starts with: the list of its frames has room
 /// for all of them from the start, which takes one part in 128 of that memory then.
@@ -64,6 +62,11 @@ pub(crate) fn shared_info() -> Option<u64> {
     Some(DOMAIN.get()?.shared_info)
 }
 
+/// How many vCPUs the domain has, as far as it is known.
+pub(crate) fn vcpus() -> u32 {
+    DOMAIN.get().map_or(1, |domain| domain.vcpus)
+}
+
 pub(crate) fn domain() -> &'static Domain {
     DOMAIN
         .get()
@@ -80,7 +83,8 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     let info = ptr::with_exposed_provenance::<StartInfo>(start_info);
     // SAFETY: Xen passed the address, and the builder mapped the page.
     let info = unsafe { info.read() };
-    if !info.magic.starts_with(START_INFO_MAGIC) || trap::register().is_err() {
+    let entered = trap::register().and_then(|()| vcpu::begin_first());
+    if !info.magic.starts_with(START_INFO_MAGIC) || entered.is_err() {
         sched::shutdown(REASON_CRASH);
     }
     // SAFETY: this is the one start.
@@ -105,9 +109,10 @@ pub unsafe fn start(start_info: usize, unused: usize, tsc: u64) -> Xen {
     let shared_info = map_shared_info(info.shared_info)
         .unwrap_or_else(|errno| panic!("cannot map the shared info page: {errno}"));
     clock::start(page(shared_info), tsc);
-    cpu::stop_periodic_timer();
-    let vcpus = (0..VCPUS_MAX)
-        .take_while(|number| cpu::has_vcpu(*number))
+    cpu::stop_periodic_timer(vcpu::current());
+    // More would need a place of their own for their events.
+    let vcpus = (0..VCPUS)
+        .take_while(|number| cpu::is_up(*number).is_some())
         .count();
     DOMAIN.call_once(|| Domain {
         start_info: start_info as u64,

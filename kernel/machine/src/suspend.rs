@@ -10,13 +10,13 @@
 use core::mem::offset_of;
 
 use hv::{Errno, Resumed, SharedMem};
-use xen_abi::shared_info::{UPCALL_MASK, VCPU_INFO};
+use xen_abi::shared_info::{UPCALL_MASK, vcpu_info};
 use xen_abi::xen::StartInfo;
 
 use crate::hypercall::{cpu, sched};
 use crate::span::Span;
-use crate::start::{Domain, domain, page};
-use crate::{clock, grant_frames, mmu, p2m, trap, window};
+use crate::start::{Domain, domain, page, vcpus};
+use crate::{clock, grant_frames, mmu, p2m, trap, vcpu, window};
 
 const STORE_MFN: usize = offset_of!(StartInfo, store_mfn);
 const STORE_PORT: usize = offset_of!(StartInfo, store_evtchn);
@@ -27,10 +27,12 @@ const SHARED_INFO: usize = offset_of!(StartInfo, shared_info);
 /// Gives the domain to whoever saves it.
 ///
 /// # Errors
-/// `EBUSY`: a page of another domain is mapped; `ENOMEM`: there is no list of frames to save it by;
-/// Xen's. The domain goes on then as if nothing was.
+/// `EBUSY`: a page of another domain is mapped, or another vCPU may run; `ENOMEM`: there is no list
+/// of frames to save it by; Xen's. The domain goes on then as if nothing was.
 pub(crate) fn suspend() -> Result<Resumed, Errno> {
-    if window::has_foreign_pages() {
+    let is_another = |number: &u32| *number != vcpu::current();
+    let another_is_up = (0..vcpus()).filter(is_another).any(vcpu::is_up);
+    if another_is_up || window::has_foreign_pages() {
         return Err(Errno::EBUSY);
     }
     if !p2m::is_there() {
@@ -39,7 +41,7 @@ pub(crate) fn suspend() -> Result<Resumed, Errno> {
     let domain = domain();
     let info = start_info(domain);
     let frame = mmu::mfn(mmu::builder_frame(domain.start_info)).ok_or(Errno::EINVAL)?;
-    // SAFETY: until they are mapped again, nothing runs but this.
+    // SAFETY: until they are mapped again, nothing runs but this: no other vCPU is up.
     let unmapped = unsafe { grant_frames::unmap() }
         // SAFETY: as before.
         .and_then(|()| unsafe { mmu::unmap(domain.shared_info) });
@@ -56,8 +58,9 @@ pub(crate) fn suspend() -> Result<Resumed, Errno> {
     map_shared_info(&info, domain);
     if is_anew {
         domain.set_ports(info.load_u32(STORE_PORT), info.load_u32(CONSOLE_PORT));
+        grant_frames::begin_anew();
         clock::resume();
-        cpu::stop_periodic_timer();
+        cpu::stop_periodic_timer(vcpu::current());
         let registered = trap::register();
         debug_assert!(registered.is_ok(), "the entry points are where they were");
         p2m::publish();
@@ -96,5 +99,5 @@ fn map_shared_info(info: &Span, domain: &Domain) {
         "the shared info page cannot be mapped: {mapped:?}"
     );
     // The run loop takes events itself.
-    page(domain.shared_info).write(VCPU_INFO + UPCALL_MASK, &[1]);
+    page(domain.shared_info).write(vcpu_info(vcpu::current()) + UPCALL_MASK, &[1]);
 }

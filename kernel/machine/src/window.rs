@@ -6,12 +6,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hv::{Errno, Pfn};
 use pv::pagetable::ENTRIES;
-use spin::Mutex;
 use x86_64::VirtAddr;
 use xen_abi::grant_table::{GNTST_OKAY, UnmapGrantRef};
 
 use crate::frame::Page;
 use crate::hypercall::grant;
+use crate::lock::Mutex;
 use crate::mmu::{self, WINDOW_BASE};
 use crate::span::{Span, shared_by_span};
 
@@ -220,6 +220,24 @@ impl Drop for Run {
                 window.free.push(self.first + index);
             }
         }
+    }
+}
+
+/// Addresses of pages in a row, with nothing mapped there; taken for good.
+pub(crate) struct Stretch {
+    first: u64,
+}
+
+impl Stretch {
+    /// Takes `pages` of them; `None` when there is no memory or no room left.
+    pub(crate) fn take(pages: usize) -> Option<Self> {
+        let first = WINDOW.lock().take_run(pages)?;
+        Some(Self { first })
+    }
+
+    /// The address of one of them.
+    pub(crate) fn address(&self, index: u64) -> u64 {
+        WINDOW_BASE + (self.first + index) * PAGE
     }
 }
 

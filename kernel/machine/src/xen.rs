@@ -1,6 +1,7 @@
 //! The handle to the real hypervisor.
 #![expect(unsafe_code, reason = "grants are mapped and copied")]
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -13,16 +14,16 @@ use xen_abi::grant_table::{
     GNTST_OKAY, MapGrantRef,
 };
 use xen_abi::sched::{REASON_CRASH, REASON_POWEROFF, REASON_REBOOT};
-use xen_abi::shared_info::{UPCALL_MASK, VCPU_INFO};
+use xen_abi::shared_info::{UPCALL_MASK, vcpu_info};
 use xen_abi::xen::{DOMID_SELF, VIRQ_DEBUG, VIRQ_TIMER};
 
 use crate::frame::{self, Page};
 use crate::hypercall::{event, grant, physdev, sched};
 use crate::lent::Lent;
 use crate::span::Span;
-use crate::start::{domain, page};
+use crate::start::{domain, page, vcpus};
 use crate::window::{Mapping, Run, Slot};
-use crate::{balloon, clock, direct, grant_frames, heap, random, stack, suspend, vector};
+use crate::{balloon, clock, direct, grant_frames, heap, random, stack, suspend, vcpu, vector};
 
 /// What an operation that Xen did not come to is reported as (`GNTST_general_error`).
 const GENERAL_ERROR: GrantStatus = GrantStatus(-1);
@@ -48,16 +49,19 @@ impl Xen {
         Self(())
     }
 
+    /// The handle on a further vCPU of a domain that has been taken over.
+    ///
+    /// Panics in a domain that has not.
+    #[must_use]
+    pub fn on_this_vcpu() -> Self {
+        let _taken_over = domain();
+        Self::new()
+    }
+
     /// The command line from the domain's configuration.
     #[must_use]
     pub fn command_line(&self) -> &'static str {
         &domain().command_line
-    }
-
-    /// How many vCPUs the domain has. The kernel runs on the first; the others are never started.
-    #[must_use]
-    pub fn vcpus(&self) -> u32 {
-        domain().vcpus
     }
 
     /// Whether pages are copied by AVX, which xl can hide from a domain (`cpuid=`).
@@ -139,6 +143,30 @@ impl Hypervisor for Xen {
     type Span = Lent;
     type Mapping = Mapping;
 
+    fn vcpu(&self) -> u32 {
+        vcpu::current()
+    }
+
+    fn vcpus(&self) -> u32 {
+        vcpus()
+    }
+
+    fn vcpu_prepare(&self, vcpu: u32) -> Result<(), Errno> {
+        vcpu::prepare(vcpu)
+    }
+
+    fn vcpu_up(&self, vcpu: u32) {
+        vcpu::up(vcpu);
+    }
+
+    fn vcpu_down(&self) {
+        vcpu::down();
+    }
+
+    fn vcpu_is_up(&self, vcpu: u32) -> bool {
+        vcpu::is_up(vcpu)
+    }
+
     fn alloc_page(&self) -> Option<Page> {
         Page::take()
     }
@@ -195,11 +223,20 @@ impl Hypervisor for Xen {
         event::bind_interdomain(remote, remote_port)
     }
 
-    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno> {
-        event::bind_virq(match virq {
+    fn evtchn_bind_virq(&self, virq: Virq, vcpu: u32) -> Result<Port, Errno> {
+        let virq = match virq {
             Virq::Timer => VIRQ_TIMER,
             Virq::Debug => VIRQ_DEBUG,
-        })
+        };
+        event::bind_virq(virq, vcpu)
+    }
+
+    fn evtchn_bind_ipi(&self, vcpu: u32) -> Result<Port, Errno> {
+        event::bind_ipi(vcpu)
+    }
+
+    fn evtchn_bind_vcpu(&self, port: Port, vcpu: u32) -> Result<(), Errno> {
+        event::bind_vcpu(port, vcpu)
     }
 
     fn evtchn_bind_pirq(&self, pirq: u32, shared: bool) -> Result<Port, Errno> {
@@ -226,6 +263,11 @@ impl Hypervisor for Xen {
         event::send(port)
     }
 
+    fn evtchn_sender(&self, port: Port) -> Box<dyn Fn() + Send + Sync> {
+        // As for every event, a peer that is gone is learned of otherwise.
+        Box::new(move || _ = event::send(port))
+    }
+
     fn evtchn_is_interdomain(&self, port: Port) -> Result<bool, Errno> {
         event::is_interdomain(port)
     }
@@ -239,8 +281,8 @@ impl Hypervisor for Xen {
         })
     }
 
-    fn grant_table_frame(&self, frames: u32) -> Result<Mapping, Errno> {
-        grant_frames::map_last(frames)
+    fn next_grant_table_page(&self) -> Result<(u32, Mapping), Errno> {
+        grant_frames::next()
     }
 
     fn grant_map(
@@ -322,7 +364,8 @@ impl Hypervisor for Xen {
     fn block(&self) {
         sched::block();
         // The upcall leaves events masked. Without one (the domain was paused, say) they are not.
-        page(domain().shared_info).write(VCPU_INFO + UPCALL_MASK, &[1]);
+        let mask = vcpu_info(vcpu::current()) + UPCALL_MASK;
+        page(domain().shared_info).write(mask, &[1]);
     }
 
     fn watchdog(&self, id: u32, timeout: Duration) -> Result<u32, Errno> {

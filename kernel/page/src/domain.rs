@@ -29,7 +29,6 @@ impl<H: Hypervisor> Inside for Domain<H> {
             memory: pv.hv.memory_use(),
             grants: pv.grants.usage(),
             ports: pv.events.ports(),
-            strays: pv.events.strays(),
             exports: self.0.blkback.exports(),
         }
     }

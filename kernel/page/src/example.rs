@@ -297,7 +297,6 @@ pub(crate) fn snapshot() -> Snapshot {
             port(9, "xn0", 345_678),
             port(11, "blkback 3/51712", 2_345_678),
         ],
-        strays: 0,
         exports: vec![
             export(3, "xbd0p2", false, 123_456),
             export(4, "xbd1", true, 999),

@@ -55,8 +55,6 @@ pub struct Facts {
     pub grants: GrantUse,
     /// Event channels.
     pub ports: Vec<PortUse>,
-    /// Events on ports nobody owns.
-    pub strays: u64,
     /// What is served to others.
     pub exports: Vec<ExportUse>,
 }

@@ -11,7 +11,7 @@ use crate::{Events, Grants, Scarcity};
 
 /// The domain as a driver sees it: the hypervisor, what is made of it, and where to run and speak.
 ///
-/// It is a handle; clones speak for the same domain.
+/// It is a handle; clones speak for the same run loop of the domain.
 pub struct Pv<H: Hypervisor> {
     /// The hypervisor itself.
     pub hv: H,
@@ -49,6 +49,23 @@ impl<H: Hypervisor> Pv<H> {
     pub fn begin_anew(&self) -> Vec<(String, Errno)> {
         self.grants.begin_anew();
         self.events.begin_anew()
+    }
+
+    /// What the drivers of another run loop of the domain are given. Trace and scarcity are the
+    /// same ones; everything else is its own.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let exec = Executor::new();
+        let (hv, clock) = (self.hv.clone(), self.hv.clone());
+        Self {
+            grants: Grants::new(hv.clone()),
+            events: Events::beside(hv.clone(), exec.clone()),
+            log: Log::new(move || clock.now()),
+            trace: self.trace.clone(),
+            scarcity: self.scarcity.clone(),
+            exec,
+            hv,
+        }
     }
 
     /// Takes charge of the domain that `hv` speaks for. To be called once per domain: it masks

@@ -2,36 +2,48 @@
 //!
 //! The two-level ABI of event_channel.h: the shared info page holds a pending and a mask bit per
 //! port, and a selector word per vCPU that says which words of the pending array to look at. The
-//! run loop calls [`Events::dispatch`]; nothing is ever called back.
+//! run loop asks for both; nothing is ever called back.
+//!
+//! Where the domain has several run loops, each has [`Events`] of its own: those of its ports. All
+//! of them are delivered on one vCPU, which [`Events::move_to`] changes. Who turns several there
+//! calls [`take_pending`](Events::take_pending) once, and [`deliver`](Events::deliver) of each; who
+//! has one, [`dispatch`](Events::dispatch).
 //!
 //! A port is masked from the moment its event is taken until its owner waits again, so a peer that
 //! raises events in a storm costs nothing while nobody serves it (XSA-332, XSA-391).
+
+mod channel;
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::future::poll_fn;
 use core::sync::atomic::{Ordering, fence};
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use core::time::Duration;
 
 use exec::Executor;
 use hv::{DomId, Errno, Hypervisor, Instant, Port, SharedMem, Virq};
-use xen_abi::shared_info::{EVTCHN_MASK, EVTCHN_PENDING, PENDING_SEL, UPCALL_PENDING, VCPU_INFO};
+use xen_abi::shared_info::{EVTCHN_MASK, EVTCHN_PENDING, PENDING_SEL, UPCALL_PENDING, vcpu_info};
+
+pub use channel::Channel;
 
 /// Words of the pending and of the mask array.
 const WORDS: usize = 64;
 
 /// Ports of the two-level ABI on x86-64: 64 words of 64 bits.
 const PORTS: usize = WORDS * 64;
+/// How long an event may take to where its port was before. Xen reads where that is, and then
+/// marks it as pending and sends it there; it is a moment, but Xen itself may be a guest that does
+/// not run just then.
+const ON_THEIR_WAY: Duration = Duration::from_millis(100);
 /// Events without work that are forgiven before the port's owner has to wait.
 const FORGIVEN: u32 = 8;
 /// The longest wait that events without work can cause.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(16);
 
-/// The domain's event channels; clones speak for the same ones.
+/// The event channels of a run loop; clones speak for the same ones.
 pub struct Events<H: Hypervisor> {
     inner: Rc<Inner<H>>,
 }
@@ -51,12 +63,29 @@ struct Inner<H: Hypervisor> {
     hv: H,
     exec: Executor,
     shared_info: H::Mapping,
+    /// There are no other run loops' beside, or they came later.
+    first: bool,
     ports: RefCell<Ports<H>>,
-    strays: Cell<u64>,
+    /// A bit for each of them.
+    own: [Cell<u64>; WORDS],
+    /// The vCPU that their events come to.
+    vcpu: Cell<u32>,
+    /// Until then events may come to where a port was before.
+    on_their_way: Cell<Option<Instant>>,
+    /// They were moved, and not delivered since.
+    moved: Cell<bool>,
 }
 
 /// How a port is got again in the domain's next life.
 type Rebind<H> = Box<dyn Fn(&H) -> Result<Port, Errno>>;
+
+/// Which ports come with a vCPU, and which go where they are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A vCPU's own.
+    Fixed,
+    Movable,
+}
 
 struct State<H> {
     label: String,
@@ -65,6 +94,7 @@ struct State<H> {
     dead: Cell<bool>,
     /// Only for those whose other end is there in each life.
     rebind: Option<Rebind<H>>,
+    place: Place,
     fired: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
     count: Cell<u64>,
@@ -87,19 +117,33 @@ pub struct PortUse {
 }
 
 impl<H: Hypervisor> Events<H> {
-    /// Takes over the domain's ports: masks all of them until somebody waits.
+    /// Takes over the domain's ports: masks all of them until somebody waits. To be called once per
+    /// domain.
     pub fn new(hv: H, exec: Executor) -> Self {
-        let shared_info = hv.shared_info();
-        mask_all(&shared_info);
-        let ports = RefCell::new(Vec::new());
+        let this = Self::with(hv, exec, true);
+        mask_all(&this.inner.shared_info);
+        this
+    }
+
+    /// Those of another run loop of the domain, none yet. Their events come to the first vCPU.
+    pub fn beside(hv: H, exec: Executor) -> Self {
+        Self::with(hv, exec, false)
+    }
+
+    fn with(hv: H, exec: Executor, first: bool) -> Self {
+        let inner = Inner {
+            shared_info: hv.shared_info(),
+            hv,
+            exec,
+            first,
+            ports: RefCell::default(),
+            own: [const { Cell::new(0) }; WORDS],
+            vcpu: Cell::new(0),
+            on_their_way: Cell::default(),
+            moved: Cell::default(),
+        };
         Self {
-            inner: Rc::new(Inner {
-                hv,
-                exec,
-                shared_info,
-                ports,
-                strays: Cell::new(0),
-            }),
+            inner: Rc::new(inner),
         }
     }
 
@@ -108,7 +152,8 @@ impl<H: Hypervisor> Events<H> {
     /// # Errors
     /// Xen's: `ENOSPC` when the domain has no port left.
     pub fn alloc_unbound(&self, remote: DomId, label: &str) -> Result<Channel<H>, Errno> {
-        Ok(self.own(self.inner.hv.evtchn_alloc_unbound(remote)?, label, None))
+        let port = self.inner.hv.evtchn_alloc_unbound(remote)?;
+        Ok(self.own(port, label, None, Place::Movable))
     }
 
     /// Binds to a port that `remote` opened for this domain.
@@ -122,17 +167,29 @@ impl<H: Hypervisor> Events<H> {
         label: &str,
     ) -> Result<Channel<H>, Errno> {
         let port = self.inner.hv.evtchn_bind_interdomain(remote, port)?;
-        Ok(self.own(port, label, None))
+        Ok(self.own(port, label, None, Place::Movable))
     }
 
-    /// Binds a virtual interrupt, also in the domain's next life.
+    /// Binds a virtual interrupt of vCPU `vcpu`, also in the domain's next life. Its events come
+    /// there, wherever the others do.
     ///
     /// # Errors
-    /// Xen's: `EEXIST` when it is bound already.
-    pub fn bind_virq(&self, virq: Virq, label: &str) -> Result<Channel<H>, Errno> {
-        let port = self.inner.hv.evtchn_bind_virq(virq)?;
-        let rebind = move |hv: &H| hv.evtchn_bind_virq(virq);
-        Ok(self.own(port, label, Some(Box::new(rebind))))
+    /// Xen's: `EEXIST` when it is bound already, `ENOENT` when there is no such vCPU.
+    pub fn bind_virq(&self, virq: Virq, vcpu: u32, label: &str) -> Result<Channel<H>, Errno> {
+        let bind = move |hv: &H| hv.evtchn_bind_virq(virq, vcpu);
+        let port = bind(&self.inner.hv)?;
+        Ok(self.own(port, label, Some(Box::new(bind)), Place::Fixed))
+    }
+
+    /// Opens a port whose events, which this domain itself [raises](Channel::notify), come to vCPU
+    /// `vcpu`, also in the domain's next life.
+    ///
+    /// # Errors
+    /// Xen's: `ENOSPC` when the domain has no port left, `ENOENT` when there is no such vCPU.
+    pub fn bind_ipi(&self, vcpu: u32, label: &str) -> Result<Channel<H>, Errno> {
+        let bind = move |hv: &H| hv.evtchn_bind_ipi(vcpu);
+        let port = bind(&self.inner.hv)?;
+        Ok(self.own(port, label, Some(Box::new(bind)), Place::Fixed))
     }
 
     /// Binds a device's interrupt that this domain was given.
@@ -140,7 +197,8 @@ impl<H: Hypervisor> Events<H> {
     /// # Errors
     /// Xen's: `EPERM` when it was not, `EEXIST` when it is bound already.
     pub fn bind_pirq(&self, pirq: u32, shared: bool, label: &str) -> Result<Channel<H>, Errno> {
-        Ok(self.own(self.inner.hv.evtchn_bind_pirq(pirq, shared)?, label, None))
+        let port = self.inner.hv.evtchn_bind_pirq(pirq, shared)?;
+        Ok(self.own(port, label, None, Place::Movable))
     }
 
     /// Takes charge of a port that is open already in each of the domain's lives, as start_info's
@@ -148,15 +206,17 @@ impl<H: Hypervisor> Events<H> {
     #[must_use]
     pub fn adopt(&self, port: impl Fn(&H) -> Port + 'static, label: &str) -> Channel<H> {
         let now = port(&self.inner.hv);
-        self.own(now, label, Some(Box::new(move |hv| Ok(port(hv)))))
+        let again = Box::new(move |hv: &H| Ok(port(hv)));
+        self.own(now, label, Some(again), Place::Movable)
     }
 
-    fn own(&self, port: Port, label: &str, rebind: Option<Rebind<H>>) -> Channel<H> {
+    fn own(&self, port: Port, label: &str, rebind: Option<Rebind<H>>, place: Place) -> Channel<H> {
         let state = Rc::new(State {
             label: String::from(label),
             port: Cell::new(port),
             dead: Cell::new(false),
             rebind,
+            place,
             fired: Cell::new(false),
             waiter: RefCell::new(None),
             count: Cell::new(0),
@@ -172,7 +232,8 @@ impl<H: Hypervisor> Events<H> {
     }
 
     fn enter(&self, state: &Rc<State<H>>) {
-        let index = state.port.get().0 as usize;
+        let port = state.port.get();
+        let index = port.0 as usize;
         let mut ports = self.inner.ports.borrow_mut();
         if ports.len() <= index {
             ports.resize_with(index + 1, || None);
@@ -180,13 +241,59 @@ impl<H: Hypervisor> Events<H> {
         if let Some(slot) = ports.get_mut(index) {
             *slot = Some(state.clone());
         }
+        drop(ports);
+        self.set_own(index, true);
+        let vcpu = self.inner.vcpu.get();
+        if vcpu != 0 && state.place == Place::Movable {
+            self.place(port, vcpu);
+        }
+    }
+
+    fn set_own(&self, index: usize, own: bool) {
+        if let Some(word) = self.inner.own.get(index / 64) {
+            let bit = 1u64 << (index % 64);
+            word.set(if own {
+                word.get() | bit
+            } else {
+                word.get() & !bit
+            });
+        }
+    }
+
+    /// Has the events of a port come to a vCPU. Xen refuses only a vCPU or a port that is not
+    /// there.
+    fn place(&self, port: Port, vcpu: u32) {
+        let placed = self.inner.hv.evtchn_bind_vcpu(port, vcpu);
+        debug_assert!(
+            placed.is_ok(),
+            "port {port} cannot come to vCPU {vcpu}: {placed:?}"
+        );
+        let until = self.inner.hv.now().after(ON_THEIR_WAY);
+        self.inner.on_their_way.set(Some(until));
+    }
+
+    /// Has all events come to vCPU `vcpu` from now on, but for those that are a vCPU's own. Events
+    /// that were on their way are found there: until none can be any more, each delivery is of all
+    /// words, and there must be one at [`next_deadline`](Self::next_deadline).
+    pub fn move_to(&self, vcpu: u32) {
+        self.inner.vcpu.set(vcpu);
+        self.inner.moved.set(true);
+        let ports = self.inner.ports.borrow();
+        let movable = ports.iter().flatten();
+        for state in movable.filter(|state| state.place == Place::Movable) {
+            self.place(state.port.get(), vcpu);
+        }
     }
 
     /// The domain lives anew ([`Resumed::Anew`](hv::Resumed)): the ports that it has in each life
     /// are got again and count as rung; all others are dead. Returns those that could not be got
-    /// again, by their labels.
+    /// again, by their labels. The first run loop does it before the others, which do before they
+    /// run again.
     pub fn begin_anew(&self) -> Vec<(String, Errno)> {
-        mask_all(&self.inner.shared_info);
+        if self.inner.first {
+            mask_all(&self.inner.shared_info);
+        }
+        self.inner.own.iter().for_each(|word| word.set(0));
         let former = self.inner.ports.take();
         let mut failed = Vec::new();
         for state in former.into_iter().flatten() {
@@ -205,41 +312,70 @@ impl<H: Hypervisor> Events<H> {
         failed
     }
 
-    /// Takes every pending event and wakes its port's owner. Returns whether there was any.
+    /// Takes what this vCPU was sent: a bit for each word of ports that may have some pending.
     ///
     /// The order of the steps is event_channel.h's: the vCPU's flag is cleared before the selector
-    /// is read, and a pending bit before its owner looks for work.
-    pub fn dispatch(&self) -> bool {
+    /// is read, and ([`deliver`](Self::deliver)) a pending bit before its owner looks for work.
+    pub fn take_pending(&self) -> u64 {
         let page = &self.inner.shared_info;
-        page.write(VCPU_INFO + UPCALL_PENDING, &[0]);
+        let info = vcpu_info(self.inner.hv.vcpu());
+        page.write(info + UPCALL_PENDING, &[0]);
         fence(Ordering::SeqCst);
-        let mut words = page.fetch_and_u64(VCPU_INFO + PENDING_SEL, 0);
-        let any = words != 0;
+        page.fetch_and_u64(info + PENDING_SEL, 0)
+    }
+
+    /// Takes every pending event on own ports, and wakes their owners. Where there are several run
+    /// loops on a vCPU, [`take_pending`](Self::take_pending) of one is for all of them.
+    pub fn dispatch(&self) {
+        self.deliver(self.take_pending());
+    }
+
+    /// Takes the pending events on own ports in these words, and wakes their owners.
+    pub fn deliver(&self, mut words: u64) {
+        let page = &self.inner.shared_info;
+        self.inner.moved.set(false);
+        if let Some(until) = self.inner.on_their_way.get() {
+            words = u64::MAX;
+            if self.inner.hv.now() >= until {
+                self.inner.on_their_way.set(None);
+            }
+        }
         while words != 0 {
             let word = words.trailing_zeros() as usize;
             words &= words - 1;
             let offset = word * 8;
+            let own = self.inner.own.get(word).map_or(0, Cell::get);
             let mask = page.load_u64(EVTCHN_MASK + offset);
-            let mut bits = page.load_u64(EVTCHN_PENDING + offset) & !mask;
+            let mut bits = page.load_u64(EVTCHN_PENDING + offset) & own & !mask;
             while bits != 0 {
                 let bit = bits & bits.wrapping_neg();
                 bits &= !bit;
                 page.fetch_or_u64(EVTCHN_MASK + offset, bit);
                 page.fetch_and_u64(EVTCHN_PENDING + offset, !bit);
-                self.deliver(word * 64 + bit.trailing_zeros() as usize);
+                self.ring(word * 64 + bit.trailing_zeros() as usize);
             }
         }
-        any
     }
 
-    fn deliver(&self, index: usize) {
+    /// Whether they were moved and not delivered since: what the vCPU that has them now was sent
+    /// may have been taken before it had them.
+    #[must_use]
+    pub fn are_to_be_delivered(&self) -> bool {
+        self.inner.moved.get()
+    }
+
+    /// When they are to be delivered again, whatever was sent.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.inner.on_their_way.get()
+    }
+
+    fn ring(&self, index: usize) {
         let state = self.inner.ports.borrow().get(index).cloned().flatten();
-        let Some(state) = state else {
-            self.inner.strays.set(self.inner.strays.get() + 1);
-            return;
-        };
-        state.count.set(state.count.get() + 1);
-        state.ring();
+        if let Some(state) = state {
+            state.count.set(state.count.get() + 1);
+            state.ring();
+        }
     }
 
     /// The open ports, in the order of their numbers.
@@ -256,12 +392,6 @@ impl<H: Hypervisor> Events<H> {
             })
         });
         live.collect()
-    }
-
-    /// Events taken on ports that nobody owns.
-    #[must_use]
-    pub fn strays(&self) -> u64 {
-        self.inner.strays.get()
     }
 
     /// Unmasks `index`; true if an event came while it was masked, which is taken at once. Xen need
@@ -293,6 +423,7 @@ impl<H: Hypervisor> Events<H> {
         if let Some(slot) = self.inner.ports.borrow_mut().get_mut(index) {
             *slot = None;
         }
+        self.set_own(index, false);
         // Xen refuses only a port that is not open, and then there is nothing left to close.
         let _already_closed = self.inner.hv.evtchn_close(port);
     }
@@ -312,100 +443,5 @@ impl<H> State<H> {
 fn mask_all(shared_info: &impl SharedMem) {
     for word in 0..WORDS {
         shared_info.store_u64(EVTCHN_MASK + word * 8, u64::MAX);
-    }
-}
-
-/// An open port. Dropping it closes the port.
-///
-/// In the domain's next life it is dead, unless its other end is there in each: then nothing is
-/// raised at the other end, and nothing comes of waiting.
-///
-/// It is for one waiting task: of two that wait at once, only the later one is woken.
-pub struct Channel<H: Hypervisor> {
-    events: Events<H>,
-    state: Rc<State<H>>,
-}
-
-impl<H: Hypervisor> Channel<H> {
-    /// The port's number, as a frontend publishes it.
-    #[must_use]
-    pub fn port(&self) -> Port {
-        self.state.port.get()
-    }
-
-    /// Raises an event at the other end. An error means that the other end is gone; a peer's death
-    /// is learned from xenstore, so it is not reported here.
-    pub fn notify(&self) {
-        if !self.state.dead.get() {
-            let _peer_gone = self.events.inner.hv.evtchn_send(self.port());
-        }
-    }
-
-    /// Whether the other end is there and open. Xen tells nobody when that changes.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        !self.state.dead.get()
-            && self.events.inner.hv.evtchn_is_interdomain(self.port()) == Ok(true)
-    }
-
-    /// Waits for an event that came since the last wait ended. Events may be lost neither before
-    /// nor during a wait; several of them may count as one, and one may come without a cause.
-    pub async fn wait(&self) {
-        if let Some(quiet_until) = self.quiet_until() {
-            self.events.inner.exec.sleep_until(quiet_until).await;
-        }
-        poll_fn(|context| self.poll_wait(context)).await;
-    }
-
-    /// Until when events are not to be looked at, because too many [brought no
-    /// work](Self::was_spurious); `None` if they are.
-    #[must_use]
-    pub fn quiet_until(&self) -> Option<Instant> {
-        let quiet_until = self.state.quiet_until.get();
-        (quiet_until > self.events.inner.exec.now()).then_some(quiet_until)
-    }
-
-    /// [`wait`](Self::wait) for a future written by hand, which has looked at
-    /// [`quiet_until`](Self::quiet_until).
-    pub fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.state.fired.replace(false) {
-            return Poll::Ready(());
-        }
-        *self.state.waiter.borrow_mut() = Some(context.waker().clone());
-        if self.state.dead.get() {
-            return Poll::Pending;
-        }
-        if self.events.unmask_and_take(self.port().0 as usize) {
-            self.state.count.set(self.state.count.get() + 1);
-            self.state.waiter.borrow_mut().take();
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-
-    /// Says that the last event brought no work. A peer that goes on like this has to wait longer
-    /// and longer, up to 16 ms, before its next event is looked at.
-    pub fn was_spurious(&self) {
-        let state = &self.state;
-        state.spurious.set(state.spurious.get() + 1);
-        let row = state.spurious_in_a_row.get().saturating_add(1);
-        state.spurious_in_a_row.set(row);
-        if let Some(excess) = row.checked_sub(FORGIVEN) {
-            let wait = Duration::from_micros(100 << excess.min(8)).min(LONGEST_BACKOFF);
-            state
-                .quiet_until
-                .set(self.events.inner.exec.now().after(wait));
-        }
-    }
-
-    /// Says that the last event brought work.
-    pub fn was_useful(&self) {
-        self.state.spurious_in_a_row.set(0);
-    }
-}
-
-impl<H: Hypervisor> Drop for Channel<H> {
-    fn drop(&mut self) {
-        self.events.close(&self.state);
     }
 }

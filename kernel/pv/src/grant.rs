@@ -6,6 +6,7 @@
 //! tried again by [`Grants::sweep`]. What a peer may still come to, mapped or not, its owner parks
 //! by [`Granted::park`].
 
+mod granted;
 mod peers;
 pub mod span;
 
@@ -16,11 +17,12 @@ use core::fmt;
 use core::time::Duration;
 
 use exec::{Executor, Notify};
-use hv::{Access, DomId, Errno, GrantRef, Hypervisor, Mfn, Page, SharedMem};
+use hv::{Access, DomId, Errno, Hypervisor, Mfn, Page, SharedMem};
 use xen_abi::grant_table::{
     self, ENTRY_SIZE, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
 };
 
+pub use granted::Granted;
 use peers::Peers;
 
 const ENTRIES_PER_PAGE: usize = grant_table::ENTRIES_PER_PAGE as usize;
@@ -38,7 +40,8 @@ const RAREST_SWEEP: Duration = Duration::from_secs(1);
 /// What Xen sets in an entry's flags while a peer maps the page or a copy is under way.
 const IN_USE: u16 = GTF_READING | GTF_WRITING;
 
-/// The domain's grant table; clones speak for the same one.
+/// What a run loop has of the domain's grant table: pages of it that are its own. Clones speak for
+/// the same ones.
 pub struct Grants<H: Hypervisor> {
     inner: Rc<Inner<H>>,
 }
@@ -65,7 +68,10 @@ struct Inner<H: Hypervisor> {
 }
 
 struct Table<H: Hypervisor> {
-    frames: Vec<H::Mapping>,
+    /// By their numbers; those that are not there are another run loop's.
+    frames: Vec<Option<H::Mapping>>,
+    /// How many there are.
+    count: usize,
     max_frames: u32,
     free: Vec<u32>,
     /// Pages whose grant has ended but which a peer still maps. Room for every entry is reserved
@@ -120,20 +126,21 @@ pub struct GrantUse {
     pub parked_ever: u64,
     /// Entries nobody uses.
     pub free: usize,
-    /// Entries the table has now.
+    /// Entries there are now.
     pub entries: usize,
-    /// Entries the table may grow to.
+    /// Entries the domain's whole table may grow to.
     pub max_entries: usize,
 }
 
 impl<H: Hypervisor> Grants<H> {
-    /// The domain's grant table. No page of it is mapped before the first grant.
+    /// None of the domain's grant table yet: no page of it is mapped before the first grant.
     ///
     /// A table whose limits Xen does not tell cannot grow: every grant is refused then.
     pub fn new(hv: H) -> Self {
         let max_frames = hv.grant_limits().map_or(0, |limits| limits.max_frames);
         let table = Table {
             frames: Vec::new(),
+            count: 0,
             max_frames,
             free: Vec::new(),
             parked: Vec::new(),
@@ -192,7 +199,7 @@ impl<H: Hypervisor> Grants<H> {
         entry[..2].copy_from_slice(&peer.0.to_le_bytes());
         entry[2..].copy_from_slice(&frame.to_le_bytes());
         let (frame, offset) = place(reference);
-        if let Some(frame) = table.frames.get(frame) {
+        if let Some(Some(frame)) = table.frames.get(frame) {
             frame.write(offset + 2, &entry);
             // The flags make the entry valid, so they come last. Nobody else writes a free entry.
             let _was_zero = frame.compare_exchange_u16(offset, 0, flags);
@@ -245,7 +252,7 @@ impl<H: Hypervisor> Grants<H> {
             parked: table.parked.len() + self.inner.parked_by_owner.get(),
             parked_ever: self.inner.parked_ever.get(),
             free: table.free.len(),
-            entries: table.frames.len() * ENTRIES_PER_PAGE,
+            entries: table.count * ENTRIES_PER_PAGE,
             max_entries: table.max_frames as usize * ENTRIES_PER_PAGE,
         }
     }
@@ -268,6 +275,7 @@ impl<H: Hypervisor> Grants<H> {
             .grant_limits()
             .map_or(0, |limits| limits.max_frames);
         table.frames.clear();
+        table.count = 0;
         table.free.clear();
         table.parked.clear();
         inner.granted.set(0);
@@ -323,18 +331,24 @@ impl<H: Hypervisor> Grants<H> {
 
 impl<H: Hypervisor> Table<H> {
     fn grow(&mut self, hv: &H) -> Result<(), GrantRefusal> {
-        let frames = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
-        if frames >= self.max_frames {
+        // Also where other run loops have the rest, which Xen says.
+        if self.count >= self.max_frames as usize {
             return Err(GrantRefusal::TableFull);
         }
-        self.frames.push(
-            hv.grant_table_frame(frames + 1)
-                .map_err(GrantRefusal::Xen)?,
-        );
-        let entries = self.frames.len() * ENTRIES_PER_PAGE;
+        let (number, page) = hv.next_grant_table_page().map_err(GrantRefusal::Xen)?;
+        let number = number as usize;
+        if self.frames.len() <= number {
+            self.frames.resize_with(number + 1, || None);
+        }
+        if let Some(frame) = self.frames.get_mut(number) {
+            *frame = Some(page);
+        }
+        self.count += 1;
+        let room = self.count * ENTRIES_PER_PAGE;
         let (known, parked) = (self.free.len(), self.parked.len());
-        self.free.reserve(entries - known);
-        self.parked.reserve(entries - parked);
+        self.free.reserve(room - known);
+        self.parked.reserve(room - parked);
+        let entries = (number + 1) * ENTRIES_PER_PAGE;
         let first = (entries - ENTRIES_PER_PAGE).max(RESERVED_ENTRIES);
         // Lowest reference on top: it is the next one used.
         self.free.extend(
@@ -347,15 +361,14 @@ impl<H: Hypervisor> Table<H> {
 
     fn is_mapped(&self, reference: u32) -> bool {
         let (frame, offset) = place(reference);
-        self.frames
-            .get(frame)
-            .is_some_and(|frame| flags(frame, offset) & IN_USE != 0)
+        let frame = self.frames.get(frame).and_then(Option::as_ref);
+        frame.is_some_and(|frame| flags(frame, offset) & IN_USE != 0)
     }
 
     /// Takes the permission away unless the peer maps the page; says whether it did.
     fn revoke(&self, reference: u32) -> bool {
         let (frame, offset) = place(reference);
-        let Some(frame) = self.frames.get(frame) else {
+        let Some(Some(frame)) = self.frames.get(frame) else {
             return false;
         };
         for _ in 0..TRIES {
@@ -384,111 +397,4 @@ fn place(reference: u32) -> (usize, usize) {
         reference / ENTRIES_PER_PAGE,
         reference % ENTRIES_PER_PAGE * ENTRY_SIZE,
     )
-}
-
-/// A page that a peer may map. It is shared memory: read it by copying.
-///
-/// Dropping it ends the grant; if the peer still maps the page, it is parked.
-pub struct Granted<H: Hypervisor> {
-    grants: Grants<H>,
-    life: u32,
-    reference: u32,
-    peer: DomId,
-    /// Taken only by [`end`](Self::end) and by drop.
-    page: Option<H::Page>,
-    parked_by_owner: Cell<bool>,
-}
-
-impl<H: Hypervisor> Granted<H> {
-    /// What the peer maps the page by.
-    #[must_use]
-    pub fn reference(&self) -> GrantRef {
-        GrantRef(self.reference)
-    }
-
-    /// Whether the peer maps the page now. It may map it again at any moment until the grant ends.
-    #[must_use]
-    pub fn is_mapped(&self) -> bool {
-        let grants = &self.grants.inner;
-        self.life == grants.life.get() && grants.table.borrow().is_mapped(self.reference)
-    }
-
-    /// Parks the page while its grant goes on: it is of no use any more, but the peer may still
-    /// come to a request that names it. If the grant ended, that request would name whichever page
-    /// is granted next under the same reference. The caller keeps it until the peer cannot.
-    pub fn park(&self) {
-        if !self.parked_by_owner.replace(true) {
-            self.grants.park(self.life, self.peer);
-        }
-    }
-
-    /// Ends the grant. Returns the page, or `None` if the peer still maps it: then it is parked
-    /// until the peer lets go.
-    pub fn end(mut self) -> Option<H::Page> {
-        let page = self.page.take()?;
-        let by_owner = self.parked_by_owner.get();
-        self.grants
-            .end(self.life, self.reference, self.peer, page, by_owner)
-    }
-
-    /// The page itself.
-    #[must_use]
-    pub fn page(&self) -> &H::Page {
-        match &self.page {
-            Some(page) => page,
-            None => unreachable!("the page is taken only when the grant itself is consumed"),
-        }
-    }
-}
-
-impl<H: Hypervisor> Drop for Granted<H> {
-    fn drop(&mut self) {
-        if let Some(page) = self.page.take() {
-            let by_owner = self.parked_by_owner.get();
-            let grants = &self.grants;
-            drop(grants.end(self.life, self.reference, self.peer, page, by_owner));
-        }
-    }
-}
-
-impl<H: Hypervisor> Page for Granted<H> {
-    fn mfn(&self) -> Mfn {
-        self.page().mfn()
-    }
-}
-
-impl<H: Hypervisor> SharedMem for Granted<H> {
-    fn len(&self) -> usize {
-        self.page().len()
-    }
-    fn read(&self, offset: usize, into: &mut [u8]) {
-        self.page().read(offset, into);
-    }
-    fn write(&self, offset: usize, from: &[u8]) {
-        self.page().write(offset, from);
-    }
-    fn fill(&self, offset: usize, length: usize, value: u8) {
-        self.page().fill(offset, length, value);
-    }
-    fn load_u32(&self, offset: usize) -> u32 {
-        self.page().load_u32(offset)
-    }
-    fn store_u32(&self, offset: usize, value: u32) {
-        self.page().store_u32(offset, value);
-    }
-    fn load_u64(&self, offset: usize) -> u64 {
-        self.page().load_u64(offset)
-    }
-    fn store_u64(&self, offset: usize, value: u64) {
-        self.page().store_u64(offset, value);
-    }
-    fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
-        self.page().compare_exchange_u16(offset, current, new)
-    }
-    fn fetch_or_u64(&self, offset: usize, mask: u64) -> u64 {
-        self.page().fetch_or_u64(offset, mask)
-    }
-    fn fetch_and_u64(&self, offset: usize, mask: u64) -> u64 {
-        self.page().fetch_and_u64(offset, mask)
-    }
 }

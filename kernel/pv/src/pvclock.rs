@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use hv::SharedMem;
 use xen_abi::shared_info::{
-    TIME, VCPU_INFO, VCPU_TIME_SIZE, VcpuTime, WC_NSEC, WC_SEC, WC_SEC_HI, WC_VERSION,
+    TIME, VCPU_TIME_SIZE, VcpuTime, WC_NSEC, WC_SEC, WC_SEC_HI, WC_VERSION, vcpu_info,
 };
 
 /// The system time in nanoseconds (since the host booted) when the time stamp counter reads `tsc`,
@@ -42,13 +42,14 @@ fn stable<T>(page: &impl SharedMem, offset: usize, mut load: impl FnMut() -> T) 
     }
 }
 
-/// The system time in nanoseconds, from the first vCPU's clock in the shared info page. `tsc` reads
-/// the time stamp counter; it is read between two looks at the page, since Xen may move the vCPU to
-/// another CPU in between.
-pub fn system_time(page: &impl SharedMem, mut tsc: impl FnMut() -> u64) -> u64 {
-    stable(page, VCPU_INFO + TIME, || {
+/// The system time in nanoseconds, from the clock of `vcpu`, which runs this, in the shared info
+/// page. `tsc` reads the time stamp counter; it is read between two looks at the page, since Xen
+/// may move the vCPU to another CPU in between.
+pub fn system_time(page: &impl SharedMem, vcpu: u32, mut tsc: impl FnMut() -> u64) -> u64 {
+    let clock = vcpu_info(vcpu) + TIME;
+    stable(page, clock, || {
         let mut copy = [0; VCPU_TIME_SIZE];
-        page.read(VCPU_INFO + TIME, &mut copy);
+        page.read(clock, &mut copy);
         nanoseconds(&VcpuTime::decode(&copy), tsc())
     })
 }

@@ -25,7 +25,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use balloon::Balloon;
-use blkback::Blkback;
+use blkback::{Blkback, ExportUse};
 use geom::Geom;
 use hv::{Hypervisor, ShutdownReason};
 use net::Net;
@@ -104,10 +104,7 @@ impl<H: Hypervisor> Parts<H> {
                 out.write(&status::balloon(&usage, &standing));
             }
             Request::Events => {
-                out.write(&status::events(
-                    &self.pv.events.ports(),
-                    self.pv.events.strays(),
-                ));
+                out.write(&status::events(&self.pv.events.ports()));
             }
             Request::Grants => out.write(&status::grants(self.pv.grants.usage())),
             Request::Trace => self
@@ -151,7 +148,9 @@ impl<H: Hypervisor> Parts<H> {
             Request::Exhaust(resource) => {
                 // An overflow leaves no moment to answer them, and a client that waits for an
                 // answer for ever takes its host's xenbus with it.
-                if resource == Resource::Stack && self.blkback.has_clients() {
+                let exports = self.blkback.exports();
+                let any = self.blkback.has_clients() || exports.iter().any(ExportUse::is_in_use);
+                if resource == Resource::Stack && any {
                     return Err(
                         "crash stack: clients are connected, and none would be answered".into(),
                     );

@@ -38,6 +38,16 @@ impl Dom {
         &self.xen
     }
 
+    /// The first page of the grant table, which is there from the start: for a test that writes its
+    /// entries itself.
+    #[must_use]
+    pub fn grant_table(&self) -> Memory {
+        self.fixed(
+            self.xen
+                .with(self.id, |domain| domain.grant_table[0].clone()),
+        )
+    }
+
     fn fixed(&self, frame: std::rc::Rc<crate::Frame>) -> Memory {
         Memory::new(frame, self.id, Hold::Fixed)
     }
@@ -47,6 +57,37 @@ impl Hypervisor for Dom {
     type Page = Memory;
     type Span = Lent;
     type Mapping = Memory;
+
+    fn vcpu(&self) -> u32 {
+        self.xen.with(self.id, |domain| domain.vcpu)
+    }
+
+    fn vcpus(&self) -> u32 {
+        self.xen.with(self.id, |domain| domain.config.vcpus)
+    }
+
+    fn vcpu_prepare(&self, vcpu: u32) -> Result<(), Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::VcpuPrepare) {
+            return Err(error);
+        }
+        if vcpu == 0 || vcpu >= self.vcpus() {
+            return Err(Errno::ENOENT);
+        }
+        Ok(())
+    }
+
+    fn vcpu_up(&self, vcpu: u32) {
+        self.xen.vcpu_up(self.id, vcpu);
+    }
+
+    fn vcpu_down(&self) {
+        let vcpu = self.vcpu();
+        self.xen.with(self.id, |domain| domain.up.remove(&vcpu));
+    }
+
+    fn vcpu_is_up(&self, vcpu: u32) -> bool {
+        self.xen.with(self.id, |domain| domain.up.contains(&vcpu))
+    }
 
     fn alloc_page(&self) -> Option<Memory> {
         if self.xen.fault(self.id, Call::AllocPage).is_some() {
@@ -124,8 +165,16 @@ impl Hypervisor for Dom {
             .evtchn_bind_interdomain(self.id, remote, remote_port)
     }
 
-    fn evtchn_bind_virq(&self, virq: Virq) -> Result<Port, Errno> {
-        self.xen.evtchn_bind_virq(self.id, virq)
+    fn evtchn_bind_virq(&self, virq: Virq, vcpu: u32) -> Result<Port, Errno> {
+        self.xen.evtchn_bind_virq(self.id, virq, vcpu)
+    }
+
+    fn evtchn_bind_ipi(&self, vcpu: u32) -> Result<Port, Errno> {
+        self.xen.evtchn_bind_ipi(self.id, vcpu)
+    }
+
+    fn evtchn_bind_vcpu(&self, port: Port, vcpu: u32) -> Result<(), Errno> {
+        self.xen.evtchn_bind_vcpu(self.id, port, vcpu)
     }
 
     fn evtchn_bind_pirq(&self, pirq: u32, shared: bool) -> Result<Port, Errno> {
@@ -152,6 +201,10 @@ impl Hypervisor for Dom {
         self.xen.evtchn_send(self.id, port)
     }
 
+    fn evtchn_sender(&self, port: Port) -> Box<dyn Fn() + Send + Sync> {
+        self.xen.evtchn_sender(self.id, port)
+    }
+
     fn evtchn_is_interdomain(&self, port: Port) -> Result<bool, Errno> {
         self.xen.evtchn_is_interdomain(self.id, port)
     }
@@ -166,26 +219,24 @@ impl Hypervisor for Dom {
         }))
     }
 
-    fn grant_table_frame(&self, frames: u32) -> Result<Memory, Errno> {
-        if let Some(error) = self.xen.fault(self.id, Call::GrantTableFrame) {
+    fn next_grant_table_page(&self) -> Result<(u32, Memory), Errno> {
+        if let Some(error) = self.xen.fault(self.id, Call::NextGrantTablePage) {
             return Err(error);
         }
-        let wanted = frames as usize;
-        let (have, max) = self.xen.with(self.id, |domain| {
-            (domain.grant_table.len(), domain.config.grant_frames)
-        });
-        if frames == 0 {
-            return Err(Errno::EINVAL);
-        }
-        if frames > max {
-            return Err(Errno::ENOMEM);
-        }
-        let new: Vec<_> = (have..wanted).map(|_| self.xen.new_frame()).collect();
-        let frame = self.xen.with(self.id, |domain| {
-            domain.grant_table.extend(new);
-            domain.grant_table[wanted - 1].clone()
-        });
-        Ok(self.fixed(frame))
+        let spare = self.xen.new_frame();
+        let (number, frame) = self.xen.with(self.id, |domain| {
+            let number = domain.grant_pages;
+            if number >= domain.config.grant_frames as usize {
+                return Err(Errno::ENOMEM);
+            }
+            domain.grant_pages += 1;
+            if number == domain.grant_table.len() {
+                domain.grant_table.push(spare);
+            }
+            Ok((number, domain.grant_table[number].clone()))
+        })?;
+        let number = u32::try_from(number).expect("grant tables are small");
+        Ok((number, self.fixed(frame)))
     }
 
     fn grant_map(
@@ -242,7 +293,8 @@ impl Hypervisor for Dom {
 
     fn set_timer(&self, at: Option<Instant>) {
         self.xen.with(self.id, |domain| {
-            domain.timer = at.map(|at| domain.started.after(at.since_start()));
+            let vcpu = domain.vcpu as usize;
+            domain.timers[vcpu] = at.map(|at| domain.started.after(at.since_start()));
         });
     }
 
@@ -252,7 +304,7 @@ impl Hypervisor for Dom {
         if self.xen.is_running() {
             return;
         }
-        while !self.xen.upcall_pending(self.id) {
+        while !self.xen.upcall_pending(self.id, self.vcpu()) {
             if let Err(stop) = self.xen.step() {
                 panic!("domain {} blocks: {stop}", self.id);
             }

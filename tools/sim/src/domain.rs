@@ -1,6 +1,6 @@
 //! What Xen knows of one domain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use hv::{DomId, Instant, PAGE_SIZE, Port, ShutdownReason};
@@ -24,6 +24,8 @@ pub struct DomainConfig {
     pub ports: u32,
     /// Pages its grant table may grow to (`max_grant_frames` of xl.cfg, 64 by default).
     pub grant_frames: u32,
+    /// Its vCPUs (`maxvcpus` of xl.cfg).
+    pub vcpus: u32,
 }
 
 impl Default for DomainConfig {
@@ -34,6 +36,7 @@ impl Default for DomainConfig {
             most_pages: 0,
             ports: 1023,
             grant_frames: 64,
+            vcpus: 1,
         }
     }
 }
@@ -73,7 +76,11 @@ pub(crate) struct Domain {
     pub(crate) pages_used: usize,
     pub(crate) shared_info: Rc<Frame>,
     pub(crate) channels: Vec<Channel>,
+    /// The vCPUs that the events of ports come to, if not to the first.
+    pub(crate) comes_to: BTreeMap<Port, u32>,
     pub(crate) grant_table: Vec<Rc<Frame>>,
+    /// Pages of it that the domain has asked for in this life.
+    pub(crate) grant_pages: usize,
     pub(crate) active: BTreeMap<u32, Active>,
     pub(crate) mappings: usize,
     /// Interrupts of devices that it was given.
@@ -81,11 +88,17 @@ pub(crate) struct Domain {
     pub(crate) xenstore: (Rc<Frame>, Port),
     pub(crate) console: (Rc<Frame>, Port),
     pub(crate) started: Instant,
-    pub(crate) timer: Option<Instant>,
+    /// Of each vCPU.
+    pub(crate) timers: Vec<Option<Instant>>,
     pub(crate) watchdogs: Vec<Option<Instant>>,
     /// Random numbers it asked for.
     pub(crate) randoms: u64,
-    pub(crate) runs_as: Option<ActorId>,
+    /// Those of its vCPUs that run.
+    pub(crate) runs_as: BTreeMap<u32, ActorId>,
+    /// Those that may.
+    pub(crate) up: BTreeSet<u32>,
+    /// The vCPU whose turn it is, or was last.
+    pub(crate) vcpu: u32,
     pub(crate) ended: Option<Ended>,
     /// What is done when it is suspended.
     pub(crate) save: Option<Save>,
@@ -112,17 +125,21 @@ impl Xen {
             pages_used: 0,
             shared_info: self.new_frame(),
             channels: vec![Channel::Reserved],
+            comes_to: BTreeMap::new(),
             grant_table: vec![self.new_frame()],
+            grant_pages: 0,
             active: BTreeMap::new(),
             mappings: 0,
             pirqs: BTreeMap::new(),
             xenstore: (self.new_frame(), Port(0)),
             console: (self.new_frame(), Port(0)),
             started: self.now(),
-            timer: None,
+            timers: vec![None; config.vcpus as usize],
             watchdogs: vec![None; WATCHDOGS],
             randoms: 0,
-            runs_as: None,
+            runs_as: BTreeMap::new(),
+            up: BTreeSet::from([0]),
+            vcpu: 0,
             ended: None,
             save: None,
         };
@@ -171,10 +188,7 @@ impl Xen {
     /// stay until peers let go of them.
     pub fn destroy_domain(&self, id: DomId) {
         self.end(id, Ended::Destroyed);
-        let actor = self.with(id, |domain| domain.runs_as.take());
-        if let Some(actor) = actor {
-            self.dismiss(actor);
-        }
+        self.halt_domain(id);
         let ports = self.with(id, |domain| domain.channels.len());
         for port in 1..ports {
             let port = Port(u32::try_from(port).expect("ports are few"));
@@ -189,7 +203,7 @@ impl Xen {
             if domain.ended.is_none() || how == Ended::Destroyed {
                 domain.ended = Some(how);
             }
-            domain.timer = None;
+            domain.timers.fill(None);
             domain.watchdogs.fill(None);
         });
     }

@@ -1,5 +1,8 @@
 //! Event channels, on the bits in shared_info (2-level ABI, event_channel.h).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hv::{DomId, Errno, Port, Virq};
 
 use crate::fault::Call;
@@ -25,8 +28,10 @@ pub(crate) enum Channel {
         remote_port: Port,
         owner: Option<ActorId>,
     },
-    /// A virtual interrupt.
-    Virq(Virq),
+    /// A virtual interrupt of a vCPU.
+    Virq(Virq, u32),
+    /// Its own other end, for a vCPU.
+    Ipi(u32),
     /// A device's interrupt.
     Pirq(u32),
 }
@@ -39,7 +44,7 @@ impl Channel {
     fn owner(self) -> Option<ActorId> {
         match self {
             Self::Unbound { owner, .. } | Self::Bound { owner, .. } => owner,
-            Self::Reserved | Self::Free | Self::Virq(_) | Self::Pirq(_) => None,
+            Self::Reserved | Self::Free | Self::Virq(..) | Self::Ipi(_) | Self::Pirq(_) => None,
         }
     }
 }
@@ -146,31 +151,75 @@ impl Xen {
     /// `EVTCHNOP_bind_virq`.
     ///
     /// # Errors
-    /// `EEXIST` (17) when it is bound already, or what the fault plan says.
-    pub fn evtchn_bind_virq(&self, dom: DomId, virq: Virq) -> Result<Port, Errno> {
+    /// `EEXIST` when it is bound already, `ENOENT` without such a vCPU, or what the fault plan
+    /// says.
+    pub fn evtchn_bind_virq(&self, dom: DomId, virq: Virq, vcpu: u32) -> Result<Port, Errno> {
         if let Some(error) = self.fault(dom, Call::BindVirq) {
             return Err(error);
         }
-        if self.virq_port(dom, virq).is_some() {
-            return Err(Errno(17));
+        self.has_vcpu(dom, vcpu)?;
+        if self.virq_port(dom, virq, vcpu).is_some() {
+            return Err(Errno::EEXIST);
         }
         let port = self.free_port(dom)?;
-        self.set_channel(dom, port, Channel::Virq(virq));
+        self.set_channel(dom, port, Channel::Virq(virq, vcpu));
+        self.set_vcpu(dom, port, vcpu);
         Ok(port)
+    }
+
+    /// `EVTCHNOP_bind_ipi`.
+    ///
+    /// # Errors
+    /// `ENOSPC` without a free port, `ENOENT` without such a vCPU.
+    pub fn evtchn_bind_ipi(&self, dom: DomId, vcpu: u32) -> Result<Port, Errno> {
+        self.has_vcpu(dom, vcpu)?;
+        let port = self.free_port(dom)?;
+        self.set_channel(dom, port, Channel::Ipi(vcpu));
+        self.set_vcpu(dom, port, vcpu);
+        Ok(port)
+    }
+
+    /// `EVTCHNOP_bind_vcpu`.
+    ///
+    /// # Errors
+    /// `ENOENT` without such a vCPU, `EINVAL` for a port that is not open or a vCPU's own.
+    pub fn evtchn_bind_vcpu(&self, dom: DomId, port: Port, vcpu: u32) -> Result<(), Errno> {
+        self.has_vcpu(dom, vcpu)?;
+        match self.channel(dom, port) {
+            Channel::Unbound { .. } | Channel::Bound { .. } | Channel::Pirq(_) => {
+                self.set_vcpu(dom, port, vcpu);
+                Ok(())
+            }
+            Channel::Reserved | Channel::Free | Channel::Virq(..) | Channel::Ipi(_) => {
+                Err(Errno::EINVAL)
+            }
+        }
+    }
+
+    fn has_vcpu(&self, dom: DomId, vcpu: u32) -> Result<(), Errno> {
+        let count = self.with(dom, |domain| domain.config.vcpus);
+        if vcpu < count {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
+    }
+
+    fn set_vcpu(&self, dom: DomId, port: Port, vcpu: u32) {
+        self.with(dom, |domain| domain.comes_to.insert(port, vcpu));
     }
 
     /// `EVTCHNOP_bind_pirq`, for an interrupt that the domain was given.
     ///
     /// # Errors
-    /// `EPERM` when it was not, `EEXIST` (17) when it is bound already, or what the fault plan
-    /// says.
+    /// `EPERM` when it was not, `EEXIST` when it is bound already, or what the fault plan says.
     pub fn evtchn_bind_pirq(&self, dom: DomId, pirq: u32, shared: bool) -> Result<Port, Errno> {
         if let Some(error) = self.fault(dom, Call::BindPirq) {
             return Err(error);
         }
         self.may_bind_pirq(dom, pirq, shared)?;
         if self.pirq_port(dom, pirq).is_some() {
-            return Err(Errno(17));
+            return Err(Errno::EEXIST);
         }
         let port = self.free_port(dom)?;
         self.set_channel(dom, port, Channel::Pirq(pirq));
@@ -178,8 +227,8 @@ impl Xen {
         Ok(port)
     }
 
-    pub(crate) fn virq_port(&self, dom: DomId, virq: Virq) -> Option<Port> {
-        self.port_of(dom, Channel::Virq(virq))
+    pub(crate) fn virq_port(&self, dom: DomId, virq: Virq, vcpu: u32) -> Option<Port> {
+        self.port_of(dom, Channel::Virq(virq, vcpu))
     }
 
     pub(crate) fn pirq_port(&self, dom: DomId, pirq: u32) -> Option<Port> {
@@ -213,7 +262,10 @@ impl Xen {
             self.set_channel(remote, remote_port, unbound);
         }
         self.set_channel(dom, port, Channel::Free);
-        let info = self.with(dom, |domain| domain.shared_info.clone());
+        let info = self.with(dom, |domain| {
+            domain.comes_to.remove(&port);
+            domain.shared_info.clone()
+        });
         info.clear_bit(at::EVTCHN_PENDING, port.0);
         Ok(())
     }
@@ -236,8 +288,31 @@ impl Xen {
                 Ok(())
             }
             Channel::Unbound { .. } => Ok(()),
-            Channel::Reserved | Channel::Free | Channel::Virq(_) | Channel::Pirq(_) => {
+            Channel::Ipi(_) => {
+                self.raise(dom, port);
+                Ok(())
+            }
+            Channel::Reserved | Channel::Free | Channel::Virq(..) | Channel::Pirq(_) => {
                 Err(Errno::EINVAL)
+            }
+        }
+    }
+
+    /// What sends an event on a port when it is called: the simulator sees to it at its next step.
+    pub(crate) fn evtchn_sender(&self, dom: DomId, port: Port) -> Box<dyn Fn() + Send + Sync> {
+        let wanted = Arc::new(AtomicBool::new(false));
+        let mut senders = self.state().senders.borrow_mut();
+        senders.push((dom, port, wanted.clone()));
+        Box::new(move || wanted.store(true, Ordering::Relaxed))
+    }
+
+    /// Sends what is wanted.
+    pub(crate) fn send_all(&self) {
+        let senders = self.state().senders.borrow();
+        for (dom, port, wanted) in senders.iter() {
+            if wanted.swap(false, Ordering::Relaxed) {
+                // A port that is closed by now sends nothing.
+                let _sent = self.evtchn_send(*dom, *port);
             }
         }
     }
@@ -268,19 +343,25 @@ impl Xen {
     }
 
     fn upcall(&self, dom: DomId, info: &Frame, port: Port) {
-        info.set_bit(at::PENDING_SEL, port.0 / 64);
-        info.poke(at::UPCALL_PENDING, &[1]);
-        let actor = self.with(dom, |domain| domain.runs_as);
+        let (vcpu, actor) = self.with(dom, |domain| {
+            let vcpu = domain.comes_to.get(&port).copied().unwrap_or(0);
+            (vcpu, domain.runs_as.get(&vcpu).copied())
+        });
+        let of_vcpu = at::vcpu_info(vcpu);
+        let selector = u32::try_from(of_vcpu + at::PENDING_SEL).expect("it is in a page") * 8;
+        info.set_bit(0, selector + port.0 / 64);
+        info.poke(of_vcpu + at::UPCALL_PENDING, &[1]);
         if let Some(actor) = actor {
             self.wake(actor);
         }
     }
 
-    /// Whether Xen would let the domain return from `SCHEDOP_block`.
+    /// Whether Xen would let this vCPU of the domain return from `SCHEDOP_block`.
     #[must_use]
-    pub fn upcall_pending(&self, dom: DomId) -> bool {
+    pub fn upcall_pending(&self, dom: DomId, vcpu: u32) -> bool {
         self.with(dom, |domain| {
-            domain.shared_info.word::<1>(at::UPCALL_PENDING) != [0]
+            let pending = at::vcpu_info(vcpu) + at::UPCALL_PENDING;
+            domain.shared_info.word::<1>(pending) != [0]
         })
     }
 
@@ -292,7 +373,11 @@ impl Xen {
             Channel::Unbound { owner, .. } | Channel::Bound { owner, .. } => {
                 *owner = Some(actor);
             }
-            Channel::Reserved | Channel::Free | Channel::Virq(_) | Channel::Pirq(_) => {
+            Channel::Reserved
+            | Channel::Free
+            | Channel::Virq(..)
+            | Channel::Ipi(_)
+            | Channel::Pirq(_) => {
                 panic!("port {port} of domain {dom} cannot be owned")
             }
         }

@@ -17,14 +17,16 @@ pub enum Call {
     BindVirq,
     /// `evtchn_bind_pirq`.
     BindPirq,
+    /// `vcpu_prepare`.
+    VcpuPrepare,
     /// `map_device`.
     MapDevice,
     /// `evtchn_send`.
     Send,
     /// `grant_limits`.
     GrantLimits,
-    /// `grant_table_frame`.
-    GrantTableFrame,
+    /// `next_grant_table_page`.
+    NextGrantTablePage,
     /// One element of `grant_map`; it fails with `GNTST_general_error`.
     GrantMap,
     /// One element of `grant_copy`; it fails with `GNTST_general_error`.

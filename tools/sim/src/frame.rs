@@ -24,6 +24,8 @@ pub struct Frame {
     snoop: RefCell<Option<Snoop>>,
     /// Mappings that other domains have of this frame.
     pub(crate) foreign_mappings: Cell<u32>,
+    /// It is of a former life of the domain, where nothing is mapped any more.
+    pub(crate) unmapped: Cell<bool>,
 }
 
 impl Frame {
@@ -38,6 +40,7 @@ impl Frame {
             bytes: RefCell::new(vec![0; pages * PAGE_SIZE].into()),
             snoop: RefCell::new(None),
             foreign_mappings: Cell::new(0),
+            unmapped: Cell::new(false),
         })
     }
 
@@ -185,6 +188,10 @@ impl Memory {
 
     fn check(&self, offset: usize, length: usize) {
         assert!(
+            !self.frame.unmapped.get(),
+            "page fault: a page of a former life of the domain"
+        );
+        assert!(
             offset <= self.len() && length <= self.len() - offset,
             "{length} bytes at {offset} leave the memory"
         );
@@ -268,6 +275,7 @@ impl SharedMem for Memory {
     }
 
     fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<u16, u16> {
+        self.check(offset, 2);
         self.check_writable();
         let found = self.frame.u16(offset);
         if found != current {

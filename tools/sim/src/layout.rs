@@ -2,11 +2,16 @@
 
 /// `shared_info`, x86-64 (xen.h, arch-x86/xen.h).
 pub mod shared_info {
-    /// `vcpu_info[0].evtchn_upcall_pending`, one byte.
+    /// `vcpu_info[vcpu]`.
+    #[must_use]
+    pub const fn vcpu_info(vcpu: u32) -> usize {
+        vcpu as usize * 64
+    }
+    /// In it, `evtchn_upcall_pending`, one byte.
     pub const UPCALL_PENDING: usize = 0;
-    /// `vcpu_info[0].evtchn_upcall_mask`, one byte.
+    /// In it, `evtchn_upcall_mask`, one byte.
     pub const UPCALL_MASK: usize = 1;
-    /// `vcpu_info[0].evtchn_pending_sel`, 64 bits.
+    /// In it, `evtchn_pending_sel`, 64 bits.
     pub const PENDING_SEL: usize = 8;
     /// `evtchn_pending`, 64 words of 64 bits.
     pub const EVTCHN_PENDING: usize = 2048;

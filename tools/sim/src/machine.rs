@@ -1,9 +1,10 @@
 //! A whole domain, composed as the image is, on the simulated Xen: boots, is typed at, is read.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use app::{Domain, Next};
+use app::{Domain, Next, Shard, ShardCell, turn_shards};
 use hv::{DomId, Hypervisor, Instant};
 
 use crate::{
@@ -52,9 +53,9 @@ impl Machine {
         let dom = toolstack.create_domain(Self::GUEST, "xenolith", config);
         let console = Consoled::start(&world, Self::GUEST);
         prepare(&world, &toolstack);
-        let domain = Rc::new(Domain::start(dom.clone(), command_line));
-        let running = domain.clone();
-        world.run_domain(&dom, move || turn(&running));
+        let (domain, shards) = Domain::start(dom.clone(), command_line);
+        let domain = Rc::new(domain);
+        run(&world, &domain, shards);
         Self {
             domain,
             console,
@@ -131,19 +132,68 @@ impl Drop for Machine {
     }
 }
 
-/// One pass of the run loop, as `boot` has it.
-fn turn(domain: &Domain<Dom>) -> Option<Instant> {
-    let hv = &domain.pv.hv;
-    let next = domain.turn();
-    if let Err(law) = domain.geom.check() {
-        hv.xen().violation(law);
+/// Runs a domain on all its vCPUs, as `boot` does.
+pub fn run(world: &World, domain: &Rc<Domain<Dom>>, shards: Vec<Shard<Dom>>) {
+    let dom = &domain.pv.hv;
+    let shards = DomShard::of(dom, shards);
+    let (running, all) = (domain.clone(), shards.clone());
+    world.run_domain(dom, move || turn(&running, &all));
+    for vcpu in 1..dom.vcpus() {
+        let (hv, all) = (dom.clone(), shards.clone());
+        world.run_vcpu(dom, vcpu, move || follow(&hv, turn_shards(&all)));
     }
+}
+
+fn turn(domain: &Domain<Dom>, shards: &[DomShard]) -> Option<Instant> {
+    let next = domain.turn(shards);
+    if let Err(law) = domain.geom.check() {
+        domain.pv.hv.xen().violation(law);
+    }
+    follow(&domain.pv.hv, next)
+}
+
+/// Does what is next after a turn, and says until when it is not to be called again.
+pub fn follow(hv: &Dom, next: Next) -> Option<Instant> {
     match next {
-        Next::Turn => Some(hv.now()),
-        Next::Sleep => None,
-        Next::End(reason) => {
-            hv.shutdown(reason);
-            None
+        Next::Turn => return Some(hv.now()),
+        Next::Sleep => {}
+        Next::Stop => hv.vcpu_down(),
+        Next::End(reason) => hv.shutdown(reason),
+    }
+    None
+}
+
+/// A shard, which one vCPU at a time has, as `boot` has it.
+struct DomShard {
+    hv: Dom,
+    holder: Cell<u32>,
+    shard: Shard<Dom>,
+}
+
+impl DomShard {
+    fn of(hv: &Dom, shards: Vec<Shard<Dom>>) -> Rc<[Self]> {
+        let cells = shards.into_iter().map(|shard| Self {
+            hv: hv.clone(),
+            holder: Cell::new(0),
+            shard,
+        });
+        cells.collect()
+    }
+}
+
+impl ShardCell<Dom> for DomShard {
+    fn with(&self, act: &mut dyn FnMut(&Shard<Dom>)) {
+        if self.holder.get() == self.hv.vcpu() {
+            act(&self.shard);
         }
+    }
+
+    fn pass(&self, vcpu: u32) {
+        assert_eq!(
+            self.holder.get(),
+            self.hv.vcpu(),
+            "who hands a shard on has it"
+        );
+        self.holder.set(vcpu);
     }
 }

@@ -104,26 +104,44 @@ impl Xen {
     /// Runs a domain: `turn` is one pass of its run loop and returns its next deadline, on the
     /// domain's own clock. It is called when an event is there or the deadline has come.
     pub fn run_domain(&self, dom: &Dom, turn: impl FnMut() -> Option<Instant> + 'static) {
+        self.run_vcpu(dom, 0, turn);
+    }
+
+    /// Runs one of the vCPUs of a domain, as [`run_domain`](Self::run_domain) does the first.
+    pub fn run_vcpu(&self, dom: &Dom, vcpu: u32, turn: impl FnMut() -> Option<Instant> + 'static) {
         let id = dom.id();
         let actor = Rc::new(RefCell::new(DomainLoop {
             dom: id,
+            vcpu,
             turn: Box::new(turn),
         }));
-        let actor = self.spawn(format!("domain {id}"), actor);
-        self.with(id, |domain| domain.runs_as = Some(actor));
+        let actor = self.spawn(format!("domain {id} vCPU {vcpu}"), actor);
+        self.with(id, |domain| domain.runs_as.insert(vcpu, actor));
+    }
+
+    /// Lets a vCPU of a domain run.
+    pub(crate) fn vcpu_up(&self, dom: DomId, vcpu: u32) {
+        let actor = self.with(dom, |domain| {
+            domain.up.insert(vcpu);
+            domain.runs_as.get(&vcpu).copied()
+        });
+        if let Some(actor) = actor {
+            self.wake(actor);
+        }
     }
 
     /// Lets a domain run soon, though it has no event: somebody outside gave it work.
     pub fn wake_domain(&self, dom: DomId) {
-        if let Some(actor) = self.with(dom, |domain| domain.runs_as) {
-            self.wake(actor);
+        for actor in self.with(dom, |domain| domain.runs_as.clone()).values() {
+            self.wake(*actor);
         }
     }
 
     /// A domain panics: none of its tasks ever runs again. What is called in it from outside works
     /// as before.
     pub fn halt_domain(&self, dom: DomId) {
-        if let Some(actor) = self.with(dom, |domain| domain.runs_as.take()) {
+        let actors = self.with(dom, |domain| std::mem::take(&mut domain.runs_as));
+        for actor in actors.into_values() {
             self.dismiss(actor);
         }
     }
@@ -177,13 +195,15 @@ impl Xen {
         let mut next: Option<Instant> = None;
         let mut later = |at: Instant| next = Some(next.map_or(at, |n: Instant| n.min(at)));
         for (id, domain) in self.state().domains.borrow_mut().iter_mut() {
-            match domain.timer {
-                Some(at) if at <= now => {
-                    domain.timer = None;
-                    due.push(DomId(*id));
+            for (timer, vcpu) in domain.timers.iter_mut().zip(0..) {
+                match *timer {
+                    Some(at) if at <= now => {
+                        *timer = None;
+                        due.push((DomId(*id), vcpu));
+                    }
+                    Some(at) => later(at),
+                    None => {}
                 }
-                Some(at) => later(at),
-                None => {}
             }
             for at in domain.watchdogs.iter().flatten() {
                 if *at <= now {
@@ -193,8 +213,8 @@ impl Xen {
                 }
             }
         }
-        for dom in due {
-            if let Some(port) = self.virq_port(dom, Virq::Timer) {
+        for (dom, vcpu) in due {
+            if let Some(port) = self.virq_port(dom, Virq::Timer, vcpu) {
                 self.raise(dom, port);
             }
         }
@@ -215,6 +235,7 @@ impl Xen {
     /// Makes one step, but does not let time pass `limit`.
     fn step_before(&self, limit: Option<Instant>) -> Result<(), Stop> {
         let (index, actor) = loop {
+            self.send_all();
             let timers = self.expire();
             let now = self.now();
             let mut ready = Vec::new();
@@ -349,19 +370,22 @@ impl World {
     }
 }
 
-/// A domain's run loop.
+/// What a vCPU of a domain runs.
 struct DomainLoop {
     dom: DomId,
+    vcpu: u32,
     turn: Box<dyn FnMut() -> Option<Instant>>,
 }
 
 impl Actor for DomainLoop {
     fn turn(&mut self, xen: &Xen) -> Next {
-        if xen.ended(self.dom).is_some() {
+        let up = xen.with(self.dom, |domain| domain.up.contains(&self.vcpu));
+        if xen.ended(self.dom).is_some() || !up {
             return Next::Wait;
         }
+        xen.with(self.dom, |domain| domain.vcpu = self.vcpu);
         let deadline = (self.turn)();
-        if xen.upcall_pending(self.dom) {
+        if xen.upcall_pending(self.dom, self.vcpu) {
             return Next::Again;
         }
         let started = xen.with(self.dom, |domain| domain.started);

@@ -257,3 +257,19 @@ impl Pending {
         *self.0.borrow()
     }
 }
+
+/// A sector with an MBR that has these partitions, up to four of FreeBSD's: where they start and
+/// how long they are, in sectors.
+#[must_use]
+pub fn mbr(partitions: &[(u32, u32)]) -> [u8; 512] {
+    let mut sector = [0; 512];
+    let entries = &mut sector[446..510].as_chunks_mut::<16>().0;
+    assert!(partitions.len() <= entries.len(), "an MBR has four entries");
+    for (entry, (start, sectors)) in entries.iter_mut().zip(partitions) {
+        entry[4] = 0xa5;
+        entry[8..12].copy_from_slice(&start.to_le_bytes());
+        entry[12..].copy_from_slice(&sectors.to_le_bytes());
+    }
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    sector
+}

@@ -1,5 +1,7 @@
 //! Domains that are suspended: what comes of it is what the toolstack does meanwhile.
 
+use std::collections::BTreeSet;
+
 use hv::{DomId, Errno, PAGE_SIZE, Port, Resumed};
 
 use crate::Xen;
@@ -18,6 +20,9 @@ impl Xen {
     }
 
     pub(crate) fn suspend(&self, id: DomId) -> Result<Resumed, Errno> {
+        if self.with(id, |domain| domain.up.len() > 1) {
+            self.violation(format!("domain {id} is suspended while another vCPU runs"));
+        }
         let (mappings, save) = self.with(id, |domain| (domain.mappings, domain.save.take()));
         if mappings > 0 {
             return Err(Errno::EBUSY);
@@ -43,9 +48,14 @@ impl Xen {
         }
         self.with(id, |domain: &mut Domain| {
             domain.channels = vec![Channel::Reserved];
-            domain.grant_table = vec![table];
+            domain.comes_to.clear();
+            for former in std::mem::replace(&mut domain.grant_table, vec![table]) {
+                former.unmapped.set(true);
+            }
+            domain.grant_pages = 0;
             domain.shared_info.poke(0, &[0; PAGE_SIZE]);
-            domain.timer = None;
+            domain.timers.fill(None);
+            domain.up = BTreeSet::from([0]);
             domain.watchdogs.fill(None);
         });
         self.open_rings(id);

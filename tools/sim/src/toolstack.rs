@@ -113,6 +113,10 @@ impl Toolstack {
         ] {
             store.write(&format!("{home}/{key}"), value);
         }
+        for vcpu in 0..config.vcpus {
+            let node = format!("{home}/cpu/{vcpu}/availability");
+            store.write(&node, "online");
+        }
         let own = [
             "control/shutdown",
             "control/sysrq",
@@ -223,6 +227,12 @@ impl Toolstack {
         self.xen.set_limit(id, kib / 4);
         let target = format!("/local/domain/{id}/memory/target");
         self.store.write(&target, kib.to_string());
+    }
+
+    /// Says whether a vCPU of a domain is to be up, `online` or `offline`, as `xl vcpu-set` does.
+    pub fn set_vcpu(&self, id: DomId, vcpu: u32, availability: &str) {
+        let node = format!("/local/domain/{id}/cpu/{vcpu}/availability");
+        self.store.write(&node, availability);
     }
 
     /// Asks a domain to end, as `xl shutdown` does: `poweroff`, `reboot`, `halt`, `crash`.

@@ -4,9 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hv::{DomId, Instant, Mfn, PAGE_SIZE};
+use hv::{DomId, Instant, Mfn, PAGE_SIZE, Port};
 
 use crate::domain::Domain;
 use crate::fault::Fault;
@@ -38,6 +40,8 @@ pub(crate) struct State {
     pub(crate) faults: RefCell<Vec<Fault>>,
     pub(crate) scheduler: Scheduler,
     violations: RefCell<Vec<String>>,
+    /// Who is to send an event on which port: raised by what may be called on any thread.
+    pub(crate) senders: RefCell<Vec<(DomId, Port, Arc<AtomicBool>)>>,
     /// What copying a page costs, in nanoseconds.
     page_copy: Cell<u64>,
     /// What was copied in the current step, in nanoseconds.
@@ -59,6 +63,7 @@ impl World {
             faults: RefCell::new(Vec::new()),
             scheduler: Scheduler::default(),
             violations: RefCell::new(Vec::new()),
+            senders: RefCell::new(Vec::new()),
             page_copy: Cell::new(0),
             copied: Cell::new(0),
         }));
@@ -67,6 +72,7 @@ impl World {
             most_pages: 0,
             ports: 4095,
             grant_frames: 64,
+            vcpus: 1,
         };
         // Domain 0's own ring pages are not used.
         xen.create_domain(DomId(0), dom0);

@@ -167,58 +167,6 @@ fn x05_a_node_that_is_removed_and_made_again() {
     assert_eq!(setting.asked(), Some(ShutdownReason::Poweroff));
 }
 
-/// `xl vcpu-set` writes a node for each vCPU that there may be.
-fn set_vcpus(setting: &Setting, values: &[&[u8]]) {
-    for (number, value) in values.iter().enumerate() {
-        let node = format!("/local/domain/1/cpu/{number}/availability");
-        setting.store().write(&node, *value);
-    }
-    setting.settle();
-}
-
-#[test]
-fn a_vcpu_that_is_asked_for_is_said_not_to_be_used() {
-    let setting = Setting::new(20);
-    set_vcpus(&setting, &[b"online", b"offline", b"offline"]);
-    assert_eq!(setting.guest.log_lines("vCPU"), 0);
-    set_vcpus(&setting, &[b"online", b"online", b"online"]);
-    let said = "2 more vCPUs are asked for: only the first is used";
-    assert_eq!(
-        setting.guest.log_lines(said),
-        1,
-        "{:?}",
-        setting.guest.log()
-    );
-    set_vcpus(&setting, &[b"online", b"offline", b"offline"]);
-    assert_eq!(setting.guest.log_lines("vCPU"), 1, "less is no news");
-    set_vcpus(&setting, &[b"offline", b"offline", b"offline"]);
-    assert_eq!(setting.guest.log_lines("0 more vCPUs are asked for"), 1);
-    setting.toolstack.shutdown(ONE, "reboot");
-    assert_eq!(setting.asked(), Some(ShutdownReason::Reboot));
-}
-
-#[test]
-fn x05_garbage_for_a_vcpu_is_logged_with_measure_and_harmless() {
-    let setting = Setting::new(21);
-    set_vcpus(&setting, &[b"online"]);
-    for round in 0..50 {
-        let word = format!("nonsense {round}");
-        set_vcpus(&setting, &[b"online", b"\xff\xfe", word.as_bytes(), b""]);
-    }
-    let said = setting.guest.log_lines("is neither online nor offline");
-    assert!((1..100).contains(&said), "{said}");
-    for name in ["-1", "99999999999", "00", "x"] {
-        let node = format!("/local/domain/1/cpu/{name}/availability");
-        setting.store().write(&node, "online");
-    }
-    setting.settle();
-    assert_eq!(setting.guest.log_lines("more vCPUs"), 0);
-    setting.store().remove("/local/domain/1/cpu");
-    setting.settle();
-    setting.toolstack.shutdown(ONE, "poweroff");
-    assert_eq!(setting.asked(), Some(ShutdownReason::Poweroff));
-}
-
 #[test]
 fn c13_a_flood_of_unknown_values_is_acknowledged_and_logged_with_measure() {
     let setting = Setting::new(6);

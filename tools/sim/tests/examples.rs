@@ -6,14 +6,14 @@ extern crate self as boot;
 use std::rc::Rc;
 use std::time::Duration;
 
-use app::{App, Next, Program};
+use app::{App, Program};
 use embedded_io_async::{Read, Write};
-use hv::{DomId, Hypervisor, Instant, ShutdownReason};
+use hv::{DomId, Instant, ShutdownReason};
 use net::{AddressSetting, IpAddress, IpEndpoint, Net, TcpStream};
 use sim::storage::XVDA;
 use sim::{
     Blkback, BlkbackConfig, Consoled, Disk, Dom, DomainConfig, Ended, Guest, Netback,
-    NetbackConfig, Storage, Switch, SwitchConfig, Toolstack, Vif, VifConfig, World,
+    NetbackConfig, Storage, Switch, SwitchConfig, Toolstack, Vif, VifConfig, World, machine,
 };
 
 /// In place of `boot`'s, which makes it what an image runs.
@@ -146,15 +146,7 @@ impl Drop for Bench {
 
 /// One pass of the run loop, as `boot` has it.
 fn turn(program: &Program<Dom>) -> Option<Instant> {
-    let hv = &program.pv.hv;
-    match program.turn() {
-        Next::Turn => Some(hv.now()),
-        Next::Sleep => None,
-        Next::End(reason) => {
-            hv.shutdown(reason);
-            None
-        }
-    }
+    machine::follow(&program.pv.hv, program.turn())
 }
 
 /// All that comes until the other end has no more to say.

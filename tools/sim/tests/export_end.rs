@@ -119,6 +119,28 @@ fn x06_a_device_attached_again_at_once_is_served() {
 }
 
 #[test]
+fn x06_a_device_attached_again_while_its_requests_are_stuck_waits_for_them_quietly() {
+    let exports = Exports::new(1);
+    let client = exports.client(1);
+    let vbd = Exports::xvda(1);
+    exports.disk.set_latency(7 * SECOND);
+    let _pending = exports.begin_read(&client, 0, 4096);
+    exports.run_for(SECOND);
+    let store = exports.toolstack.store();
+    store.together(&[(&vbd.frontend_path(), None), (&vbd.backend_path(), None)]);
+    exports.attach(&vbd, "ram0");
+    let asked = || exports.driver.store.usage().requests;
+    let before = asked();
+    exports.run_for(4 * SECOND);
+    let while_stuck = asked() - before;
+    assert!(while_stuck < 100, "{while_stuck} requests in four seconds");
+    exports.disk.set_latency(Duration::from_millis(1));
+    exports.run_for(20 * SECOND);
+    let read = exports.read(&client, 0, 4096);
+    assert_eq!(read, Ok(exports.disk.bytes(0, 4096)));
+}
+
+#[test]
 fn a_detach_does_not_wait_for_a_disk_that_does_not_come() {
     for force in [false, true] {
         let exports = Exports::new(1);
@@ -268,7 +290,8 @@ fn a_driver_domain_that_dies_tells_its_clients_to_close() {
     for seed in 0..30 {
         let exports = Exports::new(seed);
         let blkback = exports.driver.blkback.clone().expect("it has a backend");
-        assert!(!blkback.close_last(), "nobody is connected");
+        let store = exports.driver.store.clone();
+        assert!(!blkback.close_last(&store), "nobody is connected");
         let client = exports.client(1);
         let pending = busy(&exports, &client);
         let rng = exports.world.rng();
@@ -276,7 +299,7 @@ fn a_driver_domain_that_dies_tells_its_clients_to_close() {
         // From here on nothing of the driver domain runs but what the epitaph calls, for a second.
         exports.world.halt_domain(sim::exports::DRIVER);
         for _ in 0..100 {
-            let _again = blkback.last_words() | blkback.close_last();
+            let _again = blkback.last_words() | blkback.close_last(&store);
             exports.run_for(Duration::from_millis(10));
         }
         exports.toolstack.destroy_domain(sim::exports::DRIVER);

@@ -209,7 +209,8 @@ fn a_driver_domain_that_crashes_answers_what_a_client_still_asks_that_hears_of_i
     let blkback = exports.driver.blkback.clone().expect("it has a backend");
     let linux = Linux::new(&peer, 100);
     exports.world.halt_domain(sim::exports::DRIVER);
-    let last_words = || blkback.last_words() | blkback.close_last();
+    let store = exports.driver.store.clone();
+    let last_words = || blkback.last_words() | blkback.close_last(&store);
     assert!(last_words());
     exports.until("it is told to close", || peer.backend_state() == Some(5));
     // It has stopped its queues: what waits there is put into the ring at an event, though there is

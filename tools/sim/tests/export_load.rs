@@ -15,7 +15,7 @@ use sim::blkback::request::{OKAY, READ, WRITE_BARRIER};
 use sim::exports::DRIVER;
 use sim::frontend::{Abi, Ask, Frontend, PeerRing, whole};
 use sim::schedule::Next;
-use sim::storage::XVDA;
+use sim::storage::{XVDA, mbr};
 use sim::{
     Actor, DomainConfig, Exports, Guest, Machine, RamConfig, Rng, Toolstack, Vbd, World, Xen,
 };
@@ -364,7 +364,7 @@ fn a_partition_of_a_disk_that_is_served_on_keeps_every_byte_under_load() {
         ..RamConfig::default()
     };
     let exports = Exports::with(3, config);
-    exports.disk.put(0, &partition_table(64, (24 << 11) - 64));
+    exports.disk.put(0, &mbr(&[(64, (24 << 11) - 64)]));
     let resources = DomainConfig {
         pages: 8192,
         ..DomainConfig::default()
@@ -388,15 +388,5 @@ fn a_partition_of_a_disk_that_is_served_on_keeps_every_byte_under_load() {
         sum.done.get() > 20 * seconds && sum.barriers.get() > 10 * seconds,
         "{sum:?}"
     );
-    assert!(exports.disk.bytes(0, 512) == partition_table(64, (24 << 11) - 64));
-}
-
-/// An MBR with one partition.
-fn partition_table(start: u32, sectors: u32) -> [u8; 512] {
-    let mut table = [0; 512];
-    table[450] = 0x83;
-    table[454..458].copy_from_slice(&start.to_le_bytes());
-    table[458..462].copy_from_slice(&sectors.to_le_bytes());
-    table[510..].copy_from_slice(&[0x55, 0xaa]);
-    table
+    assert!(exports.disk.bytes(0, 512) == mbr(&[(64, (24 << 11) - 64)]));
 }

@@ -250,7 +250,7 @@ fn c08_no_port_no_page_no_grant_at_the_handshake_is_an_error_of_that_device() {
     let faults = [
         (Call::AllocUnbound, Errno::ENOSPC),
         (Call::AllocPage, Errno::ENOMEM),
-        (Call::GrantTableFrame, Errno::ENOMEM),
+        (Call::NextGrantTablePage, Errno::ENOMEM),
     ];
     for (call, error) in faults {
         let storage = Storage::new(9);

@@ -179,7 +179,7 @@ fn c08_no_port_no_page_no_grant_at_the_handshake_is_an_error_of_that_device() {
     let faults = [
         (Call::AllocUnbound, Errno::ENOSPC),
         (Call::AllocPage, Errno::ENOMEM),
-        (Call::GrantTableFrame, Errno::ENOMEM),
+        (Call::NextGrantTablePage, Errno::ENOMEM),
     ];
     for (call, error) in faults {
         let network = Network::new(9);
@@ -206,7 +206,7 @@ fn c08_whichever_call_fails_the_device_fails_alone_or_does_without() {
     for call in [
         Call::AllocUnbound,
         Call::AllocPage,
-        Call::GrantTableFrame,
+        Call::NextGrantTablePage,
         Call::Send,
     ] {
         for number in 1..90 {

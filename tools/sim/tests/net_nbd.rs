@@ -4,13 +4,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use app::{Domain, Next};
+use app::Domain;
 use embedded_io_async::{Read, Write};
-use hv::{DomId, Hypervisor, Instant};
+use hv::DomId;
 use net::{AddressSetting, IpAddress, IpEndpoint, Net, TcpStream};
 use sim::{
     Consoled, Dom, DomainConfig, Guest, Netback, NetbackConfig, Switch, SwitchConfig, Toolstack,
-    Vif, VifConfig, World,
+    Vif, VifConfig, World, machine,
 };
 
 const SERVER: DomId = sim::storage::GUEST;
@@ -51,9 +51,9 @@ impl Bench {
             back
         });
         let line = "ip=10.0.0.1/24 md=ram:1M nbd=ram:md0";
-        let domain = Rc::new(Domain::start(dom.clone(), line));
-        let running = domain.clone();
-        world.run_domain(&dom, move || turn(&running));
+        let (domain, shards) = Domain::start(dom.clone(), line);
+        let domain = Rc::new(domain);
+        machine::run(&world, &domain, shards);
         let bench = Self {
             world,
             console,
@@ -89,22 +89,6 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         self.domain.pv.exec.drop_tasks();
-    }
-}
-
-/// One pass of the run loop, as `boot` has it.
-fn turn(domain: &Domain<Dom>) -> Option<Instant> {
-    let hv = &domain.pv.hv;
-    if let Err(law) = domain.geom.check() {
-        hv.xen().violation(law);
-    }
-    match domain.turn() {
-        Next::Turn => Some(hv.now()),
-        Next::Sleep => None,
-        Next::End(reason) => {
-            hv.shutdown(reason);
-            None
-        }
     }
 }
 

@@ -119,7 +119,7 @@ fn s56_a_full_grant_table_refuses_and_gives_the_page_back() {
 #[test]
 fn s56_a_table_that_xen_does_not_grow_is_an_error_and_not_the_end() {
     let (world, guest) = guest(5, DomainConfig::default());
-    let fault = Fault::new(ONE, Call::GrantTableFrame, When::Nth(1), Errno::ENOMEM);
+    let fault = Fault::new(ONE, Call::NextGrantTablePage, When::Nth(1), Errno::ENOMEM);
     world.plan_fault(fault);
     let page = guest.pv.hv.alloc_page().unwrap();
     let error = guest
@@ -224,7 +224,7 @@ fn c05_a_storm_on_a_port_that_nobody_serves_costs_one_turn() {
     let before = world.steps();
     for _ in 0..100_000 {
         world.evtchn_send(PEER, peer).unwrap();
-        while world.upcall_pending(ONE) {
+        while world.upcall_pending(ONE, 0) {
             world.step().unwrap();
         }
     }

@@ -427,7 +427,7 @@ fn s56_pages_that_fail_now_and_then_stop_nothing() {
         let storage = Storage::new(seed);
         let bytes = pattern(1 << 19);
         let _backend = storage.attach_ready(&Disk::with(&bytes), BlkbackConfig::default());
-        for call in [Call::AllocPage, Call::GrantTableFrame] {
+        for call in [Call::AllocPage, Call::NextGrantTablePage] {
             let fault = Fault::new(GUEST, call, When::OneIn(2), XenErrno::ENOMEM);
             storage.world.plan_fault(fault);
         }

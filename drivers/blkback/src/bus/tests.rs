@@ -43,6 +43,7 @@ fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_change
 /// A disk in the driver of which the domain dies at the third request, and not before it `may`.
 struct Deadly {
     blkback: Blkback<sim::Dom>,
+    store: xenbus::Store,
     may: Rc<Cell<bool>>,
     left: u32,
     died: Rc<Cell<bool>>,
@@ -56,7 +57,7 @@ impl Disk for Deadly {
             self.left = self.left.saturating_sub(1);
             if self.left == 0 && !self.died.replace(true) {
                 // As the epitaph calls it: with everything in the hands of those who called this.
-                assert!(self.blkback.last_words() & self.blkback.close_last());
+                assert!(self.blkback.last_words() & self.blkback.close_last(&self.store));
             }
         }
     }
@@ -74,6 +75,7 @@ fn everybody_is_answered_when_the_work_on_a_request_is_what_kills_the_domain() {
     let (may, died) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
     let deadly = Deadly {
         blkback: blkback.clone(),
+        store: store.clone(),
         may: may.clone(),
         left: 3,
         died: died.clone(),

@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::time::Duration;
 
-use geom::{Access, Device};
+use geom::Access;
 use hv::Hypervisor;
 
 use xenbus::Backend;
@@ -12,6 +12,7 @@ use xenbus::state::{BackStep, next_back_step};
 
 use super::{Course, Export};
 use crate::failure::Failure;
+use crate::medium::Medium;
 use crate::offer::terms;
 use crate::request::Terms;
 use crate::target::Target;
@@ -26,12 +27,15 @@ impl<H: Hypervisor> Export<H> {
     pub(super) async fn open(
         &self,
         course: &Course<H>,
-    ) -> Result<Option<(Rc<Device>, Terms)>, Failure> {
+    ) -> Result<Option<(Rc<Medium>, Terms)>, Failure> {
         let backend = &course.backend;
         let params = backend.read_text("params").await.map_err(Failure::Key)?;
         let asked = Target::parse(&params);
         let target = asked.and_then(|asked| self.declarations.resolve(asked));
         let target = target.map_err(Failure::Target)?;
+        if (self.ours.as_ref()).is_some_and(|ours| !ours(Some(&target.provider))) {
+            return Err(Failure::Elsewhere);
+        }
         let mode = backend.read_text("mode").await.map_err(Failure::Key)?;
         let discards = backend.read_or("discard-enable", 1u8).await;
         let read_only = target.read_only || !mode.starts_with('w');
@@ -45,12 +49,12 @@ impl<H: Hypervisor> Export<H> {
             _ => Access::EXCLUSIVE,
         };
         let opened = self.open_provider(backend, &target.provider, access);
-        let Some(device) = opened.await? else {
+        let Some(medium) = opened.await? else {
             return Ok(None);
         };
-        let mut terms = terms(&device, read_only);
+        let mut terms = terms(&medium, read_only);
         terms.discard &= discards != Ok(0);
-        Ok(Some((Rc::new(device), terms)))
+        Ok(Some((Rc::new(medium), terms)))
     }
 
     /// Opens the provider of that name. If there is none, or a former connection of this export
@@ -62,21 +66,19 @@ impl<H: Hypervisor> Export<H> {
         backend: &Backend,
         name: &str,
         access: Access,
-    ) -> Result<Option<Device>, Failure> {
+    ) -> Result<Option<Medium>, Failure> {
         let until = self.pv.exec.now().after(PROVIDER);
         loop {
-            let absent = self.geom.provider(name).is_none();
-            if !absent {
-                match self.geom.open_as(name, access, &self.name) {
-                    Ok(device) => return Ok(Some(device)),
-                    Err(error) if error.holder.as_ref() != Some(&self.name) => {
-                        return Err(Failure::Open(error));
-                    }
-                    Err(error) if self.pv.exec.now() >= until => return Err(Failure::Open(error)),
-                    Err(_its_own) => {}
+            let overdue = self.pv.exec.now() >= until;
+            let exec = &self.pv.exec;
+            match self.providers.open(exec, name, access, &self.name).await {
+                Ok(Some(medium)) => return Ok(Some(medium)),
+                Ok(None) if overdue => return Err(Failure::NoProvider(String::from(name))),
+                Err(error) if overdue || error.holder.as_ref() != Some(&self.name) => {
+                    return Err(Failure::Open(error));
                 }
-            } else if self.pv.exec.now() >= until {
-                return Err(Failure::NoProvider(String::from(name)));
+                // It is the export itself that still has it.
+                Ok(None) | Err(_) => {}
             }
             let changed = self.pv.exec.timeout(PROVIDER_LOOK, backend.changed()).await;
             let ends = changed.is_ok() && !is_wanted(backend).await?;

@@ -36,7 +36,7 @@ async fn connect<H: Hypervisor>(
     };
     wait_for(XenbusState::InitWait).await;
     let features = offers(&frontend, 2).await.ok()?.accept(2);
-    let late = Leavings::new(pv).reserve(frontend.backend_domain(), &identity.name);
+    let late = Leavings::new(pv, 1).reserve(frontend.backend_domain(), &identity.name);
     let (mut link, keys) = Link::new(
         pv,
         &frontend,

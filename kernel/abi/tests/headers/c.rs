@@ -21,6 +21,7 @@ const INCLUDES: &str = r#"
 #include <xen/memory.h>
 #include <xen/physdev.h>
 #include <xen/sched.h>
+#include <xen/vcpu.h>
 #include <xen/version.h>
 #include <xen/io/blkif.h>
 #include <xen/io/console.h>

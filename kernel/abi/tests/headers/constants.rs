@@ -4,7 +4,7 @@ use xen_abi::io::xenbus::XenbusState;
 use xen_abi::io::{blkif, netif, pciif, xs_wire};
 use xen_abi::{
     arch_x86, callback, elfnote, event_channel, features, grant_table, memory, physdev, sched,
-    version, xen,
+    vcpu, version, xen,
 };
 
 use super::Pair;
@@ -55,11 +55,12 @@ fn xen_h() -> Vec<Pair> {
         MMUEXT_PIN_L4_TABLE = xen::MMUEXT_PIN_L4_TABLE,
         MMUEXT_UNPIN_TABLE = xen::MMUEXT_UNPIN_TABLE,
         MMUEXT_NEW_BASEPTR = xen::MMUEXT_NEW_BASEPTR,
-        MMUEXT_TLB_FLUSH_LOCAL = xen::MMUEXT_TLB_FLUSH_LOCAL,
+        MMUEXT_TLB_FLUSH_ALL = xen::MMUEXT_TLB_FLUSH_ALL,
         MMUEXT_INVLPG_LOCAL = xen::MMUEXT_INVLPG_LOCAL,
         UVMF_NONE = xen::UVMF_NONE,
         UVMF_TLB_FLUSH = xen::UVMF_TLB_FLUSH,
         UVMF_INVLPG = xen::UVMF_INVLPG,
+        UVMF_ALL = xen::UVMF_ALL,
         VMASST_CMD_enable = xen::VMASST_CMD_ENABLE,
         VMASST_TYPE_writable_pagetables = xen::VMASST_TYPE_WRITABLE_PAGETABLES,
         SIF_INITDOMAIN = xen::SIF_INITDOMAIN,
@@ -99,8 +100,19 @@ fn others() -> Vec<Pair> {
         XEN_ELFNOTE_SUPPORTED_FEATURES = elfnote::SUPPORTED_FEATURES,
         EVTCHNOP_bind_interdomain = event_channel::BIND_INTERDOMAIN,
         EVTCHNOP_bind_virq = event_channel::BIND_VIRQ,
+        EVTCHNOP_bind_ipi = event_channel::BIND_IPI,
+        EVTCHNOP_bind_vcpu = event_channel::BIND_VCPU,
         EVTCHNOP_bind_pirq = event_channel::BIND_PIRQ,
         BIND_PIRQ__WILL_SHARE = event_channel::BIND_PIRQ_WILL_SHARE,
+        VCPUOP_initialise = vcpu::INITIALISE,
+        VCPUOP_up = vcpu::UP,
+        VCPUOP_down = vcpu::DOWN,
+        VCPUOP_is_up = vcpu::IS_UP,
+        VCPUOP_get_runstate_info = vcpu::GET_RUNSTATE_INFO,
+        VCPUOP_stop_periodic_timer = vcpu::STOP_PERIODIC_TIMER,
+        RUNSTATE_running = vcpu::RUNNING,
+        RUNSTATE_runnable = vcpu::RUNNABLE,
+        VGCF_in_kernel = vcpu::IN_KERNEL,
         PHYSDEVOP_irq_status_query = physdev::IRQ_STATUS_QUERY,
         PHYSDEVOP_eoi = physdev::EOI,
         XENIRQSTAT_needs_eoi = physdev::NEEDS_EOI,

@@ -11,7 +11,7 @@ use xen_abi::io::{blkif, console, netif, pciif, ring, xs_wire};
 use xen_abi::memory::{Domain, MachphysMapping, MemoryMap, Reservation};
 use xen_abi::version::FeatureInfo;
 use xen_abi::xen::{MmuUpdate, MmuextOp, MulticallEntry, StartInfo};
-use xen_abi::{event_channel, physdev, sched, shared_info};
+use xen_abi::{event_channel, physdev, sched, shared_info, vcpu};
 
 use super::Pair;
 
@@ -81,6 +81,38 @@ fn hypercall_arguments(pairs: &mut Vec<Pair>) {
         "struct evtchn_bind_virq",
         event_channel::BindVirq,
         [virq, vcpu, port]
+    );
+    layout!(
+        pairs,
+        "struct evtchn_bind_ipi",
+        event_channel::BindIpi,
+        [vcpu, port]
+    );
+    layout!(
+        pairs,
+        "struct evtchn_bind_vcpu",
+        event_channel::BindVcpu,
+        [port, vcpu]
+    );
+    layout!(
+        pairs,
+        "struct vcpu_runstate_info",
+        vcpu::RunstateInfo,
+        [state, state_entry_time, time]
+    );
+    layout!(
+        pairs,
+        "struct vcpu_guest_context",
+        vcpu::GuestContext,
+        [
+            flags,
+            user_regs,
+            trap_ctxt,
+            kernel_ss,
+            kernel_sp,
+            ctrlreg,
+            gs_base_kernel
+        ]
     );
     layout!(
         pairs,
@@ -244,6 +276,11 @@ fn pages(pairs: &mut Vec<Pair>) {
                 shared_info::VCPU_INFO,
             ),
             ("sizeof(struct vcpu_info)", shared_info::VCPU_INFO_SIZE),
+            ("XEN_LEGACY_MAX_VCPUS", shared_info::VCPUS as usize),
+            (
+                "offsetof(struct shared_info, vcpu_info[3])",
+                shared_info::vcpu_info(3),
+            ),
             (
                 "offsetof(struct vcpu_info, evtchn_upcall_pending)",
                 shared_info::UPCALL_PENDING,

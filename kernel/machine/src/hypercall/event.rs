@@ -3,9 +3,9 @@
 
 use hv::{DomId, Errno, Port};
 use xen_abi::event_channel::{
-    ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_PIRQ, BIND_PIRQ_WILL_SHARE, BIND_VIRQ,
-    BindInterdomain, BindPirq, BindVirq, CLOSE, Close, SEND, STATUS, STATUS_INTERDOMAIN, Send,
-    Status, StatusDetail,
+    ALLOC_UNBOUND, AllocUnbound, BIND_INTERDOMAIN, BIND_IPI, BIND_PIRQ, BIND_PIRQ_WILL_SHARE,
+    BIND_VCPU, BIND_VIRQ, BindInterdomain, BindIpi, BindPirq, BindVcpu, BindVirq, CLOSE, Close,
+    SEND, STATUS, STATUS_INTERDOMAIN, Send, Status, StatusDetail,
 };
 use xen_abi::xen::{DOMID_SELF, EVENT_CHANNEL_OP};
 
@@ -35,16 +35,32 @@ pub(crate) fn bind_interdomain(remote: DomId, port: Port) -> Result<Port, Errno>
     Ok(Port(argument.local_port))
 }
 
-pub(crate) fn bind_virq(virq: u32) -> Result<Port, Errno> {
+pub(crate) fn bind_virq(virq: u32, vcpu: u32) -> Result<Port, Errno> {
     let mut argument = BindVirq {
         virq,
-        vcpu: 0,
+        vcpu,
         port: 0,
     };
     let arguments = [BIND_VIRQ, pointer(&mut argument), 0, 0, 0];
     // SAFETY: Xen reads and writes `argument` only.
     unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
     Ok(Port(argument.port))
+}
+
+pub(crate) fn bind_ipi(vcpu: u32) -> Result<Port, Errno> {
+    let mut argument = BindIpi { vcpu, port: 0 };
+    let arguments = [BIND_IPI, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads and writes `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(Port(argument.port))
+}
+
+pub(crate) fn bind_vcpu(port: Port, vcpu: u32) -> Result<(), Errno> {
+    let mut argument = BindVcpu { port: port.0, vcpu };
+    let arguments = [BIND_VCPU, pointer(&mut argument), 0, 0, 0];
+    // SAFETY: Xen reads `argument` only.
+    unsafe { hypercall(EVENT_CHANNEL_OP, arguments) }?;
+    Ok(())
 }
 
 pub(crate) fn bind_pirq(pirq: u32, shared: bool) -> Result<Port, Errno> {

@@ -4,19 +4,19 @@
 use hv::Errno;
 use x86_64::VirtAddr;
 use xen_abi::xen::{
-    DOMID_SELF, MMU_UPDATE, MMUEXT_OP, MMUEXT_TLB_FLUSH_LOCAL, MmuUpdate, MmuextOp,
-    UPDATE_VA_MAPPING, UVMF_INVLPG,
+    DOMID_SELF, MMU_UPDATE, MMUEXT_OP, MMUEXT_TLB_FLUSH_ALL, MmuUpdate, MmuextOp,
+    UPDATE_VA_MAPPING, UVMF_ALL, UVMF_INVLPG,
 };
 
 use super::{hypercall, pointer};
 
-/// Replaces the page-table entry behind `address`, and forgets the old one.
+/// Replaces the page-table entry behind `address`, and has every vCPU forget the old one.
 ///
 /// # Safety
 /// Nobody may rely on what the old entry maps there, and what the new one maps must be the caller's
 /// to give out.
 pub(crate) unsafe fn update_va_mapping(address: VirtAddr, entry: u64) -> Result<(), Errno> {
-    let arguments = [address.as_u64(), entry, UVMF_INVLPG, 0, 0];
+    let arguments = [address.as_u64(), entry, UVMF_INVLPG | UVMF_ALL, 0, 0];
     // SAFETY: the arguments are numbers; what they change is the caller's promise.
     unsafe { hypercall(UPDATE_VA_MAPPING, arguments) }?;
     Ok(())
@@ -35,10 +35,10 @@ pub(crate) unsafe fn mmu_update(batch: &mut [MmuUpdate]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Forgets every translation.
+/// Has every vCPU forget every translation.
 pub(crate) fn flush_tlb() -> Result<(), Errno> {
     let mut argument = MmuextOp {
-        cmd: MMUEXT_TLB_FLUSH_LOCAL,
+        cmd: MMUEXT_TLB_FLUSH_ALL,
         ..MmuextOp::default()
     };
     let arguments = [pointer(&mut argument), 1, 0, u64::from(DOMID_SELF), 0];

@@ -55,13 +55,7 @@ pub fn details(out: &mut String, snapshot: &Snapshot) {
             ),
         );
     }
-    put(
-        out,
-        format_args!(
-            "</tbody></table></div><p>On ports nobody owns: {}</p></details>\n",
-            count(facts.strays)
-        ),
-    );
+    out.push_str("</tbody></table></div></details>\n");
     grants(out, snapshot);
     tasks(out, snapshot);
 }

@@ -91,11 +91,6 @@ fn events(out: &mut Exposition, snapshot: &Snapshot) {
         let number = port.port.to_string();
         out.sample(&[("port", &number), ("owner", &port.label)], port.spurious);
     }
-    out.counter(
-        "xenolith_events_stray_total",
-        "Events on ports that nobody owns.",
-    );
-    out.sample(&[], snapshot.facts.strays);
 }
 
 fn devices(out: &mut Exposition, snapshot: &Snapshot) {

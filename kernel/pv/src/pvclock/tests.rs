@@ -52,7 +52,7 @@ struct Changing {
 impl Changing {
     fn new(change: fn(&mut [u8])) -> Self {
         let mut bytes = vec![0; 4096];
-        let at = VCPU_INFO + TIME;
+        let at = vcpu_info(0) + TIME;
         bytes[at..at + VCPU_TIME_SIZE].copy_from_slice(&GIGAHERTZ.encode());
         bytes[WC_VERSION..WC_VERSION + 4].copy_from_slice(&4_u32.to_le_bytes());
         bytes[WC_SEC..WC_SEC + 4].copy_from_slice(&7_u32.to_le_bytes());
@@ -115,11 +115,11 @@ fn a_clock_that_changes_meanwhile_is_read_again() {
             system_time: 9_000_000,
             ..GIGAHERTZ
         };
-        let at = VCPU_INFO + TIME;
+        let at = vcpu_info(0) + TIME;
         bytes[at..at + VCPU_TIME_SIZE].copy_from_slice(&after.encode());
     });
     let mut readings = 0;
-    let time = system_time(&page, || {
+    let time = system_time(&page, 0, || {
         readings += 1;
         1000
     });

@@ -7,7 +7,7 @@ use geom::Access;
 use hv::Errno;
 
 use super::Life;
-use crate::storage::GUEST;
+use crate::storage::{GUEST, mbr};
 use crate::{Blkback, BlkbackConfig, Call, Disk, Fault, Malice, Rng, Tamper, When};
 
 impl Life {
@@ -231,7 +231,7 @@ impl Life {
         let calls = [
             (Call::AllocPage, Errno::ENOMEM),
             (Call::AllocUnbound, Errno::ENOSPC),
-            (Call::GrantTableFrame, Errno::ENOMEM),
+            (Call::NextGrantTablePage, Errno::ENOMEM),
         ];
         let (call, error) = calls[self.rng.index(calls.len())];
         let one_in = 1 + self.rng.below(20);
@@ -275,17 +275,11 @@ fn random_config(rng: &Rng) -> BlkbackConfig {
 
 /// An MBR with up to four partitions.
 fn partition_table(rng: &Rng, sectors: u64) -> [u8; 512] {
-    let mut table = [0; 512];
     let count = 1 + rng.below(4);
     let size = (sectors - 64) / count / 8 * 8;
-    for index in 0..count {
-        let at = 446 + 16 * usize::try_from(index).expect("below 4");
-        let start = u32::try_from(64 + index * size).expect("small disks");
-        let length = u32::try_from(size).expect("small disks");
-        table[at + 4] = 0x83;
-        table[at + 8..at + 12].copy_from_slice(&start.to_le_bytes());
-        table[at + 12..at + 16].copy_from_slice(&length.to_le_bytes());
-    }
-    table[510..].copy_from_slice(&[0x55, 0xaa]);
-    table
+    let number = |sectors| u32::try_from(sectors).expect("small disks");
+    let partitions: Vec<_> = (0..count)
+        .map(|index| (number(64 + index * size), number(size)))
+        .collect();
+    mbr(&partitions)
 }

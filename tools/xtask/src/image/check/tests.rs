@@ -246,6 +246,14 @@ fn thread_local_storage_is_found() {
         tls::problems(&finished),
         [format!("_start reads through fs or gs at {TEXT:#x}")]
     );
+    let number = [0x65, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0xc3]; // mov eax, gs:[0]; ret
+    let none: [String; 0] = [];
+    assert_eq!(tls::problems(&finish(linked(&number, &good_notes()))), none);
+    let beyond = [0x65, 0x8b, 0x04, 0x25, 8, 0, 0, 0, 0xc3]; // mov eax, gs:[8]; ret
+    assert_eq!(
+        tls::problems(&finish(linked(&beyond, &good_notes()))).len(),
+        1
+    );
 }
 
 #[test]
@@ -277,10 +285,10 @@ fn a_debug_file_of_another_build_is_found() {
 }
 
 #[test]
-fn an_image_of_seven_quarters_of_a_mebibyte_is_too_large() {
+fn an_image_of_two_mebibytes_is_too_large() {
     let mut finished = finish(good());
-    finished.bytes.resize((14 << 17) - 1, 0);
+    finished.bytes.resize((2 << 20) - 1, 0);
     assert!(size::problems(&finished).is_empty());
     finished.bytes.push(0);
-    assert_eq!(size::problems(&finished), ["it has 1835008 bytes"]);
+    assert_eq!(size::problems(&finished), ["it has 2097152 bytes"]);
 }

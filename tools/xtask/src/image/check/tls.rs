@@ -1,6 +1,7 @@
-//! There are no threads, and fs and gs have no base: thread-local storage would read address 0.
+//! There are no threads, and fs has no base: thread-local storage would read address 0. Behind gs
+//! is the number of the vCPU, and nothing else.
 
-use iced_x86::{Mnemonic, Register};
+use iced_x86::{Instruction, Mnemonic, Register};
 
 use super::super::names::short;
 use super::{Finished, instructions};
@@ -24,6 +25,7 @@ pub(super) fn problems(finished: &Finished) -> Vec<String> {
         // `nop` with a prefix is padding.
         if matches!(instruction.segment_prefix(), Register::FS | Register::GS)
             && instruction.mnemonic() != Mnemonic::Nop
+            && !reads_vcpu(instruction)
         {
             let at = instruction.ip();
             found.push(format!(
@@ -33,4 +35,14 @@ pub(super) fn problems(finished: &Finished) -> Vec<String> {
         }
     });
     found
+}
+
+/// Whether it is `mov` of the 32 bits at the start of gs to a register (`machine::vcpu`).
+fn reads_vcpu(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Mov
+        && instruction.segment_prefix() == Register::GS
+        && instruction.memory_base() == Register::None
+        && instruction.memory_index() == Register::None
+        && instruction.memory_displacement64() == 0
+        && instruction.op0_register().size() == 4
 }

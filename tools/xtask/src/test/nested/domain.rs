@@ -41,6 +41,35 @@ pub(super) fn start_config<'nest>(
     Ok(guest)
 }
 
+/// How long Xen may take until vCPUs run or not as xl was told.
+const VCPUS: Duration = Duration::from_secs(30);
+
+/// What each vCPU of a domain is, as `xl vcpu-list` has it: its state, and the seconds that it ran.
+pub(super) fn vcpus(nest: &Nest, name: &str) -> Result<Vec<(String, f64)>> {
+    let list = nest.check(&format!("xl vcpu-list {name} | tail -n +2"))?;
+    let vcpu = |line: &str| {
+        // Name, ID, VCPU, CPU, State, Time, and where it may run.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Some(((*words.get(4)?).to_owned(), words.get(5)?.parse().ok()?))
+    };
+    let vcpus = list.lines().map(vcpu).collect::<Option<_>>();
+    vcpus.with_context(|| format!("xl vcpu-list: {list}"))
+}
+
+/// Has `count` vCPUs of a domain run, and waits until they do, and no other.
+pub(super) fn set_vcpus(nest: &Nest, name: &str, count: usize) -> Result<()> {
+    nest.check(&format!("xl vcpu-set {name} {count}"))?;
+    let deadline = Instant::now() + VCPUS;
+    loop {
+        let vcpus = vcpus(nest, name)?;
+        let up = vcpus.iter().filter(|(state, _)| !state.ends_with('p'));
+        if up.count() == count {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{count} are wanted: {vcpus:?}");
+    }
+}
+
 /// What `sum` says of `what`: a provider, or one with offset and length.
 pub(super) fn sum(guest: &mut Guest<'_>, what: &str) -> Result<String> {
     let said = guest.command(&format!("sum {what}"))?;

@@ -203,6 +203,16 @@ const SERVED: &[Test] = &[
         "nested_export_ends_by_shutdown",
         ending::a_shutdown_closes_first,
     ),
+    smoke("nested_export_vcpus_3", |nest| {
+        export::vcpus::both_serve_and_one_may_go(nest, 3)
+    }),
+    long("nested_export_vcpus_50", |nest| {
+        export::vcpus::both_serve_and_one_may_go(nest, 50)
+    }),
+    quick(
+        "nested_export_vcpus_crash",
+        export::vcpus::clients_of_both_are_answered,
+    ),
     quick("nested_export_refusals", refusals::refusals_say_why),
     long(
         "nested_export_late_provider",
@@ -340,9 +350,12 @@ const NETWORK: &[Test] = &[
     Test {
         limit: Duration::from_secs(1200),
         ..smoke("nested_lives_3", |nest| {
-            net::lives::saved_and_restored(nest, 3)
+            net::lives::saved_and_restored(nest, 3, 1)
         })
     },
+    smoke("nested_lives_vcpus_1", |nest| {
+        net::lives::saved_and_restored(nest, 1, 2)
+    }),
     long("nested_net_browser", net::browser::chromium_shows_the_page),
 ];
 
@@ -352,7 +365,10 @@ const NETWORK_OVER_AND_OVER: &[Test] = &[
         net::cycles::come_and_go(nest, 200)
     }),
     long("nested_lives_50", |nest| {
-        net::lives::saved_and_restored(nest, 50)
+        net::lives::saved_and_restored(nest, 50, 1)
+    }),
+    long("nested_lives_vcpus_20", |nest| {
+        net::lives::saved_and_restored(nest, 20, 2)
     }),
 ];
 
@@ -379,7 +395,7 @@ const XEN_4_17: &[Test] = &[
         configs::every_config_does_what_it_says,
     ),
     long("nested_417_lives_10", |nest| {
-        net::lives::saved_and_restored(nest, 10)
+        net::lives::saved_and_restored(nest, 10, 1)
     }),
     quick("nested_417_crash", ends::a_crash_has_an_epitaph),
     quick(

@@ -12,7 +12,7 @@ use crate::test::nested::domain::number;
 use crate::test::nested::partition::gpt;
 
 /// How long a client may take to hear that its disk is gone.
-const HEARD: Duration = Duration::from_secs(30);
+pub(super) const HEARD: Duration = Duration::from_secs(30);
 /// How long fio may take to start, beside other nests.
 const STARTED: Duration = Duration::from_secs(90);
 
@@ -87,7 +87,7 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
 }
 
 /// Starts many reads at a time, which go on until one fails; waits until some are in flight.
-fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
+pub(super) fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
     let reading = nest.spawn(&format!(
         "fio --name=load --filename={} --direct=1 --ioengine=libaio --thread --rw=randread \
          --bs=4k --iodepth=32 --time_based --runtime=120 --minimal",
@@ -106,7 +106,7 @@ fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
 
 /// Every read was answered: none is in flight, and who read can be ended. By itself fio does not
 /// end: it takes a disk without a byte for one that has no more for now.
-fn is_answered(nest: &Nest, attached: &Attached<'_>, reading: Running) -> Result<()> {
+pub(super) fn is_answered(nest: &Nest, attached: &Attached<'_>, reading: Running) -> Result<()> {
     let said = nest.run_for(
         &format!(
             "until read -r reads writes < {}/inflight && [ $reads = 0 ]; do sleep 0.1; done",
@@ -123,7 +123,7 @@ fn is_answered(nest: &Nest, attached: &Attached<'_>, reading: Running) -> Result
 }
 
 /// Nothing waits in dom0, the disk can be taken away, and dom0 can make a domain with a disk.
-fn dom0_is_well(nest: &Nest) -> Result<()> {
+pub(super) fn dom0_is_well(nest: &Nest) -> Result<()> {
     nest.run("xl destroy storage; xl block-detach --force 0 xvdf")?;
     nothing_hangs(nest)?;
     let disk = lab::Disk::new(nest, "well", 1 << 20, 512)?;

@@ -4,6 +4,7 @@
 //! - `verify`: what is written through an export comes back, and lies where it should
 //! - `lifecycle`: exports that come and go, clients that die
 //! - `ending`: providers that go, a driver domain that ends or dies
+//! - `vcpus`: exports on two vCPUs
 //! - `refusals`: what cannot be exported, and how the administrator learns why
 //! - `many`: as many exports as there can be
 //! - `hostile`: frontends that lie
@@ -20,4 +21,5 @@ pub(super) mod lifecycle;
 pub(super) mod many;
 pub(super) mod refusals;
 pub(super) mod restart;
+pub(super) mod vcpus;
 pub(super) mod verify;

@@ -29,17 +29,24 @@ const SAVED: Duration = Duration::from_secs(120);
 struct Scene<'nest> {
     nest: &'nest Nest,
     disk: Disk,
+    /// What the disk is in the domain.
+    provider: &'static str,
     guest: Guest<'nest>,
     load: Running,
 }
 
 /// Saves and restores the domain `times` times; every third time it goes on beside its copy, and
-/// before each it is to be saved where there is no room, so that it goes on as if nothing was.
-pub(in crate::test::nested) fn saved_and_restored(nest: &Nest, times: u32) -> Result<()> {
+/// before each it is to be saved where there is no room, so that it goes on as if nothing was. With
+/// two `vcpus`, its disk is the second one's.
+pub(in crate::test::nested) fn saved_and_restored(
+    nest: &Nest,
+    times: u32,
+    vcpus: u32,
+) -> Result<()> {
     nest.check(&format!(
         "mkdir -p {LITTLE} && mount -t tmpfs -o size=256k none {LITTLE}"
     ))?;
-    let mut scene = Scene::new(nest)?;
+    let mut scene = Scene::new(nest, vcpus)?;
     for time in 0..times {
         let saved = scene.save(time % 3 == 1);
         saved.with_context(|| format!("{time} of {times}"))?;
@@ -50,14 +57,18 @@ pub(in crate::test::nested) fn saved_and_restored(nest: &Nest, times: u32) -> Re
 }
 
 impl<'nest> Scene<'nest> {
-    fn new(nest: &'nest Nest) -> Result<Self> {
+    fn new(nest: &'nest Nest, vcpus: u32) -> Result<Self> {
         nest.network()?;
         let disk = Disk::new(nest, NAME, BYTES, 512)?;
+        let (vdev, provider) = match vcpus {
+            1 => ("xvda", "xbd0"),
+            _ => ("xvdb", "xbd1"),
+        };
         let config = format!(
-            "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = {MEMORY_MIB}\nvif = [\"{}\"]\n\
-             disk = [\"{}\"]\ncmdline = '{} nbd=rw:xbd0'\n",
+            "type = \"pv\"\nkernel = \"/root/xenolith\"\nmemory = {MEMORY_MIB}\nvcpus = {vcpus}\n\
+             vif = [\"{}\"]\ndisk = [\"{}\"]\ncmdline = '{} nbd=rw:{provider}'\n",
             node::vif(""),
-            disk.xl_quick("xvda", "w"),
+            disk.xl_quick(vdev, "w"),
             node::STATIC
         );
         let mut guest = nest.create_guest(NAME, &config)?;
@@ -69,6 +80,7 @@ impl<'nest> Scene<'nest> {
         Ok(Self {
             nest,
             disk,
+            provider,
             guest,
             load,
         })
@@ -131,9 +143,10 @@ impl<'nest> Scene<'nest> {
             said.stdout.contains("err= 0") && !said.stderr.contains("verify"),
             "{said}"
         );
-        let inside = sum(&mut self.guest, "xbd0")?;
+        let inside = sum(&mut self.guest, self.provider)?;
         let console = self.guest.console()?;
-        ensure!(!console.contains("xbd0 gone"), "{console}");
+        let gone = format!("{} gone", self.provider);
+        ensure!(!console.contains(&gone), "{console}");
         let beneath = self.disk.sha256(nest, 0, BYTES)?;
         ensure!(beneath == inside, "{beneath}, inside {inside}");
         self.guest.destroy()?;
