@@ -39,18 +39,31 @@ pub(crate) struct Storage {
     pub quick: bool,
     /// Linux against itself.
     pub linux_twice: bool,
-    /// Disks that are passed through, and nothing else.
-    pub nvme: bool,
+    /// Which disks, on how many vCPUs.
+    pub subject: Subject,
     /// How many rounds, if not as many as usual.
     rounds: Option<u32>,
     /// Only what contains this.
     filter: Option<String>,
 }
 
+/// Whose serving of disks is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A domain's with one vCPU, beside Linux's.
+    #[default]
+    Exports,
+    /// The same, of an NVMe controller that is passed through to each of them.
+    Nvme,
+    /// One's with two vCPUs, beside one's with one.
+    Vcpus,
+}
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 cargo xtask bench [--quick] [--rounds N] [--filter TEXT] [--linux-twice] [--suite NAME] [--icount]
 cargo xtask bench nvme [--quick] [--rounds N] [--filter TEXT] [--suite NAME]
+cargo xtask bench vcpus [--quick] [--rounds N] [--filter TEXT] [--suite NAME] [--icount]
 cargo xtask bench network [--quick] [--rounds N] [--filter TEXT] [--suite NAME] [--icount]
 cargo xtask bench boot [--suite NAME] [--icount]
 
@@ -58,6 +71,7 @@ Measures how it serves disks: fio in dom0 on exports of Xenolith and of Linux as
 one nest, in turn. Prints a table; JSON and pictures are in target/bench. With --icount it tells
 instructions: CPU time in microseconds is then thousands of them.
 `nvme` measures the same of an NVMe controller that is passed through to each of them.
+`vcpus` measures two vCPUs against one: what each does for an I/O on two exports at once.
 `network` measures how it moves packets to and from dom0, beside a Linux PV guest in one nest.
 `boot` measures from `xl create` to ready, side by side with a Linux PV guest and GRUB.
 
@@ -69,7 +83,7 @@ instructions: CPU time in microseconds is then thousands of them.
 ";
 
 /// The words that say what is measured.
-const WORDS: [&str; 3] = ["nvme", "network", "boot"];
+const WORDS: [&str; 4] = ["nvme", "vcpus", "network", "boot"];
 
 impl Bench {
     /// Reads the options; `None` if help is wanted.
@@ -101,7 +115,12 @@ impl Bench {
             Some(word) if word == "nvme" => {
                 ensure!(!options.linux_twice, "--linux-twice is for other disks");
                 ensure!(!nest.icount, "--icount is not for what QEMU does beside");
-                options.nvme = true;
+                options.subject = Subject::Nvme;
+                return Ok(Some(Self::Storage(options)));
+            }
+            Some(word) if word == "vcpus" => {
+                ensure!(!options.linux_twice, "--linux-twice is for one vCPU");
+                options.subject = Subject::Vcpus;
                 return Ok(Some(Self::Storage(options)));
             }
             Some(word) if word == "network" => {
@@ -191,7 +210,11 @@ impl Storage {
     pub(super) fn wants(&self, part: &str, job: &str) -> bool {
         let name = format!("{part}, {job}");
         let smoke = (
-            if self.nvme { "nvme" } else { "memory" },
+            match self.subject {
+                Subject::Exports => "memory",
+                Subject::Nvme => "nvme",
+                Subject::Vcpus => "vcpus",
+            },
             "randread 4k qd32",
         );
         (!self.quick || (part, job) == smoke)
@@ -203,12 +226,12 @@ impl Storage {
 
     /// What the result is called.
     pub(super) fn name(&self) -> &'static str {
-        match (self.nvme, self.quick, self.nest.icount) {
-            (true, true, _) => "nvme-quick",
-            (true, false, _) => "nvme",
-            (false, true, _) => "storage-quick",
-            (false, false, true) => "storage-icount",
-            (false, false, false) => "storage",
+        match (self.subject, self.quick, self.nest.icount) {
+            (Subject::Nvme, true, _) => "nvme-quick",
+            (Subject::Nvme, false, _) => "nvme",
+            (_, true, _) => "storage-quick",
+            (_, false, true) => "storage-icount",
+            (_, false, false) => "storage",
         }
     }
 
@@ -229,7 +252,7 @@ impl Storage {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bench, Network, Storage};
+    use super::{Bench, Network, Storage, Subject};
     use crate::nest::Choice;
     use lexopt::Parser;
 
@@ -256,7 +279,7 @@ mod tests {
             nest,
             quick: true,
             linux_twice: true,
-            nvme: false,
+            subject: Subject::Exports,
             rounds: Some(3),
             filter: Some("1m".to_owned()),
         };
@@ -286,7 +309,7 @@ mod tests {
     fn disks_that_are_passed_through_are_asked_for_by_their_name() {
         let expected = Storage {
             quick: true,
-            nvme: true,
+            subject: Subject::Nvme,
             ..Storage::default()
         };
         assert!(expected.wants("nvme", "randread 4k qd32"));
@@ -297,6 +320,19 @@ mod tests {
             Ok(Some(Bench::Storage(expected)))
         );
         assert!(read(&["nvme", "--icount"]).is_err());
+    }
+
+    #[test]
+    fn vcpus_are_asked_for_by_their_name() {
+        let expected = Storage {
+            quick: true,
+            subject: Subject::Vcpus,
+            ..Storage::default()
+        };
+        assert!(expected.wants("vcpus", "randread 4k qd32") && !expected.wants("vcpus", "x"));
+        let found = read(&["vcpus", "--quick"]);
+        assert_eq!(found, Ok(Some(Bench::Storage(expected))));
+        assert!(read(&["vcpus", "--linux-twice"]).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - `server`: a domain and its exports
 //! - `rounds`: A B A B; what was disturbed is repeated
 //! - [`serve`], [`growth`], [`lifecycle`]: the parts
+//! - [`vcpus`]: two vCPUs against one
 //! - `row`, `goal`, `report`, `plot`: what comes out
 
 mod contender;
@@ -22,6 +23,7 @@ mod rounds;
 mod row;
 mod serve;
 mod server;
+mod vcpus;
 
 pub(super) use plan::command;
 pub(crate) use plan::smoke;

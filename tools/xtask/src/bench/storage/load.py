@@ -39,8 +39,8 @@ class Load:
         return total
 
     def now(self):
-        return (self.xen.cpu_time(0), self.xen.cpu_time(self.domain), self.transferred(),
-                time.monotonic_ns())
+        vcpus = self.xen.cpu_times(self.domain)
+        return (self.xen.cpu_time(0), sum(vcpus), self.transferred(), time.monotonic_ns(), *vcpus)
 
     def start(self, *options):
         return subprocess.Popen([*self.words, *options], stdout=subprocess.PIPE)
@@ -89,15 +89,16 @@ def main():
     mode, length, domain, names, options = *sys.argv[1:5], sys.argv[5:]
     load = Load(int(domain), names, options)
     if mode == "window":
-        (dom0, driver, moved, passed), parts = load.window(int(length))
+        (dom0, driver, moved, passed, *vcpus), parts = load.window(int(length))
     else:
-        (dom0, driver, moved, _), parts = load.slope([int(count) for count in length.split(",")])
+        (dom0, driver, moved, _, *vcpus), parts = load.slope([int(count) for count in length.split(",")])
         # Most of the time of a run by count is fio's start, and it is not the same twice.
         passed = None
     size = next(option for option in options if option.startswith("--bs=")).removeprefix("--bs=")
     block = int(size[:-1]) * {"k": 1024, "m": 1024 ** 2}[size[-1]]
     print(json.dumps({
-        "ios": moved / block, "dom0_ns": dom0, "domain_ns": driver, "passed_ns": passed,
+        "ios": moved / block, "dom0_ns": dom0, "domain_ns": driver, "vcpus_ns": vcpus,
+        "passed_ns": passed,
         "iops": sum(part["iops"] for part in parts.values()),
         "bytes_per_second": sum(part["bw_bytes"] for part in parts.values()),
         "latency": {name: latency(part) for name, part in parts.items()},

@@ -46,6 +46,21 @@ pub(super) fn run(
     devices: &[String],
     warm_up: bool,
 ) -> Result<Figures> {
+    figures(
+        job,
+        &run_program(nest, clock, job, domain, devices, warm_up)?,
+    )
+}
+
+/// The same; what the program says of it.
+pub(super) fn run_program(
+    nest: &Nest,
+    clock: Clock,
+    job: Job,
+    domain: u32,
+    devices: &[String],
+    warm_up: bool,
+) -> Result<Value> {
     let length = match clock {
         Clock::Window(time) => format!("window {time}"),
         Clock::Slope => {
@@ -62,16 +77,15 @@ pub(super) fn run(
     let line = format!("python3 {PATH} {length} {domain} {devices} {options}");
     let output = nest.run_for(&line, LIMIT)?;
     anyhow::ensure!(output.success(), "in dom0: {line}\n{output}");
-    figures(job, &output.stdout)
+    serde_json::from_str(&output.stdout).context("no JSON")
 }
 
 /// The figures of a run: whether of its reads or its writes, where the job does both; of what; and
 /// how much. The job's speed comes first.
 pub(super) type Figures = Vec<(&'static str, Metric, f64)>;
 
-/// Reads the program's line.
-fn figures(job: Job, line: &str) -> Result<Figures> {
-    let value: Value = serde_json::from_str(line).context("no JSON")?;
+/// Reads what the program says.
+fn figures(job: Job, value: &Value) -> Result<Figures> {
     let number = |name: &str| value[name].as_f64().with_context(|| format!("no {name}"));
     let speed = if job.is_sequential() {
         (Metric::Throughput, number("bytes_per_second")? / MIB)
@@ -104,13 +118,17 @@ fn figures(job: Job, line: &str) -> Result<Figures> {
 #[cfg(test)]
 mod tests {
     use super::super::job::JOBS;
-    use super::{Figures, Metric, figures};
+    use super::{Figures, Metric, Value, figures};
 
-    fn line(latency: &str) -> String {
-        format!(
+    fn line(latency: &str) -> Value {
+        read(&format!(
             r#"{{"ios": 100, "dom0_ns": 500000, "domain_ns": 200000, "passed_ns": 625000,
                 "iops": 7.5, "bytes_per_second": 2097152, "latency": {latency}}}"#
-        )
+        ))
+    }
+
+    fn read(line: &str) -> Value {
+        serde_json::from_str(line).unwrap()
     }
 
     fn figure(figures: &Figures, metric: Metric) -> f64 {
@@ -131,12 +149,13 @@ mod tests {
         assert_eq!(figure(&small, Metric::Busy), 80.0);
         let large = figures_of(4);
         assert_eq!((large[0].1, large[0].2), (Metric::Throughput, 2.0));
-        assert!(figures(JOBS[0], "{}").is_err());
+        assert!(figures(JOBS[0], &read("{}")).is_err());
     }
 
     #[test]
     fn runs_by_count_do_not_say_how_much_of_the_time_was_used() {
-        let counted = line("{}").replace("625000", "null");
+        let mut counted = line("{}");
+        counted["passed_ns"] = Value::Null;
         let found = figures(JOBS[0], &counted).unwrap();
         assert!(found.iter().all(|(_, metric, _)| *metric != Metric::Busy));
         assert_eq!(figure(&found, Metric::Both), 7.0);

@@ -5,7 +5,7 @@ use lab::Nest;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::super::options::Storage;
+use super::super::options::{Storage, Subject};
 use super::contender::{
     Contender, EXPORT_MIB, LINUX, LINUX_AGAIN, LINUX_MAPPING, MEMORY_MIB, XENOLITH,
 };
@@ -15,7 +15,7 @@ use super::report::{About, Report};
 use super::rounds::Rounds;
 use super::row::Row;
 use super::server::{self, Server};
-use super::{goal, growth, lifecycle, linux, serve};
+use super::{goal, growth, lifecycle, linux, serve, vcpus};
 use crate::image::build;
 use crate::nest::{self, nvme};
 
@@ -30,8 +30,12 @@ pub(crate) fn command(options: &Storage) -> Result<ExitCode> {
         wanted(options),
         "nothing is called so: see `cargo xtask bench --help`"
     );
+    if options.subject == Subject::Vcpus {
+        return vcpus::command(options);
+    }
     build::command()?;
-    let disks = if options.nvme {
+    let is_nvme = options.subject == Subject::Nvme;
+    let disks = if is_nvme {
         nvme::arguments(2, u64::from(EXPORT_MIB) << 20)?
     } else {
         Vec::new()
@@ -42,7 +46,7 @@ pub(crate) fn command(options: &Storage) -> Result<ExitCode> {
         qemu_arguments: disks,
         ..options.nest.options()
     })?;
-    let report = if options.nvme {
+    let report = if is_nvme {
         passed_through(&nest, options)?
     } else {
         measure(&nest, options)?
@@ -59,15 +63,17 @@ pub(crate) fn smoke(nest: &Nest) -> Result<()> {
 }
 
 /// The jobs of a part that are asked for.
-fn jobs(options: &Storage, part: &'static str) -> impl Iterator<Item = Job> {
+pub(super) fn jobs(options: &Storage, part: &'static str) -> impl Iterator<Item = Job> {
     JOBS.into_iter()
         .filter(move |job| options.wants(part, job.name))
 }
 
 /// Whether there is anything to do.
 fn wanted(options: &Storage) -> bool {
-    if options.nvme {
-        return jobs(options, serve::NVME).next().is_some();
+    match options.subject {
+        Subject::Exports => {}
+        Subject::Nvme => return jobs(options, serve::NVME).next().is_some(),
+        Subject::Vcpus => return jobs(options, vcpus::PART).next().is_some(),
     }
     let without_jobs = [lifecycle::PART, growth::PART];
     let with_jobs = [serve::MEMORY, serve::AGAIN];
@@ -167,7 +173,7 @@ fn fill_mib(options: &Storage) -> u32 {
 }
 
 /// How costs are taken.
-fn clock(options: &Storage) -> Clock {
+pub(super) fn clock(options: &Storage) -> Clock {
     match (options.nest.icount, options.quick) {
         (true, _) => Clock::Slope,
         (false, true) => Clock::Window(700),

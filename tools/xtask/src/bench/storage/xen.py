@@ -17,13 +17,16 @@ class Xen:
         self.library.xc_interface_open.restype = ctypes.c_void_p
         self.handle = ctypes.c_void_p(self.library.xc_interface_open(None, None, 0))
 
-    def cpu_time(self, domain):
-        """What Xen has charged to all the domain's vCPUs, in nanoseconds."""
+    def cpu_times(self, domain):
+        """What Xen has charged to each of the domain's vCPUs, in nanoseconds."""
         info = VcpuInfo()
-        total = vcpu = 0
-        while self.library.xc_vcpu_getinfo(self.handle, domain, vcpu, ctypes.byref(info)) == 0:
-            total += info.cpu_time
-            vcpu += 1
-        if vcpu == 0:
+        times = []
+        while self.library.xc_vcpu_getinfo(self.handle, domain, len(times), ctypes.byref(info)) == 0:
+            times.append(info.cpu_time)
+        if not times:
             sys.exit("Xen knows no domain %d" % domain)
-        return total
+        return times
+
+    def cpu_time(self, domain):
+        """What it has charged to all of them."""
+        return sum(self.cpu_times(domain))
