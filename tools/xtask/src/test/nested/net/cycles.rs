@@ -15,6 +15,10 @@ const NAME: &str = "net-cycles";
 const ZEROS: &str = "/tmp/zeros";
 /// Pages that one time may need more than another: less than one a cycle.
 const CHANCE: u64 = 16;
+/// What lists may add to the heap, in KiB, once: those of tasks, of who is ready and of who sleeps
+/// double when more requests are under way at once than ever before, which is chance too. (Seen: a
+/// step of 18 KiB in one of twenty cycles, with 330 KiB before and after all others.)
+const LISTS: u64 = 24;
 /// Cycles before the baseline. They make what is made once; and connections that were cut linger
 /// for a minute, so it takes some cycles until as many of them are there at once as ever will be,
 /// and lists have grown to hold them.
@@ -39,7 +43,7 @@ pub(in crate::test::nested) fn come_and_go(nest: &Nest, cycles: u32) -> Result<(
         "before: {before:?}\nafter: {after:?}"
     );
     ensure!(
-        after.1 <= before.1 + HISTORY,
+        after.1 <= before.1 + HISTORY + LISTS,
         "heap: {} KiB before, {} after",
         before.1,
         after.1
