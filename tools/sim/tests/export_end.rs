@@ -128,6 +128,8 @@ fn x06_a_device_attached_again_while_its_requests_are_stuck_waits_for_them_quiet
     exports.run_for(SECOND);
     let store = exports.toolstack.store();
     store.together(&[(&vbd.frontend_path(), None), (&vbd.backend_path(), None)]);
+    // Long enough to be seen to be gone.
+    exports.run_for(Duration::from_millis(100));
     exports.attach(&vbd, "ram0");
     let asked = || exports.driver.store.usage().requests;
     let before = asked();
