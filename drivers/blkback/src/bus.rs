@@ -19,7 +19,7 @@ use xenbus::routes::BackendRoutes;
 use xenbus::state::XenbusState;
 use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 
-use crate::claim::{Claim, Claims};
+use crate::claim::{Claim, Claims, Ours};
 use crate::export::{Ended, Export};
 use crate::former::Formers;
 use crate::medium::Providers;
@@ -48,9 +48,6 @@ impl<H: Hypervisor> Clone for Blkback<H> {
         Self(self.0.clone())
     }
 }
-
-/// Whether exports of a provider are served here; of none, those whose provider is not known.
-pub(crate) type Ours = dyn Fn(Option<&str>) -> bool;
 
 struct Inner<H: Hypervisor> {
     pv: Pv<H>,

@@ -9,6 +9,9 @@ use alloc::collections::BTreeMap;
 use exec::Latest;
 use hv::DomId;
 
+/// Whether exports of a provider are served here; of none, those whose provider is not known.
+pub(crate) type Ours = dyn Fn(Option<&str>) -> bool;
+
 /// Whose connection it is: the frontend's domain and its device's number.
 pub(crate) type Key = (DomId, u32);
 

@@ -24,7 +24,7 @@ use xenbus::routes::BackendRoutes;
 use xenbus::state::{BackStep, XenbusState, next_back_step};
 use xenbus::{Backend, Store};
 
-use crate::bus::Ours;
+use crate::claim::Ours;
 use crate::failure::Failure;
 use crate::former::Formers;
 use crate::keys::Wanted;
