@@ -31,11 +31,12 @@ use crate::clients;
 use crate::devices::{self, Devices};
 use crate::nbd_service;
 use crate::pages::Pages;
-use crate::run_loop::{self, Next, RunLoop, ShardCell};
+use crate::placement::Placement;
+use crate::run_loop::{Next, RunLoop};
 use crate::suspend;
-use crate::vcpus::placement::Placement;
 use crate::vcpus::shard::Shard;
 use crate::vcpus::shards::Shards;
+use crate::vcpus::turning::{self, ShardCell};
 
 /// How long the boot log has the console for itself if the domain does not get ready sooner.
 const BOOT_LOG: Duration = Duration::from_secs(2);
@@ -94,8 +95,13 @@ impl<H: Hypervisor> Domain<H> {
             Blkback::start(&pv, &devices.store, &devices.geom, exports.clone())
         };
         let run_loop = Rc::new(RunLoop::new(&pv, 0, &placement));
-        let (shards, made) =
-            Shards::start(&pv, &devices, &blkback, (&claims, &exports), &placement);
+        let (shards, made) = Shards::start(
+            &pv,
+            (&devices.store, &devices.geom),
+            &blkback,
+            (&claims, &exports),
+            &placement,
+        );
         let pages = Rc::new(Pages {
             hv: pv.hv.clone(),
             copies: blkback.copies(),
@@ -210,7 +216,7 @@ impl<H: Hypervisor> Domain<H> {
     /// first vCPU, which calls this, has. The caller then does what it is told, and calls again.
     #[must_use = "it says what to do next"]
     pub fn turn(&self, shards: &[impl ShardCell<H>]) -> Next {
-        let next = run_loop::turn(Some(&*self.run_loop), shards);
+        let next = turning::turn(Some(&*self.run_loop), shards);
         self.end.get().map_or(next, Next::End)
     }
 }

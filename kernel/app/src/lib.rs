@@ -3,8 +3,9 @@
 //! - [`domain`]: [`Domain`]: the parts, put together and run
 //! - [`program`]: [`Program`]: a domain that runs one program of yours, and [`App`], what that is
 //!   given
-//! - [`run_loop`]: [`Next`]: turning run loops
-//! - [`vcpus`]: [`Shard`]: what each further vCPU runs; which there are, and which has what
+//! - [`run_loop`]: [`Next`]: a run loop, and what is next
+//! - [`vcpus`]: [`Shard`]: what each further vCPU runs, and which there are
+//! - `placement`: which vCPU has what
 //! - `devices`: what both begin with
 //! - `nbd_service`: serving disks over NBD
 //! - `clients`: who would lose a disk with the domain
@@ -24,6 +25,7 @@ mod devices;
 pub mod domain;
 mod nbd_service;
 mod pages;
+mod placement;
 pub mod program;
 mod ready;
 pub mod run_loop;
@@ -33,5 +35,6 @@ pub mod vcpus;
 
 pub use domain::Domain;
 pub use program::{App, Program};
-pub use run_loop::{Next, ShardCell, turn_shards};
+pub use run_loop::Next;
 pub use vcpus::shard::Shard;
+pub use vcpus::turning::{ShardCell, turn_shards};

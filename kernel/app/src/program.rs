@@ -53,10 +53,11 @@ use xenbus::Store;
 
 use crate::devices::{self, Devices};
 use crate::pages::Pages;
-use crate::run_loop::{self, Next, RunLoop};
+use crate::placement::Placement;
+use crate::run_loop::{Next, RunLoop};
 use crate::suspend;
-use crate::vcpus::placement::Placement;
 use crate::vcpus::shards::Shards;
+use crate::vcpus::turning;
 
 /// How long the last lines have to get out of the console ring.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -186,7 +187,7 @@ impl<H: Hypervisor> Program<H> {
     /// and calls again.
     #[must_use = "it says what to do next"]
     pub fn turn(&self) -> Next {
-        let next = run_loop::turn(Some(&*self.run_loop), &[] as &[Infallible]);
+        let next = turning::turn(Some(&*self.run_loop), &[] as &[Infallible]);
         self.end.get().map_or(next, Next::End)
     }
 }

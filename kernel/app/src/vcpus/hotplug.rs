@@ -13,7 +13,7 @@ use hv::Hypervisor;
 use pv::Pv;
 use xenbus::Store;
 
-use crate::vcpus::placement::Placement;
+use crate::placement::Placement;
 
 const PART: &str = "vcpu";
 /// How often it is looked whether a vCPU has done what it was asked.

@@ -2,10 +2,10 @@
 //!
 //! - [`shard`]: [`Shard`](shard::Shard): a run loop with disks of its own, for a further vCPU
 //! - `shards`: all of them, as the first vCPU's loop sees them
-//! - `placement`: which vCPU turns which
+//! - [`turning`]: [`ShardCell`](turning::ShardCell): turning those that a vCPU has
 //! - `hotplug`: which vCPUs run, as the administrator wants it
 
 pub(crate) mod hotplug;
-pub(crate) mod placement;
 pub mod shard;
 pub(crate) mod shards;
+pub mod turning;

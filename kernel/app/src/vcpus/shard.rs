@@ -21,9 +21,9 @@ use pv::Pv;
 use xenbus::Store;
 
 use crate::clients;
+use crate::placement::Placement;
 use crate::run_loop::RunLoop;
 use crate::service;
-use crate::vcpus::placement::Placement;
 
 /// How often a shard tells what it serves, as long as it serves anything.
 const REPORT: Duration = Duration::from_millis(500);

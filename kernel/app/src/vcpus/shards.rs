@@ -10,13 +10,13 @@ use blkback::{Blkback, Claims};
 use exec::{Executor, Mailbox};
 use futures_util::future::join_all;
 use gate::Client as GateClient;
+use geom::Geom;
 use hv::{Hypervisor, Resumed};
 use pv::Pv;
 use xenbus::Store;
 
-use crate::devices::Devices;
+use crate::placement::Placement;
 use crate::vcpus::hotplug::Hotplug;
-use crate::vcpus::placement::Placement;
 use crate::vcpus::shard::{Inside, Shard, Ways};
 
 /// How long clients may take to let go, before a domain that ends does so all the same; each
@@ -49,7 +49,7 @@ impl<H: Hypervisor> Shards<H> {
     /// is to turn them. They export what `declarations` allow.
     pub(crate) fn start(
         pv: &Pv<H>,
-        devices: &Devices<H>,
+        (store, geom): (&Store, &Geom),
         blkback: &Blkback<H>,
         (claims, declarations): (&Claims, &Declarations),
         placement: &Placement,
@@ -57,13 +57,13 @@ impl<H: Hypervisor> Shards<H> {
         let ways = Ways::new(claims);
         if placement.is_shared() {
             pv.exec.set_bell(placement.ringer(0));
-            serve(pv, &ways.store, devices.store.clone());
+            serve(pv, &ways.store, store.clone());
             serve(pv, &ways.log, pv.log.clone());
-            serve(pv, &ways.graph, devices.geom.clone());
+            serve(pv, &ways.graph, geom.clone());
             serve(pv, &ways.blkback, blkback.clone());
             let hv = pv.hv.clone();
             let room = move || hv.heap_room();
-            let client = GateClient::new(&pv.exec, &pv.log, &devices.geom, room);
+            let client = GateClient::new(&pv.exec, &pv.log, geom, room);
             serve(pv, &ways.gate, client);
         }
         let numbers = 1..placement.vcpus();
@@ -75,7 +75,7 @@ impl<H: Hypervisor> Shards<H> {
             mailboxes: Rc::new(mailboxes),
             gate: ways.gate,
             placement: placement.clone(),
-            hotplug: Hotplug::start(pv, &devices.store, placement),
+            hotplug: Hotplug::start(pv, store, placement),
         };
         (this, shards)
     }
