@@ -194,6 +194,16 @@ impl Log {
         lines.get(index).cloned()
     }
 
+    /// The lines from there on, as long as there are any: also those that are written meanwhile.
+    pub fn lines_from(&self, number: u64) -> impl Iterator<Item = Rc<Line>> {
+        let mut next = number;
+        core::iter::from_fn(move || {
+            let line = self.line_from(next)?;
+            next = line.number + 1;
+            Some(line)
+        })
+    }
+
     /// Waits until a line has been written since the last wait. For one reader: the console.
     pub async fn written(&self) {
         self.inner.written.notified().await;
@@ -237,13 +247,7 @@ mod tests {
     use super::*;
 
     fn lines(log: &Log) -> Vec<String> {
-        let mut next = 0;
-        core::iter::from_fn(|| {
-            let line = log.line_from(next)?;
-            next = line.number + 1;
-            Some(line.to_string())
-        })
-        .collect()
+        log.lines_from(0).map(|line| line.to_string()).collect()
     }
 
     #[test]

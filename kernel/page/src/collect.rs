@@ -159,9 +159,7 @@ impl Page {
 
     fn tail(&self) -> VecDeque<Rc<Line>> {
         let mut tail = VecDeque::with_capacity(TAIL);
-        let mut next = 0;
-        while let Some(line) = self.log.line_from(next) {
-            next = line.number + 1;
+        for line in self.log.lines_from(0) {
             if tail.len() == TAIL {
                 tail.pop_front();
             }

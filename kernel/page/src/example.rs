@@ -233,7 +233,7 @@ fn log_lines(wall: Instant) -> Vec<Rc<exec::Line>> {
         log,
         "blkback 3/51712", "xbd0p2: 41943040 bytes, 4 queues of 16 pages"
     );
-    (0..).map_while(|number| log.line_from(number)).collect()
+    log.lines_from(0).collect()
 }
 
 /// What was found in the last minutes.

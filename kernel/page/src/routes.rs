@@ -177,7 +177,7 @@ fn log(page: &Page) -> Chunks {
     let next = |(exec, log, mut next): (Executor, Log, u64)| async move {
         exec.yield_now().await;
         let mut piece = Vec::new();
-        while let Some(line) = log.line_from(next) {
+        for line in log.lines_from(next) {
             next = line.number + 1;
             piece.extend_from_slice(format!("{line}\n").as_bytes());
             if piece.len() >= PIECE {

@@ -179,9 +179,7 @@ impl<H: Hypervisor> Parts<H> {
     }
 
     async fn dmesg(&self, out: &Output) {
-        let mut next = 0;
-        while let Some(line) = self.pv.log.line_from(next) {
-            next = line.number + 1;
+        for line in self.pv.log.lines_from(0) {
             out.line(format_args!("{line}"));
             out.room().await;
         }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use blkback::Blkback;
 use blkback::target::Declarations;
 use blkfront::Blkfront;
-use exec::Line;
 use geom::Geom;
 use hv::{DomId, Hypervisor, Instant};
 use net::{AddressSetting, Net};
@@ -170,12 +169,7 @@ impl Guest {
     /// How many lines of the guest's log, as far as it keeps them, contain this text.
     #[must_use]
     pub fn log_lines(&self, containing: &str) -> usize {
-        let mut next = 0;
-        let lines = std::iter::from_fn(|| {
-            let line = self.pv.log.line_from(next)?;
-            next = line.number + 1;
-            Some(line)
-        });
+        let lines = self.pv.log.lines_from(0);
         lines.filter(|line| line.text.contains(containing)).count()
     }
 
@@ -236,14 +230,8 @@ impl Guest {
     /// The log so far, as the console would show it.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let mut number = 0;
-        while let Some(line) = self.pv.log.line_from(number) {
-            number = line.number + 1;
-            let line: &Line = &line;
-            lines.push(line.to_string());
-        }
-        lines
+        let lines = self.pv.log.lines_from(0);
+        lines.map(|line| line.to_string()).collect()
     }
 }
 

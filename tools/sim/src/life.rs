@@ -117,9 +117,7 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 /// Copies the guest's log into the diary.
 fn diary_of(life: &Life) {
     let log = &life.storage.guest.pv.log;
-    let mut number = 0;
-    while let Some(line) = log.line_from(number) {
-        number = line.number + 1;
+    for line in log.lines_from(0) {
         let text = format!("    {}: {}", line.part, line.text);
         life.diary.lines.borrow_mut().push((line.at, text));
     }

@@ -197,9 +197,6 @@ impl Neighbours {
 
 /// How many lines a guest has ever logged.
 fn lines(guest: &Guest) -> u64 {
-    let mut next = 0;
-    while let Some(line) = guest.pv.log.line_from(next) {
-        next = line.number + 1;
-    }
-    next
+    let last = guest.pv.log.lines_from(0).last();
+    last.map_or(0, |line| line.number + 1)
 }

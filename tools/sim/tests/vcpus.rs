@@ -29,12 +29,7 @@ fn set(machine: &Machine, vcpu: u32, availability: &str) {
 
 /// How many lines of the domain's log have this.
 fn said(machine: &Machine, text: &str) -> usize {
-    let (log, mut next) = (&machine.domain.pv.log, 0);
-    let lines = std::iter::from_fn(|| {
-        let line = log.line_from(next)?;
-        next = line.number + 1;
-        Some(line)
-    });
+    let lines = machine.domain.pv.log.lines_from(0);
     lines.filter(|line| line.text.contains(text)).count()
 }
 

@@ -213,13 +213,8 @@ impl Host {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut next = 0;
-        std::iter::from_fn(|| {
-            let line = self.log.line_from(next)?;
-            next = line.number + 1;
-            Some(line.text.clone())
-        })
-        .collect()
+        let lines = self.log.lines_from(0);
+        lines.map(|line| line.text.clone()).collect()
     }
 }
 

@@ -228,7 +228,7 @@ fn report<H: Hypervisor>(
 async fn relay(log: Log, home: Mailbox<Log>) {
     let mut next = 0;
     loop {
-        while let Some(line) = log.line_from(next) {
+        for line in log.lines_from(next) {
             next = line.number + 1;
             let (level, part, text) = (line.level, line.part.clone(), line.text.clone());
             home.send(move |_, log| log.write(level, &part, format_args!("{text}")));

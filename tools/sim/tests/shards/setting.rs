@@ -1,6 +1,6 @@
 //! A domain whose two disks are on two vCPUs, and who is served by it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use geom::{Access, Device};
@@ -112,20 +112,16 @@ impl Setting {
 
     /// Runs a task of the domain's to its end.
     pub(crate) fn within<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> T {
-        let done = Rc::new(Cell::new(None));
+        let done = Rc::new(RefCell::new(None));
         let put = done.clone();
         self.machine.domain.pv.exec.spawn("test", async move {
-            put.set(Some(task.await));
+            let value = task.await;
+            *put.borrow_mut() = Some(value);
         });
         self.machine.world.wake_domain(MIDDLE);
-        let value = RefCell::new(None);
-        self.machine.until("it is done", |_| {
-            let taken = done.take();
-            let there = taken.is_some();
-            *value.borrow_mut() = taken;
-            there
-        });
-        value.take().expect("it is done")
+        let is_done = |_: &Machine| done.borrow().is_some();
+        self.machine.until("it is done", is_done);
+        done.take().expect("it is done")
     }
 
     pub(crate) fn open(&self, name: &str, access: Access) -> Device {
