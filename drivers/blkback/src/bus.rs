@@ -20,7 +20,7 @@ use xenbus::state::XenbusState;
 use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 
 use crate::claim::{Claim, Claims, Ours};
-use crate::export::{Ended, Export};
+use crate::export::{Ending, Export};
 use crate::former::Formers;
 use crate::medium::Providers;
 use crate::share::Sharing;
@@ -332,7 +332,7 @@ impl<H: Hypervisor> Blkback<H> {
             while claim.is_some() {
                 signals.ours.set(true);
                 this.0.added.notify();
-                if export.run(&this.0.store, &routes).await == Ended::Removed {
+                if export.run(&this.0.store, &routes).await == Ending::Removed {
                     break;
                 }
                 signals.ours.set(false);

@@ -65,7 +65,7 @@ pub(crate) struct Export<H: Hypervisor> {
 
 /// Why an export is served here no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum Ending {
     /// Its nodes are gone, or nothing can be done for it any more.
     Removed,
     /// It is of another provider now, which may be another run loop's to serve.
@@ -97,7 +97,7 @@ enum Seen {
 
 impl<H: Hypervisor> Export<H> {
     /// Serves the export until its nodes are gone, or it is not to be served here any more.
-    pub(crate) async fn run(&self, store: &Store, routes: &BackendRoutes) -> Ended {
+    pub(crate) async fn run(&self, store: &Store, routes: &BackendRoutes) -> Ending {
         let Signals {
             frontend, device, ..
         } = *self.signals;
@@ -111,8 +111,8 @@ impl<H: Hypervisor> Export<H> {
                     deadline: None,
                     failed: false,
                 };
-                if self.follow(course).await == Ended::Elsewhere {
-                    return Ended::Elsewhere;
+                if self.follow(course).await == Ending::Elsewhere {
+                    return Ending::Elsewhere;
                 }
             }
             Err(error) => {
@@ -125,23 +125,23 @@ impl<H: Hypervisor> Export<H> {
             }
         }
         self.signals.closed.set(true);
-        Ended::Removed
+        Ending::Removed
     }
 
     /// Follows the two states until the export is removed, or another one's.
-    async fn follow(&self, mut course: Course<H>) -> Ended {
+    async fn follow(&self, mut course: Course<H>) -> Ending {
         while !self.signals.removed.get() {
             match self.step(&mut course).await {
                 Ok(BackStep::Finish) => break,
                 Ok(_) => {}
                 Err(failure) if failure.is_removal() => break,
                 // Nobody is connected when it is opened.
-                Err(Failure::Elsewhere) => return Ended::Elsewhere,
+                Err(Failure::Elsewhere) => return Ending::Elsewhere,
                 // Nothing can be heard or said any more. What is connected is served on.
                 Err(failure) if failure.is_loss() => {
                     exec::error!(self.pv.log, &self.name, "{failure}; served on as it is");
                     self.serve_on(&mut course).await;
-                    return Ended::Removed;
+                    return Ending::Removed;
                 }
                 Err(failure) => self.fail(&mut course, &failure).await,
             }
@@ -150,7 +150,7 @@ impl<H: Hypervisor> Export<H> {
         if self.drain(&mut course).await.is_ok() {
             self.retire(&mut course);
         }
-        Ended::Removed
+        Ending::Removed
     }
 
     /// Looks at both ends and does what follows from them.

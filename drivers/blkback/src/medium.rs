@@ -42,17 +42,16 @@ pub enum Providers {
 pub(crate) struct Medium {
     name: String,
     device: Rc<Device>,
-    place: Place,
+    /// The first byte of it on its disk.
+    start: u64,
+    /// What the media likes requests to be aligned to, in bytes; 0 if nothing is known.
+    stripe_size: u64,
+    /// Of one of another run loop's.
+    window: Option<Rc<Window>>,
 }
 
-enum Place {
-    Here(Geom),
-    There(Rc<Window>),
-}
-
-/// Which part of a disk a provider of another run loop is.
+/// A provider of another run loop, of whose disk only its own part is to be reached.
 struct Window {
-    part: Part,
     /// Bytes of it, as the graph has them now; 0 once it is lost.
     size: Arc<AtomicU64>,
     latest: Latest<Opening>,
@@ -94,12 +93,18 @@ impl Providers {
         holder: &str,
     ) -> Result<Option<Medium>, OpenError> {
         match self {
-            Self::Here(geom) if geom.provider(name).is_none() => Ok(None),
-            Self::Here(geom) => Ok(Some(Medium {
-                name: String::from(name),
-                device: Rc::new(geom.open_as(name, access, holder)?),
-                place: Place::Here(geom.clone()),
-            })),
+            Self::Here(geom) => {
+                let Some(provider) = geom.provider(name) else {
+                    return Ok(None);
+                };
+                Ok(Some(Medium {
+                    name: String::from(name),
+                    device: Rc::new(geom.open_as(name, access, holder)?),
+                    start: provider.offset,
+                    stripe_size: provider.stripe_size,
+                    window: None,
+                }))
+            }
             Self::There { graph, disks } => {
                 open_there(exec, (graph, disks), name, access, holder).await
             }
@@ -136,7 +141,6 @@ async fn open_there(
         Err(why) => return Err(why),
     };
     let window = Rc::new(Window {
-        part,
         size,
         latest,
         completions: RefCell::default(),
@@ -147,7 +151,9 @@ async fn open_there(
     Ok(Some(Medium {
         name: String::from(name),
         device,
-        place: Place::There(window),
+        start: part.start,
+        stripe_size: part.stripe_size,
+        window: Some(window),
     }))
 }
 
@@ -219,9 +225,9 @@ impl Medium {
     /// Bytes of it.
     #[inline]
     pub(crate) fn media_size(&self) -> u64 {
-        match &self.place {
-            Place::Here(_) => self.device.media_size(),
-            Place::There(window) => window.size.load(Ordering::Acquire),
+        match &self.window {
+            None => self.device.media_size(),
+            Some(window) => window.size.load(Ordering::Acquire),
         }
     }
 
@@ -237,40 +243,29 @@ impl Medium {
 
     /// The first byte of it on its disk.
     pub(crate) fn start(&self) -> u64 {
-        match &self.place {
-            Place::Here(geom) => geom
-                .provider(&self.name)
-                .map_or(0, |provider| provider.offset),
-            Place::There(window) => window.part.start,
-        }
+        self.start
     }
 
     /// What the media likes requests to be aligned to, in bytes; 0 if nothing is known.
     pub(crate) fn stripe_size(&self) -> u64 {
-        match &self.place {
-            Place::Here(geom) => geom
-                .provider(&self.name)
-                .map_or(0, |provider| provider.stripe_size),
-            Place::There(window) => window.part.stripe_size,
-        }
+        self.stripe_size
     }
 
     /// Why it was lost; `None` while it lives.
     pub(crate) fn error(&self) -> Option<Errno> {
-        let lost = match &self.place {
-            Place::Here(_) => None,
-            Place::There(window) => window.latest.with(|opening| match opening {
+        let lost = self.window.as_ref().and_then(|window| {
+            window.latest.with(|opening| match opening {
                 Opening::Lost(why) => Some(*why),
                 _ => None,
-            }),
-        };
+            })
+        });
         lost.or_else(|| self.device.error())
     }
 
     /// Waits until it is lost, or has another size or other limits. Always ends at once for one
     /// that is lost.
     pub(crate) async fn changed(&self) {
-        let Place::There(window) = &self.place else {
+        let Some(window) = &self.window else {
             return self.device.changed().await;
         };
         if self.error().is_none() {
@@ -282,8 +277,8 @@ impl Medium {
     /// As [`Device::submit`]; all requests end in the same `completions`.
     #[inline]
     pub(crate) fn submit(&self, mut order: Order, tag: u64, completions: &Rc<Completions>) {
-        if let Place::There(window) = &self.place {
-            window.place(&mut order);
+        if let Some(window) = &self.window {
+            window.place(&mut order, self.start);
             if window.completions.borrow().is_none() {
                 window.completions.replace(Some(completions.clone()));
             }
@@ -294,20 +289,21 @@ impl Medium {
 
 impl Drop for Medium {
     fn drop(&mut self) {
-        if let Place::There(window) = &self.place {
+        if let Some(window) = &self.window {
             window.left.notify();
         }
     }
 }
 
 impl Window {
-    /// Moves an order to where the provider is on its disk. The disk would not refuse what is
-    /// beyond the provider's own end, so that is done here: it is moved to where nothing is.
-    fn place(&self, order: &mut Order) {
+    /// Moves an order to where the provider is on its disk, from `start` on. The disk would not
+    /// refuse what is beyond the provider's own end, so that is done here: it is moved to where
+    /// nothing is.
+    fn place(&self, order: &mut Order, start: u64) {
         let end = order.offset.checked_add(order.length);
         let inside = end.is_some_and(|end| end <= self.size.load(Ordering::Acquire));
         // A part of a disk ends where the disk does at most.
-        let offset = order.offset.wrapping_add(self.part.start);
+        let offset = order.offset.wrapping_add(start);
         order.offset = if inside { offset } else { BEYOND };
     }
 }
