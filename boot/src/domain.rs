@@ -9,12 +9,12 @@ use spin::Once;
 
 use crate::run_loop;
 
-static SHARDS: Once<Vec<Cell>> = Once::new();
+static SHARDS: Once<Vec<XenShard>> = Once::new();
 
 /// A shard, which one vCPU at a time has.
-struct Cell(VcpuCell<Shard<Xen>>);
+struct XenShard(VcpuCell<Shard<Xen>>);
 
-impl ShardCell<Xen> for Cell {
+impl ShardCell<Xen> for XenShard {
     fn with(&self, act: &mut dyn FnMut(&Shard<Xen>)) {
         self.0.with(act);
     }
@@ -29,7 +29,7 @@ pub fn run(xen: &Xen) -> ! {
     let (domain, shards) = Domain::start(xen.clone(), xen.command_line());
     let shards = SHARDS.call_once(|| {
         // SAFETY: a shard shares with others what is `Send` and `Sync` only (`app::vcpus`).
-        let handed = |shard| Cell(unsafe { VcpuCell::new(shard) });
+        let handed = |shard| XenShard(unsafe { VcpuCell::new(shard) });
         shards.into_iter().map(handed).collect()
     });
     let (blkback, store) = (domain.blkback.clone(), domain.store.clone());

@@ -35,25 +35,10 @@ pub(super) fn prepare(nest: &Nest) -> Result<()> {
     nest.put(PATH, PROGRAM.as_bytes())
 }
 
-/// Runs a job on dom0's `devices`, whose backend is in the domain `domain`; the figures of the run.
-/// Only where costs are differences, what is needed the first time must be there before:
+/// Runs a job on dom0's `devices`, whose backend is in the domain `domain`; what the program says
+/// of it. Only where costs are differences, what is needed the first time must be there before:
 /// `warm_up`.
 pub(super) fn run(
-    nest: &Nest,
-    clock: Clock,
-    job: Job,
-    domain: u32,
-    devices: &[String],
-    warm_up: bool,
-) -> Result<Figures> {
-    figures(
-        job,
-        &run_program(nest, clock, job, domain, devices, warm_up)?,
-    )
-}
-
-/// The same; what the program says of it.
-pub(super) fn run_program(
     nest: &Nest,
     clock: Clock,
     job: Job,
@@ -85,7 +70,7 @@ pub(super) fn run_program(
 pub(super) type Figures = Vec<(&'static str, Metric, f64)>;
 
 /// Reads what the program says.
-fn figures(job: Job, value: &Value) -> Result<Figures> {
+pub(super) fn figures(job: Job, value: &Value) -> Result<Figures> {
     let number = |name: &str| value[name].as_f64().with_context(|| format!("no {name}"));
     let speed = if job.is_sequential() {
         (Metric::Throughput, number("bytes_per_second")? / MIB)

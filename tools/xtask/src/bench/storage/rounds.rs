@@ -66,7 +66,8 @@ impl Rounds<'_> {
         for (target, runs) in targets.iter().zip(runs) {
             let Target { domain, devices } = target;
             let warm_up = runs.is_empty();
-            let figures = load::run(self.nest, self.clock, job, *domain, devices, warm_up)?;
+            let said = load::run(self.nest, self.clock, job, *domain, devices, warm_up)?;
+            let figures = load::figures(job, &said)?;
             runs.push(figures);
         }
         Ok(())

@@ -152,7 +152,7 @@ impl<'nest> Server<'nest> {
     }
 
     fn run(&self, nest: &Nest, clock: Clock, job: Job) -> Result<Run> {
-        let value = load::run_program(nest, clock, job, self.id, &self.devices, false)?;
+        let value = load::run(nest, clock, job, self.id, &self.devices, false)?;
         read(&value)
     }
 
