@@ -28,6 +28,8 @@ pub struct Guest<'nest> {
     name: String,
     log: Request,
     keyboard: Option<Request>,
+    /// It may be another domain by now than the one that was created.
+    another: bool,
     console: Transcript,
     /// How many times it has shut down and this was reported.
     shutdowns: usize,
@@ -58,6 +60,7 @@ impl<'nest> Guest<'nest> {
             name,
             log,
             keyboard: None,
+            another: false,
             console,
             shutdowns: 0,
             gone: Cell::new(false),
@@ -145,9 +148,11 @@ impl<'nest> Guest<'nest> {
         self.take(&what, limit, |console| console.take_answer(line, PROMPT))
     }
 
-    /// After a reboot: the new domain has a new console, whose keyboard is to be opened.
+    /// After a reboot, a restore or a migration: the new domain has a new console, whose keyboard
+    /// is to be opened.
     pub fn reconnect(&mut self) {
         self.keyboard = None;
+        self.another = true;
     }
 
     /// Waits until the domain shuts down, however it does so, and says why. What xl then does with
@@ -163,6 +168,7 @@ impl<'nest> Guest<'nest> {
             let reasons = text::reasons(&String::from_utf8_lossy(&said));
             if let Some(reason) = reasons.get(self.shutdowns) {
                 self.shutdowns += 1;
+                self.another = true;
                 return Ok(*reason);
             }
             match log.answer(deadline)? {
@@ -269,7 +275,7 @@ impl<'nest> Guest<'nest> {
     fn open_keyboard(&self) -> Result<Request> {
         // To start xl takes a sixth of a second here; its log tells of the first domain, at least.
         let log = self.nest.get(&self.xl_log()).unwrap_or_default();
-        let first = text::domain_id(&String::from_utf8_lossy(&log)).filter(|_| self.shutdowns == 0);
+        let first = text::domain_id(&String::from_utf8_lossy(&log)).filter(|_| !self.another);
         let id = first.map_or_else(|| format!("$(xl domid {})", self.name), |id| id.to_string());
         // xenconsoled makes the terminal a moment after the domain.
         let line = format!(

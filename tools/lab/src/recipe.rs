@@ -59,9 +59,19 @@ pub(crate) const QEMU: [&str; 2] = ["qemu-system-x86", "seabios"];
 pub(crate) fn dom0_packages(suite: Suite) -> Vec<String> {
     let xen = suite.xen();
     let mut packages: Vec<String> = DOM0.iter().map(ToString::to_string).collect();
-    packages.push(format!("xen-hypervisor-{xen}-amd64"));
+    packages.push(format!("xen-hypervisor-{xen}-amd64{}", archive(suite)));
     packages.push(format!("xen-utils-{xen}"));
     packages
+}
+
+/// Which of Debian's archives the hypervisor is of; none: the one with the newest.
+fn archive(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Trixie => "",
+        // 4.17.5. What came later as security updates has no shadow page tables, without which Xen
+        // cannot log what a PV domain writes: there is no live migration with those.
+        Suite::Bookworm => "/bookworm",
+    }
 }
 
 /// Name of the cache's entry for a dom0 of `suite`.
@@ -114,6 +124,6 @@ mod tests {
     fn suites_have_their_own_xen_and_entry() {
         assert_ne!(dom0_name(Suite::Trixie), dom0_name(Suite::Bookworm));
         let packages = dom0_packages(Suite::Bookworm);
-        assert!(packages.contains(&"xen-hypervisor-4.17-amd64".to_owned()));
+        assert!(packages.contains(&"xen-hypervisor-4.17-amd64/bookworm".to_owned()));
     }
 }

@@ -397,6 +397,15 @@ const XEN_4_17: &[Test] = &[
     long("nested_417_lives_10", |nest| {
         net::lives::saved_and_restored(nest, 10, 1)
     }),
+    smoke("nested_417_migrates_1", |nest| {
+        net::lives::migrated(nest, 1, 1)
+    }),
+    long("nested_417_migrates_10", |nest| {
+        net::lives::migrated(nest, 10, 1)
+    }),
+    long("nested_417_migrates_vcpus_3", |nest| {
+        net::lives::migrated(nest, 3, 2)
+    }),
     quick("nested_417_crash", ends::a_crash_has_an_epitaph),
     quick(
         "nested_417_export_late_provider",

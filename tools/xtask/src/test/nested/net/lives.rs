@@ -1,4 +1,4 @@
-//! A domain is saved and restored while dom0 writes to its disk over its network.
+//! A domain is saved and restored, and migrated, while dom0 writes to its disk over its network.
 
 use std::thread;
 use std::time::Duration;
@@ -22,7 +22,9 @@ const LIFE: Duration = Duration::from_secs(5400);
 const IMAGE: &str = "/run/lives.save";
 /// Where a file has no room.
 const LITTLE: &str = "/run/little";
-/// How long the domain may take to be saved, or to be there again.
+/// What receives a domain, and is not heard when it says that it has it.
+const UNHEARD: &str = "xl migrate-receive | head -n 1";
+/// How long the domain may take to be saved or migrated, or to be there again.
 const SAVED: Duration = Duration::from_secs(120);
 
 /// A domain, and fio that writes to its disk and finds what it wrote.
@@ -53,6 +55,23 @@ pub(in crate::test::nested) fn saved_and_restored(
     }
     scene.end()?;
     nest.check(&format!("rm -f {IMAGE}; umount {LITTLE}"))?;
+    Ok(())
+}
+
+/// Migrates the domain `times` times, to the host it is on. Before each, what receives it is not
+/// heard, so that it goes on where it was. With two `vcpus`, its disk is the
+/// second one's.
+pub(in crate::test::nested) fn migrated(nest: &Nest, times: u32, vcpus: u32) -> Result<()> {
+    let mut scene = Scene::new(nest, vcpus)?;
+    // What is migrated has another name until it is there, and its console's log that name.
+    let log = format!("/var/log/xen/console/guest-{NAME}--incoming.log");
+    nest.check(&format!("ln -sf guest-{NAME}.log {log}"))?;
+    for time in 0..times {
+        let migrated = scene.migrate();
+        migrated.with_context(|| format!("{time} of {times}"))?;
+    }
+    scene.end()?;
+    nest.check(&format!("rm {log}"))?;
     Ok(())
 }
 
@@ -105,18 +124,35 @@ impl<'nest> Scene<'nest> {
         Ok(())
     }
 
+    /// A migration that fails at its end, then one that does not.
+    fn migrate(&mut self) -> Result<()> {
+        let failed = self.xl(&format!("xl migrate -s '' {NAME} '{UNHEARD}'"))?;
+        ensure!(!failed.success(), "nobody was heard: {failed}");
+        let goes_on = self.goes_on("suspend: cancelled; the domain goes on");
+        goes_on.with_context(|| format!("nobody was heard: {failed}"))?;
+        self.nest.check(&format!("xl destroy {NAME}--incoming"))?;
+        let before = self.guest.id()?;
+        let migrated = self.xl(&format!("xl migrate -s '' {NAME} 'xl migrate-receive'"))?;
+        ensure!(migrated.success(), "{migrated}");
+        self.goes_on("suspend: the domain lives anew")?;
+        let after = self.guest.id()?;
+        ensure!(before != after, "it is domain {after} as before");
+        Ok(())
+    }
+
     fn xl(&self, line: &str) -> Result<lab::Output> {
         self.nest.run_for(line, SAVED)
     }
 
     /// The domain says so, fio is still at work, and gets on: its disk is written.
     fn goes_on(&mut self, said: &str) -> Result<()> {
-        self.guest.wait_for(said, SAVED)?;
-        // Its console is another domain's now.
-        self.guest.reconnect();
+        let waited = self.guest.wait_for(said, SAVED);
         if let Some(ended) = self.load.wait_for(Duration::ZERO)? {
             bail!("fio ended: {ended}");
         }
+        waited?;
+        // Its console is another domain's now.
+        self.guest.reconnect();
         node::answers(self.nest, ADDRESS)?;
         let writes = format!(
             "set -e; at=$(stat -L -c '0x%t 0x%T' {}); \
