@@ -22,6 +22,7 @@ use xenbus::{BackendBus, BackendEvent, BackendRelease, Store, StoreError};
 use crate::claim::{Claim, Claims, Ours};
 use crate::export::{Ending, Export};
 use crate::former::Formers;
+use crate::listed::Listed;
 use crate::medium::Providers;
 use crate::share::Sharing;
 use crate::signals::Signals;
@@ -61,7 +62,7 @@ struct Inner<H: Hypervisor> {
     copies: Copies<H>,
     sharing: Rc<Sharing>,
     declarations: Rc<Declarations>,
-    exports: RefCell<BTreeMap<(DomId, u32), Rc<Signals>>>,
+    exports: Listed<Signals>,
     /// One more was added to them.
     added: Notify,
     /// The domain wants to end: what comes now is not served.
@@ -147,7 +148,7 @@ impl<H: Hypervisor> Blkback<H> {
             copies: Copies::new(pv.hv.clone()),
             sharing: Rc::default(),
             declarations: Rc::new(declarations),
-            exports: RefCell::default(),
+            exports: Listed::default(),
             added: Notify::new(),
             closing: Cell::new(false),
             formers: Formers::new(claims),
@@ -192,8 +193,9 @@ impl<H: Hypervisor> Blkback<H> {
     /// Those of them that are served here.
     #[must_use]
     pub fn own_exports(&self) -> Vec<ExportUse> {
-        let exports = self.0.exports.borrow();
-        let ours = exports.values().filter(|signals| signals.ours.get());
+        let exports = self.0.exports.all();
+        let exports = exports.iter().map(|(_, signals)| signals);
+        let ours = exports.filter(|signals| signals.ours.get());
         let used = ours.map(|signals| ExportUse {
             frontend: signals.frontend,
             device: signals.device,
@@ -209,9 +211,9 @@ impl<H: Hypervisor> Blkback<H> {
     /// now or soon.
     #[must_use]
     pub fn has_clients(&self) -> bool {
-        let exports = self.0.exports.borrow();
-        let connected = |signals: &Rc<Signals>| is_in_use(signals.state.get());
-        exports.values().any(connected) || self.0.formers.any_is_loud()
+        let exports = self.0.exports.all();
+        let mut exports = exports.iter().map(|(_, signals)| signals);
+        exports.any(|signals| is_in_use(signals.state.get())) || self.0.formers.any_is_loud()
     }
 
     /// Has every frontend told to close, and serves them until they have: a Linux client with a
@@ -219,16 +221,17 @@ impl<H: Hypervisor> Blkback<H> {
     /// close are let go of after 5 s. Nothing is exported afterwards.
     pub async fn close(&self) {
         self.0.closing.set(true);
-        let exports: Vec<_> = self.0.exports.borrow().values().cloned().collect();
-        for signals in &exports {
+        let exports = self.0.exports.all();
+        for (_, signals) in exports.iter() {
             signals.close();
         }
-        let exports: Vec<_> = exports.into_iter().filter(|one| one.ours.get()).collect();
-        let open = |signals: &Rc<Signals>| {
+        let ours = exports.iter().filter(|(_, signals)| signals.ours.get());
+        let ours: Vec<_> = ours.map(|(_, signals)| signals).collect();
+        let open = |signals: &&Rc<Signals>| {
             !signals.closed.get() && signals.state.get() != XenbusState::Closed
         };
         // One that says that it is Closed may still have requests queued, if it is Linux.
-        while exports.iter().any(open) || self.0.formers.any_is_loud() {
+        while ours.iter().any(open) || self.0.formers.any_is_loud() {
             self.0.pv.exec.sleep(CLOSED_LOOK).await;
         }
     }
@@ -239,11 +242,8 @@ impl<H: Hypervisor> Blkback<H> {
     /// that is answered may ask for more.
     pub fn last_words(&self) -> bool {
         let mut any = self.0.formers.last_words();
-        // What dies may be whoever puts an export among them or takes it away.
-        if let Ok(exports) = self.0.exports.try_borrow() {
-            for signals in exports.values() {
-                any |= signals.last_words();
-            }
+        for (_, signals) in self.0.exports.last().iter().flat_map(|list| list.iter()) {
+            any |= signals.last_words();
         }
         any
     }
@@ -253,7 +253,7 @@ impl<H: Hypervisor> Blkback<H> {
     /// there is any, for it takes its time to hear of it and is to be answered meanwhile.
     /// `store` is that of the run loop that has the connection.
     pub fn close_last(&self, store: &Store) -> bool {
-        let Ok(exports) = self.0.exports.try_borrow() else {
+        let Some(exports) = self.0.exports.last() else {
             return false;
         };
         // Linux stops its queues when it closes, and starts them at an event: what waits in them
@@ -264,7 +264,7 @@ impl<H: Hypervisor> Blkback<H> {
             self.0.nudged.set(now);
         }
         let mut any = false;
-        for signals in exports.values() {
+        for (_, signals) in exports.iter() {
             let is_connected = signals.is_connected(nudge);
             any |= is_connected;
             if is_connected || signals.closing_last.is_begun() {
@@ -285,7 +285,7 @@ impl<H: Hypervisor> Blkback<H> {
                     self.add((domain, device), routes, release.clone());
                 }
                 BackendEvent::Removed(domain, device) => {
-                    if let Some(signals) = self.0.exports.borrow().get(&(domain, device)) {
+                    if let Some(signals) = self.0.exports.get((domain, device)) {
                         signals.remove();
                     }
                 }
@@ -312,9 +312,7 @@ impl<H: Hypervisor> Blkback<H> {
         }
         // The bus announces an export again only when its task has released it, so there is none
         // with this number but one that is leaving.
-        let mut exports = self.0.exports.borrow_mut();
-        exports.insert((domain, device), signals.clone());
-        drop(exports);
+        self.0.exports.insert((domain, device), signals.clone());
         let export = Export {
             pv: self.0.pv.clone(),
             providers: self.0.providers.clone(),
@@ -415,10 +413,8 @@ impl<H: Hypervisor> Blkback<H> {
     /// Forgets an export, unless another one with the same number is there already.
     fn forget(&self, signals: &Rc<Signals>, release: &BackendRelease) {
         let key = (signals.frontend, signals.device);
-        let mut exports = self.0.exports.borrow_mut();
-        let known = exports.get(&key);
-        if known.is_some_and(|known| Rc::ptr_eq(known, signals)) {
-            exports.remove(&key);
+        if self.0.exports.has(key, signals) {
+            self.0.exports.remove(key);
             release.release(key.0, key.1);
         }
     }

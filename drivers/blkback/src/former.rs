@@ -10,7 +10,6 @@
 //! A frontend that was idle and says that it is done is spared this: there are some that lose the
 //! pages of a ring that is still mapped when they free it.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -21,6 +20,7 @@ use hv::Hypervisor;
 use pv::Pv;
 
 use crate::claim::{Claims, Ended, Key};
+use crate::listed::Listed;
 use crate::queue::Queue;
 
 /// How long the frontend may take to close its ports. It costs a mapping for each ring page and a
@@ -37,7 +37,7 @@ const LOUD: Duration = Duration::from_secs(2);
 /// All connections that have ended, until their frontends have let go of them: one of each device
 /// at most. A handle; clones speak for the same ones.
 pub(crate) struct Formers<H: Hypervisor> {
-    all: Rc<RefCell<BTreeMap<Key, Rc<Former<H>>>>>,
+    all: Rc<Listed<Former<H>>>,
     claims: Claims,
 }
 
@@ -79,13 +79,12 @@ impl<H: Hypervisor> Formers<H> {
             known: Cell::new(Some(self.claims.ended(key))),
             ended: Notify::new(),
         });
-        self.all.borrow_mut().insert(key, former.clone());
+        self.all.insert(key, former.clone());
         let (all, pv_of_task) = (self.clone(), pv.clone());
         pv.exec.spawn("export's end", async move {
             former.answer_until_let_go(&pv_of_task).await;
-            let mut all = all.all.borrow_mut();
-            if all.get(&key).is_some_and(|one| Rc::ptr_eq(one, &former)) {
-                all.remove(&key);
+            if all.all.has(key, &former) {
+                all.all.remove(key);
             }
         });
     }
@@ -94,7 +93,7 @@ impl<H: Hypervisor> Formers<H> {
     /// the same pages and ports for this one. Unmaps that one's rings, and says whether another run
     /// loop has one whose rings it is still to unmap.
     pub(crate) fn end(&self, key: Key) -> bool {
-        let former = self.all.borrow_mut().remove(&key);
+        let former = self.all.remove(key);
         if let Some(former) = former {
             former.end();
         }
@@ -103,15 +102,17 @@ impl<H: Hypervisor> Formers<H> {
 
     /// Whether there is a frontend that is not quiet yet.
     pub(crate) fn any_is_loud(&self) -> bool {
-        self.all.borrow().values().any(|former| former.loud.get())
+        let all = self.all.all();
+        all.iter().any(|(_, former)| former.loud.get())
     }
 
     /// The domain dies: answers what can be answered; says whether there was anything.
     pub(crate) fn last_words(&self) -> bool {
-        let Ok(all) = self.all.try_borrow() else {
+        let Some(all) = self.all.last() else {
             return false;
         };
-        all.values().fold(false, |any, one| one.refuse(false) | any)
+        all.iter()
+            .fold(false, |any, (_, one)| one.refuse(false) | any)
     }
 }
 

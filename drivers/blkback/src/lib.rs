@@ -14,6 +14,7 @@
 //! - `link`: a connection: rings, ports and the provider; who is served when
 //! - `former`: a connection that has ended, until the frontend has seen that too
 //! - `polling`: how long to look for the next request before sleeping; pure
+//! - `listed`: a list that a domain that dies can still read
 //! - `queue`: one ring and its requests
 //! - `ledger`: the ring itself, and who is owed an answer, also when the domain dies
 //! - `request`: a request judged; pure
@@ -36,6 +37,7 @@ mod former;
 mod keys;
 mod ledger;
 mod link;
+mod listed;
 pub mod medium;
 mod offer;
 mod polling;

@@ -34,10 +34,42 @@ fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_change
     peer.ring().submit(&Ask::new(READ, 7, 8, &[whole(&page)]));
 
     // As when there is no memory for one more of them.
-    let _changed = blkback.0.exports.borrow_mut();
-    assert!(blkback.last_words());
+    blkback.0.exports.change(|_| {
+        assert!(blkback.last_words());
+    });
     let answer = peer.ring().take().expect("an answer");
     assert_eq!((answer.id, answer.status), (7, ERROR));
+}
+
+#[test]
+fn clients_are_answered_and_told_to_close_also_when_the_exports_are_being_changed() {
+    let world = World::new(3);
+    let toolstack = Toolstack::start(&world);
+    let driver = Guest::start(&world, &toolstack, DRIVER, DomainConfig::default());
+    let (pv, store, geom) = (&driver.pv, &driver.store, &driver.geom);
+    let blkback = Blkback::start(pv, store, geom, Declarations::default());
+    let store = store.clone();
+    let disk = RamDisk::create(&driver, 0, RamConfig::default());
+    let exports = Exports {
+        driver,
+        disk,
+        toolstack,
+        world,
+    };
+    let peer = exports.peer(2, "ram0");
+    exports.connect(&peer);
+    let page = peer.page(hv::Access::ReadWrite, 0);
+    peer.ring().submit(&Ask::new(READ, 7, 8, &[whole(&page)]));
+
+    // As when there is no memory for one more of them.
+    blkback.0.exports.change(|_| {
+        assert!(blkback.last_words() & blkback.close_last(&store));
+    });
+    exports.world.halt_domain(DRIVER);
+    let answer = peer.ring().take().expect("an answer");
+    assert_eq!((answer.id, answer.status), (7, ERROR));
+    exports.run_for(Duration::from_millis(50));
+    assert_eq!(peer.backend_state(), Some(5), "and it is told to close");
 }
 
 /// A disk in the driver of which the domain dies at the third request, and not before it `may`.
