@@ -7,6 +7,8 @@ use lab::Nest;
 use lab::guest::{Guest, Reason};
 
 use super::domain::{SECOND, set_vcpus, start_config, sum, wait_until};
+use super::export::attached::Attached;
+use super::export::restart::{self, End};
 
 /// The disk of `disk.cfg`, `memory8.cfg` and `readonly.cfg`, made as `disk.cfg` says, but smaller:
 /// sums take long in emulation.
@@ -33,6 +35,7 @@ const CONFIGS: &[Config] = &[
     ("balloon.cfg", balloon),
     ("saved.cfg", saved),
     ("storage.cfg", storage),
+    ("restarted.cfg", restarted),
     ("network.cfg", network),
 ];
 
@@ -140,6 +143,29 @@ fn saved(nest: &Nest, config: &str) -> Result<()> {
     guest.destroy()
 }
 
+/// What its comment says, with the name that it has here.
+fn restarted(nest: &Nest, config: &str) -> Result<()> {
+    let image = "/var/tmp/xenolith-restarted.img";
+    nest.check(&format!("truncate -s 1M {image}"))?;
+    let mut guest = start_config(nest, "storage", config)?;
+    Attached::new(nest, "xbd0", "xvdf", "w")?;
+    nest.put(restart::TOOL, &lab::program("reattach")?)?;
+    for end in [End::Orderly, End::Crash] {
+        let attached = Attached::existing(nest, "xvdf")?;
+        nest.check(&format!(
+            "dd if=/dev/urandom of={} bs=1M count=1 oflag=direct conv=fsync status=none",
+            attached.path()
+        ))?;
+        let before = attached.sha256()?;
+        restart::restart(nest, &mut guest, end)?;
+        let after = Attached::existing(nest, "xvdf")?.sha256()?;
+        ensure!(after == before, "{before} is {after} after {end:?}");
+    }
+    Attached::existing(nest, "xvdf")?.detach(false)?;
+    nest.check(&format!("rm {image} {}", restart::TOOL))?;
+    guest.destroy()
+}
+
 /// What its comment says: dom0 attaches the memory disk by its name, and an orderly end.
 fn storage(nest: &Nest, config: &str) -> Result<()> {
     let mut guest = start_config(nest, "storage", config)?;
@@ -210,9 +236,14 @@ fn command_line(nest: &Nest, config: &str) -> Result<()> {
 
 /// The second one comes and goes as dom0 wants it.
 fn two_vcpus(nest: &Nest, config: &str) -> Result<()> {
+    nest.check(
+        "for n in first second; do head -c 1M /dev/urandom >/var/tmp/xenolith-$n.img; done",
+    )?;
     let mut guest = start_config(nest, "vcpus", config)?;
     for count in [2, 1, 2] {
         set_vcpus(nest, "vcpus", count)?;
+        same_sum(nest, &mut guest, "xbd0", "/var/tmp/xenolith-first.img")?;
+        same_sum(nest, &mut guest, "xbd1", "/var/tmp/xenolith-second.img")?;
     }
     let said = guest.command("dmesg")?;
     has(&said, &["vcpu: 1 runs", "vcpu: 1 is down"])?;

@@ -12,6 +12,7 @@
 //! - [`ends`]: shutdown, reboot, sysrq, a crash, idleness
 //! - [`sums`]: what dom0 put on disks is what the domain reads
 //! - [`fill`]: what the domain writes is what dom0 finds
+//! - [`fio`]: what it says of what it wrote
 //! - [`held`]: a disk leaves while its reads are held back
 //! - [`hostile`]: backends that lie
 //! - [`frontend`]: a frontend of ours in dom0, told what to do
@@ -31,6 +32,7 @@ mod domain;
 mod ends;
 mod export;
 mod fill;
+mod fio;
 mod footing;
 mod frontend;
 mod held;

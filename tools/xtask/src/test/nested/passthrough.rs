@@ -8,6 +8,7 @@ use lab::{Nest, Options};
 
 use super::domain::{SECOND, start_config, sum};
 use super::export::attached::Attached;
+use super::export::ending::{is_answered, read_on};
 use crate::nest::nvme;
 
 /// The config that this looks at, but for the controller's place here.
@@ -35,7 +36,8 @@ pub(super) fn options() -> Options {
 }
 
 /// What dom0 wrote is what the domain reads; dom0 writes to an export of it and finds what it
-/// wrote; the disk is pulled in use and is gone once; put in again it is what it was, also to dom0.
+/// wrote; the disk is pulled in use and is gone once; put in again it is what it was, is written
+/// to through an export again, and dom0 finds that.
 pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
     nest.check("modprobe -a nvme xen-pciback xen-blkfront")?;
     let controllers = nvme::controllers(nest)?;
@@ -67,6 +69,8 @@ pub(super) fn a_disk_is_passed_through(nest: &Nest) -> Result<()> {
     guest.wait_for("nvd0: ", PATIENCE)?;
     let again = sum(&mut guest, "nvd0")?;
     ensure!(again == inside, "{inside} has become {again}");
+    fio(nest)?;
+    let inside = sum(&mut guest, "nvd0")?;
     let console = guest.console()?;
     let gone = console.matches("geom: nvd0 gone").count();
     ensure!(gone == 1, "gone {gone} times: {console}");
@@ -96,13 +100,16 @@ fn fio(nest: &Nest) -> Result<()> {
     attached.detach(false)
 }
 
-/// The disk leaves while it is read.
+/// The disk leaves while dom0 reads an export of it, many blocks at a time: all reads are answered.
 fn pulled(nest: &Nest, guest: &mut Guest<'_>, device: &str) -> Result<()> {
-    guest.send("sum nvd0; sum nvd0; sum nvd0; sum nvd0\r")?;
+    let attached = Attached::new(nest, "nvd0", "xvdf", "r")?;
+    let reading = read_on(nest, &attached)?;
     let detached = nest.run_for(&format!("xl pci-detach {NAME} {device}"), PATIENCE)?;
     ensure!(detached.success(), "{detached}");
     guest
         .wait_for("geom: nvd0 gone", PATIENCE)
         .context("pulled in use")?;
-    Ok(())
+    is_answered(nest, &attached, reading)?;
+    ensure!(attached.bytes()? == 0, "dom0 still has the disk");
+    attached.detach(false)
 }

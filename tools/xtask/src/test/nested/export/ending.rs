@@ -87,7 +87,7 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
 }
 
 /// Starts many reads at a time, which go on until one fails; waits until some are in flight.
-pub(super) fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
+pub(in crate::test::nested) fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
     let reading = nest.spawn(&format!(
         "fio --name=load --filename={} --direct=1 --ioengine=libaio --thread --rw=randread \
          --bs=4k --iodepth=32 --time_based --runtime=120 --minimal",
@@ -106,7 +106,11 @@ pub(super) fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
 
 /// Every read was answered: none is in flight, and who read can be ended. By itself fio does not
 /// end: it takes a disk without a byte for one that has no more for now.
-pub(super) fn is_answered(nest: &Nest, attached: &Attached<'_>, reading: Running) -> Result<()> {
+pub(in crate::test::nested) fn is_answered(
+    nest: &Nest,
+    attached: &Attached<'_>,
+    reading: Running,
+) -> Result<()> {
     let said = nest.run_for(
         &format!(
             "until read -r reads writes < {}/inflight && [ $reads = 0 ]; do sleep 0.1; done",

@@ -15,7 +15,7 @@ use crate::test::nested::linux;
 const FOLDER: &str = "/root/restart";
 const MODULES: &str = "crc32c_generic xen-blkfront";
 /// The tool, in dom0.
-const TOOL: &str = "/root/reattach";
+pub(in crate::test::nested) const TOOL: &str = "/root/reattach";
 /// The disk that must survive.
 const BYTES: u64 = 24 << 20;
 /// How long the client may take to boot, or for what it does between two restarts.
@@ -28,7 +28,8 @@ const REATTACH: Duration = Duration::from_secs(180);
 /// How the driver domain ends.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::test::nested) enum End {
-    /// By `reattach reboot`.
+    /// The first half of the rounds by `reattach reboot`, the others by `xl shutdown` and
+    /// `xl create`.
     Orderly,
     /// By a panic; xl makes it anew.
     Crash,
@@ -52,6 +53,8 @@ pub(in crate::test::nested) fn clients_outlive_it(
         disk.xl_quick("xvda", "w")
     );
     let mut storage = start_config(nest, "storage", &config)?;
+    let named = format!("name = \"storage\"\n{config}");
+    nest.put(&format!("{FOLDER}/storage.cfg"), named.as_bytes())?;
     Attached::new(nest, "md0", "xvdf", "w")?;
     let config = format!(
         "type = \"pv\"\nkernel = \"{FOLDER}/kernel\"\nramdisk = \"{FOLDER}/initrd\"\n\
@@ -62,7 +65,12 @@ pub(in crate::test::nested) fn clients_outlive_it(
     for round in 0..rounds {
         client.wait_for(&format!("CLIENT-LOADED {round}"), CLIENT)?;
         let before = storage.id()?;
-        restart(nest, &mut storage, end).with_context(|| format!("restart {round}"))?;
+        let restarted = if matches!(end, End::Orderly) && round >= rounds.div_ceil(2) {
+            create_anew(nest, &mut storage)
+        } else {
+            restart(nest, &mut storage, end)
+        };
+        restarted.with_context(|| format!("restart {round}"))?;
         ensure!(storage.id()? != before, "it is another domain");
         Attached::existing(nest, "xvdf")?.sha256()?;
         client.wait_for(&format!("CLIENT-VERIFIED {}", round + 1), CLIENT)?;
@@ -92,7 +100,11 @@ fn prepare(nest: &Nest) -> Result<()> {
 }
 
 /// Ends the driver domain, and gives its clients to the next one.
-fn restart(nest: &Nest, storage: &mut Guest<'_>, end: End) -> Result<()> {
+pub(in crate::test::nested) fn restart(
+    nest: &Nest,
+    storage: &mut Guest<'_>,
+    end: End,
+) -> Result<()> {
     let expected = match end {
         End::Orderly => {
             reattach(nest, "reboot storage")?;
@@ -111,6 +123,21 @@ fn restart(nest: &Nest, storage: &mut Guest<'_>, end: End) -> Result<()> {
     if matches!(end, End::Crash) {
         reattach(nest, "restore --to storage")?;
     }
+    // What is back stays as it is.
+    reattach(nest, "restore --to storage")
+}
+
+/// Ends the driver domain and makes another one, which may be of another image or config, and gives
+/// it the clients of the first.
+fn create_anew(nest: &Nest, storage: &mut Guest<'_>) -> Result<()> {
+    reattach(nest, &format!("save storage {FOLDER}/notes"))?;
+    let line = format!("xl shutdown -ww storage && xl create {FOLDER}/storage.cfg");
+    let said = nest.run_for(&line, RESTART)?;
+    ensure!(said.success(), "{line}: {said}");
+    storage.reconnect();
+    storage.wait_for("xenolith: ready", RESTART)?;
+    storage.wait_for(PROMPT, RESTART)?;
+    reattach(nest, &format!("restore {FOLDER}/notes"))?;
     // What is back stays as it is.
     reattach(nest, "restore --to storage")
 }

@@ -5,6 +5,8 @@
 #   4 MiB         blocks that are written and flushed one by one while the driver domain ends: each that was
 #                 acknowledged is there; the last may be
 #   8 to 16 MiB   fio's load, which verifies what it wrote while it goes on
+#   16 to 17 MiB  generations: all of it written anew by sixteen requests at a time, then flushed, over and over while the
+#                 driver domain ends: each byte is that of the last generation that was flushed, or of the one begun after it
 # It says CLIENT-LOADED and the round when the driver domain may be ended.
 b=/bin/busybox
 $b mkdir -p /sys /tmp /acked
@@ -18,7 +20,7 @@ disk=/dev/xvda
 slots=64
 
 fail() {
-    $b tail -n 5 /load /journal /fio
+    $b tail -n 5 /load /journal /generations /fio
     $b dmesg | $b tail -n 20
     echo "CLIENT-FAILED in round $round: $*"
     exec $b poweroff -f
@@ -63,7 +65,30 @@ journal_is_there() {
         END { exit lost }' /pending /found /wanted >/journal
 }
 
+# A generation's byte, as printf and tr have it.
+byte_of() { $b printf '%03o' $(($1 % 250 + 1)); }
+generations() {
+    while [ -b $disk ]; do
+        generation=$((generation + 1))
+        echo $generation >/generation-begun
+        # fio does not fail when its last flush does; dd does.
+        fio_on generation --offset=16M --size=1M --rw=randwrite --bs=4k --iodepth=16 \
+            --buffer_pattern=$((generation % 250 + 1)) || return
+        [ -b $disk ] || return
+        $b dd if=/dev/zero of=$disk bs=4096 seek=4352 count=1 conv=notrunc,fsync || return
+        echo $generation >/generation-flushed
+    done
+}
+generations_are_there() {
+    read -r begun </generation-begun && read -r flushed </generation-flushed || return
+    $b dd if=$disk bs=4096 skip=4096 count=256 2>/dev/null >/found || return
+    others=$($b tr -d "\\$(byte_of "$begun")\\$(byte_of "$flushed")" </found | $b wc -c)
+    echo "of $($b wc -c </found) bytes $others are neither of generation $flushed nor of $begun" >/generations
+    [ "$others" = 0 ] && [ "$($b wc -c </found)" = 1048576 ]
+}
+
 round=0
+generation=0
 while :; do
     until is_there; do
         $b sleep 0.1
@@ -71,14 +96,16 @@ while :; do
     if [ "$round" -gt 0 ]; then
         whole $((round - 1)) --rw=read || fail "what fio wrote and flushed is not there"
         journal_is_there || fail "a block that was acknowledged is not there"
+        generations_are_there || fail "a generation that was flushed is not there"
         echo "CLIENT-VERIFIED $round"
     fi
     [ "$round" -lt "$ROUNDS" ] || break
     whole "$round" --rw=write --do_verify=0 --end_fsync=1 || fail "fio cannot write"
-    $b rm -f /acked/* /load-ended /journal-ended
+    $b rm -f /acked/* /load-ended /journal-ended /generation-flushed /generations-ended
     (load >/load 2>&1; echo >/load-ended) &
     (journal >/journal 2>&1; echo >/journal-ended) &
-    until [ -f /acked/5 ]; do
+    (generations >/generations 2>&1; echo >/generations-ended) &
+    until [ -f /acked/5 ] && [ -f /generation-flushed ]; do
         $b sleep 0.1
     done
     echo "CLIENT-LOADED $round"
@@ -87,7 +114,7 @@ while :; do
     done
     # Errors are in order; to wait for ever is not. By itself fio goes on, on a disk without a byte.
     tries=0
-    until [ -f /load-ended ] && [ -f /journal-ended ]; do
+    until [ -f /load-ended ] && [ -f /journal-ended ] && [ -f /generations-ended ]; do
         $b killall -9 fio 2>/dev/null
         $b sleep 0.2
         tries=$((tries + 1))
@@ -95,6 +122,7 @@ while :; do
     done
     ! $b grep -q 'verify: bad' /load || fail "fio read what it had not written"
     round=$((round + 1))
+    read -r generation </generation-begun
 done
 echo CLIENT-DONE
 exec $b poweroff -f

@@ -9,13 +9,14 @@ use lab::{Disk, Nest, Running};
 
 use super::node::{self, ADDRESS, NBD};
 use crate::test::nested::domain::{SECOND, sum};
+use crate::test::nested::fio::found_what_it_wrote;
 
 const NAME: &str = "lives";
 const BYTES: u64 = 16 << 20;
 const MEMORY_MIB: u32 = 32;
-/// What is written and verified over NBD all the while.
-const LOAD: &str = "exec fio --name=load --ioengine=nbd --size=16m --bsrange=4k-64k --iodepth=8 \
-                    --rw=randrw --verify=crc32c --verify_fatal=1 --time_based --runtime=36000";
+/// What is written and verified over NBD all the while: whatever is read, is read to be verified.
+const LOAD: &str = "exec fio --name=load --ioengine=nbd --size=4m --bsrange=4k-64k --iodepth=8 \
+                    --rw=randwrite --verify=crc32c --verify_fatal=1 --time_based --runtime=36000";
 /// How long fio may run.
 const LIFE: Duration = Duration::from_secs(5400);
 /// A file of dom0's memory.
@@ -71,7 +72,7 @@ pub(in crate::test::nested) fn migrated(nest: &Nest, times: u32, vcpus: u32) -> 
         migrated.with_context(|| format!("{time} of {times}"))?;
     }
     scene.end()?;
-    nest.check(&format!("rm {log}"))?;
+    nest.check(&format!("rm {log} {IMAGE}"))?;
     Ok(())
 }
 
@@ -169,22 +170,27 @@ impl<'nest> Scene<'nest> {
         bail!("fio does not get on")
     }
 
-    /// No block was found to be another than it was written, and the disk is what the domain and
-    /// dom0 say it is.
+    /// No block was found to be another than it was written, and the disk is what the domain, its
+    /// copy and dom0 say it is.
     fn end(mut self) -> Result<()> {
         let nest = self.nest;
         nest.check("kill -INT $(cat /tmp/load.pid); rm /tmp/load.pid")?;
         let said = self.load.wait()?;
-        ensure!(
-            said.stdout.contains("err= 0") && !said.stderr.contains("verify"),
-            "{said}"
-        );
+        found_what_it_wrote(&said)?;
         let inside = sum(&mut self.guest, self.provider)?;
         let console = self.guest.console()?;
         let gone = format!("{} gone", self.provider);
         ensure!(!console.contains(&gone), "{console}");
         let beneath = self.disk.sha256(nest, 0, BYTES)?;
         ensure!(beneath == inside, "{beneath}, inside {inside}");
+        let line = format!("xl save -c {NAME} {IMAGE} && xl destroy {NAME} && xl restore {IMAGE}");
+        let copied = nest.run_for(&line, SAVED)?;
+        ensure!(copied.success(), "{line}: {copied}");
+        self.guest
+            .wait_for("suspend: the domain lives anew", SAVED)?;
+        self.guest.reconnect();
+        let copy = sum(&mut self.guest, self.provider)?;
+        ensure!(copy == inside, "the copy reads {copy}, inside {inside}");
         self.guest.destroy()?;
         self.disk.remove(nest)
     }
