@@ -422,10 +422,9 @@ pub(crate) unsafe fn map_foreign(address: u64, mfn: u64) -> Result<(), Errno> {
     unsafe { mmu::update_va_mapping(VirtAddr::new(address), entry) }
 }
 
-/// Whether any of these machine frames is memory of the domain.
-pub(crate) fn is_memory(mfns: &Range<u64>) -> bool {
-    let behind = |pfn| mfn(Pfn(pfn));
-    (0..direct::room()).any(|pfn| behind(pfn).is_some_and(|mfn| mfns.contains(&mfn)))
+/// The machine frames of the domain's memory.
+pub(crate) fn memory() -> impl Iterator<Item = u64> {
+    (0..direct::room()).filter_map(|pfn| mfn(Pfn(pfn)))
 }
 
 /// Maps machine frame `mfn`, a page of a device's registers, uncached, at `address`.
@@ -434,7 +433,7 @@ pub(crate) fn is_memory(mfns: &Range<u64>) -> bool {
 /// Xen's: the frame is no device's that the domain was given.
 ///
 /// # Safety
-/// As for [`map_foreign`]; the frame is not [memory of the domain](is_memory), which Xen would map
+/// As for [`map_foreign`]; the frame is not [memory of the domain](memory), which Xen would map
 /// as well.
 pub(crate) unsafe fn map_device(address: u64, mfn: u64) -> Result<(), Errno> {
     let entry = pagetable::entry(mfn, DEVICE.bits());

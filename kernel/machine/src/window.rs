@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hv::{Errno, Pfn};
-use pv::pagetable::ENTRIES;
+use pv::pagetable::{ENTRIES, device_frames};
 use x86_64::VirtAddr;
 use xen_abi::grant_table::{GNTST_OKAY, UnmapGrantRef};
 
@@ -16,8 +16,6 @@ use crate::mmu::{self, WINDOW_BASE};
 use crate::span::{Span, shared_by_span};
 
 const PAGE: u64 = hv::PAGE_SIZE as u64;
-/// Machine addresses are below this: an entry has 40 bits for a frame.
-const LIMIT: u64 = 1 << 52;
 
 /// Pages of other domains and of devices that are mapped.
 static FOREIGN: AtomicUsize = AtomicUsize::new(0);
@@ -175,24 +173,18 @@ pub(crate) struct Run {
 impl Run {
     /// Maps `pages` pages of a device's registers from machine address `machine` on.
     pub(crate) fn map_device(machine: u64, pages: usize) -> Result<Mapping, Errno> {
-        let first = machine / PAGE;
-        let count = pages as u64;
-        let fits = (1..=ENTRIES).contains(&count) && (first + count).saturating_mul(PAGE) < LIMIT;
-        // What a backend calls a device's address may be anything.
-        if !fits || !machine.is_multiple_of(PAGE) || mmu::is_memory(&(first..first + count)) {
-            return Err(Errno::EINVAL);
-        }
+        let frames = device_frames(machine, pages, mmu::memory())?;
         let page = WINDOW.lock().take_run(pages).ok_or(Errno::ENOMEM)?;
         FOREIGN.fetch_add(pages, Ordering::Relaxed);
         let mut run = Self {
             first: page,
-            pages: count,
+            pages: pages as u64,
             mapped: 0,
         };
-        for index in 0..count {
-            let address = run.address(index);
+        for frame in frames {
+            let address = run.address(run.mapped);
             // SAFETY: the addresses are the run's own and empty; the frames are not memory.
-            unsafe { mmu::map_device(address, first + index) }?;
+            unsafe { mmu::map_device(address, frame) }?;
             run.mapped += 1;
         }
         let length = pages * hv::PAGE_SIZE;

@@ -1,4 +1,4 @@
-//! Where the page tables of a map of all memory go, and what stands in them.
+//! Where the page tables of a map of all memory go, and what may stand in page tables.
 //!
 //! The domain builder maps only the image and what it brings along. The rest is mapped once, at
 //! start, into a window of its own, the direct map: frame `pfn` at `base + pfn * 4096`. Its page
@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use hv::Pfn;
+use hv::{Errno, PAGE_SIZE, Pfn};
 
 /// Entries in a page table.
 pub const ENTRIES: u64 = 512;
@@ -24,6 +24,29 @@ pub fn entry(mfn: u64, flags: u64) -> u64 {
 #[must_use]
 pub fn frame_of(entry: u64) -> u64 {
     (entry & FRAME_BITS) >> 12
+}
+
+/// The machine frames of `pages` pages of a device's registers from machine address `address` on,
+/// if they may be mapped: both may be anything that a backend says. `memory` is the machine frames
+/// of the domain's own memory, which Xen would map as well.
+///
+/// # Errors
+/// `EINVAL`: the address does not begin a page, there are no pages or more than a table has entries
+/// for, an entry cannot name them, or one of them is memory.
+pub fn device_frames(
+    address: u64,
+    pages: usize,
+    memory: impl IntoIterator<Item = u64>,
+) -> Result<Range<u64>, Errno> {
+    let (page, count) = (PAGE_SIZE as u64, pages as u64);
+    let first = address / page;
+    let frames = first..first.saturating_add(count);
+    let fits = (1..=ENTRIES).contains(&count) && frames.end <= frame_of(FRAME_BITS) + 1;
+    let is_memory = || memory.into_iter().any(|mfn| frames.contains(&mfn));
+    if !fits || !address.is_multiple_of(page) || is_memory() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(frames)
 }
 
 /// Frames for the tables of a direct map: one level-3 table, then the level-2 tables, then the

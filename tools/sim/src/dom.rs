@@ -6,6 +6,7 @@ use hv::{
     Access, CopyGrant, DomId, Errno, GrantLimits, GrantRef, GrantStatus, Hypervisor, Instant,
     MemoryUse, PAGE_SIZE, Port, Resumed, Shared, SharedMem as _, ShutdownReason, Virq,
 };
+use pv::pagetable::device_frames;
 
 use crate::frame::{Hold, Memory};
 use crate::lent::Lent;
@@ -190,7 +191,9 @@ impl Hypervisor for Dom {
     }
 
     fn map_device(&self, address: u64, pages: usize) -> Result<Memory, Errno> {
-        self.xen.map_device(self.id, address, pages)
+        let memory = self.xen.frames_of(self.id);
+        let frames = device_frames(address, pages, memory)?;
+        self.xen.map_device(self.id, frames)
     }
 
     fn evtchn_close(&self, port: Port) -> Result<(), Errno> {

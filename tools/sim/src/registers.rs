@@ -3,6 +3,7 @@
 //! Registers are plain memory that a device's model shares with the domain: it is woken by every
 //! write, and looks at what is there then.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use hv::{DomId, Errno, Mfn, PAGE_SIZE};
@@ -69,18 +70,15 @@ impl Xen {
         }
     }
 
-    pub(crate) fn map_device(
-        &self,
-        dom: DomId,
-        address: u64,
-        pages: usize,
-    ) -> Result<Memory, Errno> {
+    /// Maps these machine frames, which the domain has seen to be none of its memory.
+    pub(crate) fn map_device(&self, dom: DomId, mfns: Range<u64>) -> Result<Memory, Errno> {
         if let Some(error) = self.fault(dom, Call::MapDevice) {
             return Err(error);
         }
         let all = self.state().registers.borrow();
-        let found = all.get(&address).ok_or(Errno::EINVAL)?;
-        if found.owner != dom || pages == 0 || pages > found.pages {
+        let found = all.get(&(mfns.start * PAGE)).ok_or(Errno::EINVAL)?;
+        let pages = mfns.count();
+        if found.owner != dom || pages > found.pages {
             return Err(Errno::EINVAL);
         }
         self.with(dom, |domain| domain.mappings += 1);

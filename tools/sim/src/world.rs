@@ -186,6 +186,13 @@ impl Xen {
         (*of == owner).then(|| frame.clone())
     }
 
+    /// The numbers of the frames that `owner` owns.
+    pub(crate) fn frames_of(&self, owner: DomId) -> Vec<u64> {
+        let frames = self.0.frames.borrow();
+        let own = frames.iter().filter(|(_, (_, of))| *of == owner);
+        own.map(|(mfn, _)| *mfn).collect()
+    }
+
     /// Records that a law was broken.
     pub fn violation(&self, what: String) {
         self.0.violations.borrow_mut().push(what);

@@ -32,6 +32,7 @@ fn registers_of_nobody_or_of_another_domain_are_not_mapped() {
     world.add_registers(ADDRESS, 1, GUEST);
     let page = dom.alloc_page().expect("there is memory");
     let memory = page.mfn().0 * PAGE_SIZE as u64;
+    world.add_registers(memory, 1, GUEST);
     for (who, address, pages) in [
         (&other, ADDRESS, 1),
         (&dom, ADDRESS, 2),

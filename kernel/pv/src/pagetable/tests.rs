@@ -7,6 +7,51 @@ fn an_entry_carries_its_frame_and_its_flags() {
     assert_eq!(frame_of(word), 0x12_3456);
 }
 
+#[test]
+fn registers_are_in_frames_that_an_entry_can_name() {
+    const LAST: u64 = 0xff_ffff_ffff;
+    let frames = |address, pages| device_frames(address, pages, []);
+    assert_eq!(frames(0, 1), Ok(0..1));
+    assert_eq!(frames(0xc0_0000_0000, 512), Ok(0xc00_0000..0xc00_0200));
+    assert_eq!(frames(LAST << 12, 1), Ok(LAST..LAST + 1));
+    assert_eq!(frames((LAST - 511) << 12, 512), Ok(LAST - 511..LAST + 1));
+    for (address, pages) in [
+        (0x1000, 0),
+        (0x1000, 513),
+        (0x1000, usize::MAX),
+        (1, 1),
+        (0x1fff, 1),
+        (LAST << 12, 2),
+        ((LAST - 510) << 12, 512),
+        ((LAST + 1) << 12, 1),
+        (!0xfff, 1),
+        (!0xfff, usize::MAX),
+        (u64::MAX, 1),
+    ] {
+        assert_eq!(
+            frames(address, pages),
+            Err(Errno::EINVAL),
+            "{address:#x} {pages}"
+        );
+    }
+}
+
+#[test]
+fn registers_are_not_where_the_domains_memory_is() {
+    // Memory is anywhere in the machine, in no order.
+    let frames = |first: u64, pages| device_frames(first << 12, pages, [0x20, 0x10, 0]);
+    for (first, pages) in [(0, 1), (0x10, 1), (0x10, 4), (0xd, 4), (0xe, 4), (1, 512)] {
+        assert_eq!(
+            frames(first, pages),
+            Err(Errno::EINVAL),
+            "{first:#x} {pages}"
+        );
+    }
+    assert_eq!(frames(0xc, 4), Ok(0xc..0x10), "just below");
+    assert_eq!(frames(0x11, 0xf), Ok(0x11..0x20), "between");
+    assert_eq!(frames(0x21, 512), Ok(0x21..0x221), "just above");
+}
+
 /// Builds the map as `machine` does, over a model of memory: every write to a table must go through
 /// a mapping that exists by then, and in the end every frame is mapped once, tables read-only.
 fn build(frames: u64, room: u64, first: u64, mapped: u64) {
