@@ -86,6 +86,29 @@ fn a_list_of_a_thousand_namespaces_that_are_not_there_makes_no_disk() {
 }
 
 #[test]
+fn pages_that_are_cut_short_make_no_disk() {
+    // Nothing; within the list's first entry, the names, a namespace's size, and its format.
+    for cut in [0, 3, 5, 63, 130] {
+        says(9, |malice| malice.cut = Some(cut));
+    }
+}
+
+#[test]
+fn a_list_that_ends_before_its_last_namespace_makes_disks_of_those_in_it() {
+    let disk = Disk::new();
+    let mut config = NvmeConfig::new(&disk, BLOCKS);
+    let mut second = config.namespaces[0].clone();
+    second.id = 2;
+    config.namespaces.push(second);
+    let prepare =
+        |device: &sim::nvme::NvmeDevice| device.misbehave(|malice| malice.list = Some(vec![1]));
+    let bay = Bay::with(10, config, prepare, true);
+    bay.run_for(std::time::Duration::from_secs(5));
+    assert_eq!(bay.created_and_gone(), (1, 0));
+    assert!(!bay.plug.has_ended());
+}
+
+#[test]
 fn a_namespace_that_cannot_be_is_no_disk() {
     // More blocks than there can be, blocks of 256 bytes, of 2^255, and a format beyond the list.
     let lies: [(usize, Vec<u8>); 4] = [

@@ -109,6 +109,8 @@ pub struct Malice {
     pub queue: u16,
     /// Added to how far it says it has read the I/O queue.
     pub head: u16,
+    /// It writes only so many bytes of an Identify page.
+    pub cut: Option<usize>,
     /// What it lists as its namespaces.
     pub list: Option<Vec<u32>>,
     /// Identify Namespace fails with this status, so many times.

@@ -361,14 +361,18 @@ impl Model {
         let mut state = state.borrow_mut();
         let (config, malice) = (state.config.clone(), state.malice.clone());
         let filled = |page: &[u8]| data::write(xen, self.dom, command, page).map(|()| 0);
+        let identified = |page: &[u8]| {
+            let length = malice.cut.unwrap_or(page.len()).min(page.len());
+            filled(&page[..length])
+        };
         match (command.opcode(), command.dword(10)) {
             (0x06, 0) if malice.hides.1 != 0 => {
                 state.malice.hides.1 -= 1;
                 Err(malice.hides.0)
             }
-            (0x06, 0) => filled(&admin::namespace(&config, &malice, command.namespace())),
-            (0x06, 1) => filled(&admin::controller(&config)),
-            (0x06, 2) => filled(&admin::list(&config, &malice)),
+            (0x06, 0) => identified(&admin::namespace(&config, &malice, command.namespace())),
+            (0x06, 1) => identified(&admin::controller(&config)),
+            (0x06, 2) => identified(&admin::list(&config, &malice)),
             (0x02, what) => {
                 let length = ((what >> 16) as usize + 1) * 4;
                 let mut page = match what & 0xff {
