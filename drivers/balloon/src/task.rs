@@ -7,7 +7,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use exec::{Executor, Level, Log};
-use hv::{Errno, PAGE_SIZE};
+use hv::{Errno, Instant, PAGE_SIZE};
 use pv::Scarcity;
 use xenbus::{Store, StoreError, Watch, number};
 
@@ -24,6 +24,10 @@ const KIB: usize = PAGE_SIZE / 1024;
 /// before.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(64);
+
+/// How long others have to let go of what they keep for later, whichever vCPU they are on, before a
+/// target is said to be out of reach.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// It does not know which hypervisor it asks: so it is compiled once, and for size.
 pub(crate) struct Task {
@@ -43,6 +47,8 @@ pub(crate) struct Aim {
     pages: Option<(usize, usize)>,
     /// What was said of this target.
     said: Option<Said>,
+    /// By when others have let go of what they keep for later, while memory is scarce.
+    let_go_by: Instant,
     /// A node could not be read, and is to be read again.
     unread: bool,
 }
@@ -62,6 +68,8 @@ enum Came {
     More,
     /// Nothing, for now: to be tried again.
     Stuck,
+    /// Nothing, for so long: others were asked for what they keep.
+    Asked(Duration),
     /// Nothing, until the target changes.
     Rest,
 }
@@ -80,6 +88,7 @@ impl Task {
             let wait = match self.step() {
                 Came::More => Some(Duration::ZERO),
                 Came::Stuck => Some(pause),
+                Came::Asked(left) => Some(left),
                 Came::Rest if self.aim.unread => Some(pause),
                 Came::Rest => None,
             };
@@ -161,9 +170,8 @@ impl Task {
         let wanted = kib(target);
         let next = plan::next(&memory, target, most);
         match next {
-            // What others keep for later gives way first, and may come back afterwards.
-            Step::Floor(_) => self.scarcity.set(true),
-            Step::Give(_) => {}
+            Step::Floor(_) | Step::Give(_) => {}
+            // What others keep for later may come back.
             _ => self.scarcity.set(false),
         }
         match next {
@@ -173,15 +181,7 @@ impl Task {
                 self.once(Said::Done, Level::Info, format_args!("{wanted} KiB now"));
                 Came::Rest
             }
-            Step::Floor(floor) => {
-                let (has, floor) = (kib(memory.total), kib(floor));
-                let text = format_args!(
-                    "a target of {wanted} KiB is refused: {has} KiB stay, since this domain needs \
-                     {floor} KiB now"
-                );
-                self.once(Said::Floor, Level::Warn, text);
-                Came::Stuck
-            }
+            Step::Floor(floor) => self.refuse(wanted, kib(memory.total), kib(floor)),
             Step::Ceiling(most) => {
                 let (has, most) = (kib(memory.total), kib(most));
                 let text = format_args!(
@@ -192,6 +192,25 @@ impl Task {
                 Came::Rest
             }
         }
+    }
+
+    /// A target of `wanted` KiB is out of reach: what others keep for later gives way first.
+    fn refuse(&mut self, wanted: usize, has: usize, floor: usize) -> Came {
+        let now = self.exec.now();
+        if !self.scarcity.is() {
+            self.scarcity.set(true);
+            self.aim.let_go_by = now.after(GRACE);
+        }
+        let left = self.aim.let_go_by.since(now);
+        if !left.is_zero() {
+            return Came::Asked(left);
+        }
+        let text = format_args!(
+            "a target of {wanted} KiB is refused: {has} KiB stay, since this domain needs {floor} \
+             KiB now"
+        );
+        self.once(Said::Floor, Level::Warn, text);
+        Came::Stuck
     }
 
     fn get(&mut self, count: usize) -> Came {

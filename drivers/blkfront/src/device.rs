@@ -5,8 +5,10 @@ mod connecting;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::future::pending;
+use core::pin::pin;
 
 use frontend::{Doing, Driver, Failure, Published};
+use futures_util::{FutureExt, select_biased};
 use geom::Geom;
 use hv::Hypervisor;
 use pv::Pv;
@@ -60,9 +62,21 @@ impl<H: Hypervisor> Driver for Device<H> {
     ) -> Doing<'a, Result<(), Failure>> {
         let Self { pv, link, .. } = self;
         Box::pin(async move {
-            match link {
-                Some(link) => Ok(link.serve(&pv.exec, draining).await?),
-                None => pending().await,
+            let Some(link) = link else {
+                return pending().await;
+            };
+            let mut scarcity = pv.scarcity.watch();
+            loop {
+                {
+                    let mut served = pin!(link.serve(&pv.exec, draining).fuse());
+                    let mut scarce = pin!(scarcity.began().fuse());
+                    select_biased! {
+                        ended = served => return Ok(ended?),
+                        () = scarce => {}
+                    }
+                }
+                // Nothing else may come for long that would have it look at what it keeps.
+                link.queues.trim();
             }
         })
     }

@@ -120,6 +120,11 @@ impl<H: Hypervisor> Pool<H> {
             }
         }
         self.free.append(from);
+        self.trim();
+    }
+
+    /// Lets go of free pages beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
         // The first ones were not used for the longest time.
         let beyond = self.made.saturating_sub(self.most()).min(self.free.len());
         self.made -= beyond;

@@ -323,6 +323,11 @@ impl<H: Hypervisor> Queue<H> {
         }
     }
 
+    /// Lets go of the pages that no request uses, beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
+        self.pool.trim();
+    }
+
     /// Fails every request without an answer, and parks the pages that it names. Allocates nothing.
     pub(crate) fn abandon(mut self, why: Errno) -> Abandoned<H> {
         for slot in &mut self.slots {

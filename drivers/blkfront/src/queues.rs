@@ -189,6 +189,11 @@ impl<H: Hypervisor> Queues<H> {
         refused
     }
 
+    /// Lets go of the pages that no request uses, beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
+        self.list.iter_mut().for_each(Queue::trim);
+    }
+
     /// Fails every request without an answer, and parks the pages that they name; what is left is
     /// to be kept while the backend maps it. Allocates nothing.
     pub(crate) fn abandon(self, why: Errno) -> Remnant<H> {

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll};
@@ -9,6 +10,7 @@ use core::task::{Context, Poll};
 use exec::{Executor, Notify};
 use frontend::Late;
 use hv::Hypervisor;
+use pv::Scarcity;
 
 use crate::counters::Counters;
 use crate::late::Left;
@@ -171,6 +173,16 @@ impl<H: Hypervisor> Connection<H> {
                 return fault;
             }
             self.trouble.notified().await;
+        }
+    }
+
+    /// For the device's task: lets go of what is kept for packets to come, each time that memory is
+    /// wanted for something else.
+    pub(crate) async fn give_way(&self, scarcity: &Scarcity) -> Infallible {
+        let mut scarcity = scarcity.watch();
+        loop {
+            scarcity.began().await;
+            self.with(Queues::trim);
         }
     }
 

@@ -39,7 +39,8 @@ pub(crate) struct Device<H: Hypervisor> {
 }
 
 impl<H: Hypervisor> Device<H> {
-    /// Waits until the backend does what no backend may do, with an eye on its carrier.
+    /// Waits until the backend does what no backend may do, with an eye on its carrier and
+    /// on memory.
     async fn guard(&mut self, frontend: &Frontend) -> Fault {
         let Some((connection, _)) = &self.connection else {
             return pending().await;
@@ -47,9 +48,11 @@ impl<H: Hypervisor> Device<H> {
         let speaker = (&self.pv.log, self.name.as_str());
         let mut fault = pin!(connection.fault().fuse());
         let mut carrier = pin!(self.carrier.follow(frontend, connection, speaker).fuse());
+        let mut giving = pin!(connection.give_way(&self.pv.scarcity).fuse());
         select_biased! {
             fault = fault => Fault::Misbehaviour(fault),
             never = carrier => match never {},
+            never = giving => match never {},
         }
     }
 }

@@ -94,6 +94,14 @@ impl<H: Hypervisor> Stock<H> {
         }
     }
 
+    /// Lets go of free ones beyond what there may be now.
+    fn trim(&mut self, pv: &Pv<H>) {
+        // The first ones were not used for the longest time.
+        let beyond = self.made.saturating_sub(self.most(pv)).min(self.free.len());
+        self.made -= beyond;
+        self.free.drain(..beyond);
+    }
+
     /// Sees to it that one is free.
     fn ensure(&mut self, pv: &Pv<H>, peer: DomId) -> Result<bool, NoPage> {
         if self.free.is_empty() {
@@ -164,6 +172,12 @@ impl<H: Hypervisor> Pool<H> {
         } else {
             self.long.give(&self.pv, room);
         }
+    }
+
+    /// Lets go of free room beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
+        self.short.trim(&self.pv);
+        self.long.trim(&self.pv);
     }
 
     /// Whether nothing of earlier packets may be seen.

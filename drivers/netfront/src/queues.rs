@@ -174,6 +174,14 @@ impl<H: Hypervisor> Queues<H> {
         Ok(slots)
     }
 
+    /// Lets go of the room that no packet takes, beyond what there may be now.
+    pub(crate) fn trim(&mut self) -> Result<(), Misbehaviour> {
+        // What was sent last and is answered is nobody's any more.
+        self.take_answers()?;
+        self.pool.trim();
+        Ok(())
+    }
+
     /// Takes room for a frame of `length` bytes.
     pub(crate) fn take_room(&mut self, length: usize) -> Option<Room<H>> {
         let room = if length <= self.longest {

@@ -276,6 +276,11 @@ impl<H: Hypervisor> Io<H> {
         request.ask
     }
 
+    /// Lets go of the pages that no request uses, beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
+        self.pool.trim();
+    }
+
     /// The oldest request that the controller has had for `limit`, and was not told to abort.
     pub(crate) fn overdue(&self, now: Instant, limit: Duration) -> Option<u16> {
         let old = self

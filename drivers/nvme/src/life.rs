@@ -1,5 +1,6 @@
 //! A controller's life: enabled, served, reset when that may help, and left.
 
+use core::convert::Infallible;
 use core::future::{pending, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
@@ -70,10 +71,12 @@ impl<H: Hypervisor> Controller<H> {
         let mut served = pin!(self.serve().fuse());
         let mut watched = pin!(self.watch().fuse());
         let mut managed = pin!(self.manage().fuse());
+        let mut giving = pin!(self.give_way().fuse());
         select_biased! {
             ended = served => ended,
             ended = managed => ended,
             ended = watched => ended,
+            never = giving => match never {},
         }
     }
 
@@ -132,6 +135,16 @@ impl<H: Hypervisor> Controller<H> {
                     self.next_turn().await;
                 }
             }
+        }
+    }
+
+    /// Lets go of what is kept for requests to come, each time that memory is wanted for something
+    /// else.
+    async fn give_way(&self) -> Infallible {
+        let mut scarcity = self.pv.scarcity.watch();
+        loop {
+            scarcity.began().await;
+            self.core.borrow_mut().io.trim();
         }
     }
 

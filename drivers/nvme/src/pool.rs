@@ -74,6 +74,11 @@ impl<H: Hypervisor> Pool<H> {
     /// Takes back the pages in `from`, which neither the device nor a copy still uses.
     pub(crate) fn give(&mut self, from: &mut Vec<PoolPage<H>>) {
         self.free.append(from);
+        self.trim();
+    }
+
+    /// Lets go of free pages beyond what there may be now.
+    pub(crate) fn trim(&mut self) {
         // The first ones were not used for the longest time.
         let beyond = self.taken.saturating_sub(self.most());
         let beyond = beyond.min(self.free.len());

@@ -4,7 +4,7 @@
 //! - [`event`]: [`Events`] and [`Channel`]: ports, their dispatch and their waiters
 //! - [`grant`]: [`Grants`] and [`Granted`]: pages that a peer may map, and taking them back;
 //!   [`GrantedSpan`]: pages in a row that it may only read
-//! - [`scarcity`]: [`Scarcity`]: whether memory is wanted that is not free
+//! - [`scarcity`]: [`Scarcity`]: whether memory is wanted that is not free; [`ScarcityWatch`]
 //! - [`pvclock`]: time from the page Xen shares
 //! - [`frames`]: [`FrameMap`](frames::FrameMap): which of the domain's frames are free
 //! - [`pagetable`]: where the page tables of a map of all memory go
@@ -25,4 +25,4 @@ pub use domain::Pv;
 pub use event::{Channel, Events, PortUse};
 pub use grant::span::GrantedSpan;
 pub use grant::{GrantError, GrantRefusal, GrantUse, Granted, Grants};
-pub use scarcity::Scarcity;
+pub use scarcity::{Scarcity, ScarcityWatch};

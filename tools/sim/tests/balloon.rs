@@ -7,7 +7,7 @@ use std::time::Duration;
 use balloon::{Balloon, plan};
 use geom::Access;
 use hv::{DomId, Errno, Hypervisor};
-use sim::storage::GUEST;
+use sim::storage::{GUEST, XVDA};
 use sim::{BlkbackConfig, Call, Disk, DomainConfig, Fault, Machine, Rng, Storage, When};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,6 +67,21 @@ impl Setting {
                 }
             });
         }
+    }
+
+    /// Has many pages of a disk's pool under way at once, which are all kept for later; how many
+    /// are granted then.
+    fn burst(&self, disk: &str) -> usize {
+        let reads: Vec<_> = (0..16)
+            .map(|number| {
+                let start = (1 << 20) + number * 65_536;
+                self.storage.begin_read(disk, start, 65_536)
+            })
+            .collect();
+        self.storage.until("all are read", |_| {
+            reads.iter().all(|read| read.outcome() == Some(Ok(65_536)))
+        });
+        self.storage.guest.pv.grants.usage().granted
     }
 
     fn pages(&self) -> usize {
@@ -199,16 +214,7 @@ fn the_pool_of_io_pages_gives_way_first_and_comes_back() {
     let setting = Setting::new(16, 32, 64);
     setting.load();
     let storage = &setting.storage;
-    // Many pages under way at once, which are all kept for later.
-    let burst = || {
-        let reads: Vec<_> = (0..16)
-            .map(|number| storage.begin_read("xbd0", (1 << 20) + number * 65_536, 65_536))
-            .collect();
-        storage.until("all are read", |_| {
-            reads.iter().all(|read| read.outcome() == Some(Ok(65_536)))
-        });
-        storage.guest.pv.grants.usage().granted
-    };
+    let burst = || setting.burst("xbd0");
     let many = burst();
     setting.write_target("0");
     storage.run_for(10 * SECOND);
@@ -221,6 +227,36 @@ fn the_pool_of_io_pages_gives_way_first_and_comes_back() {
     setting.set(32 * MIB);
     assert!(burst() > few + 100);
     assert_eq!(storage.guest.pv.grants.usage().parked, 0);
+}
+
+#[test]
+fn the_pools_of_idle_disks_give_way_before_a_target_is_refused() {
+    let setting = Setting::new(17, 32, 64);
+    let storage = &setting.storage;
+    let config = BlkbackConfig::default();
+    let (one, other) = (Disk::new(), Disk::new());
+    let backends = [(XVDA, &one), (XVDA + 16, &other)]
+        .map(|(number, disk)| storage.attach(number, disk, config.clone()));
+    storage.until("both are there", |storage| {
+        storage.is_ready("xbd0") && storage.is_ready("xbd1")
+    });
+    let requests = || backends.each_ref().map(|backend| backend.served().requests);
+    for _ in 0..2 {
+        setting.burst("xbd0");
+        let many = setting.burst("xbd1");
+        storage.run_for(SECOND);
+        let before = requests();
+        // More than the pool of one has to give: 300 pages less in use.
+        setting.set(setting.floor() - 300 * 8 / 7);
+        let few = storage.guest.pv.grants.usage().granted;
+        assert!(few + 300 <= many, "{few} are granted, and were {many}");
+        storage.run_for(10 * SECOND);
+        assert_eq!(requests(), before, "nothing was asked of the disks");
+        assert_eq!(setting.logged("refused"), 0);
+        // Once it is reached, they may keep as many again.
+        assert_eq!(setting.burst("xbd0").max(setting.burst("xbd1")), many);
+        setting.set(32 * MIB);
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hv::DomId;
+use balloon::{Balloon, plan};
+use hv::{DomId, Hypervisor};
 use netfront::{Event, Link, Netfront};
 use sim::frames::{self, Address};
 use sim::netback::{Malice, TxTamper};
@@ -35,6 +36,7 @@ struct Setting {
     link: Rc<RefCell<Link<Dom>>>,
     netback: Netback,
     guest: Guest,
+    toolstack: Toolstack,
     world: World,
 }
 
@@ -61,6 +63,7 @@ impl Setting {
             link: Rc::new(RefCell::new(link)),
             netback,
             guest,
+            toolstack,
             world,
         }
     }
@@ -329,4 +332,34 @@ fn long_packets_wait_for_their_pages_and_short_answers_do_not() {
     let served = setting.netback.served();
     assert_eq!((served.sent_gso, served.tx_errors), (sent, 0));
     assert_eq!(setting.netback.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn the_pages_of_an_idle_link_give_way_before_a_target_is_refused() {
+    let setting = Setting::new(&VifConfig::default(), NetbackConfig::default(), false);
+    let Setting { guest, world, .. } = &setting;
+    let _balloon = Balloon::start(&guest.pv, &guest.store);
+    let granted = || guest.pv.grants.usage().granted;
+    let frame = frames::udp((HERE, 1), (THERE, 2), &[7; 1000]);
+    let burst = || {
+        for _ in 0..100 {
+            setting.send(&frame);
+        }
+        setting.run();
+        granted()
+    };
+    let many = burst();
+    // Nobody looks at the link, not even at the answers to what it has sent.
+    let target = plan::floor(&guest.dom.memory_use()) - 80 * 8 / 7;
+    setting.toolstack.set_memory(GUEST, target * 4);
+    let so = world.run_until(
+        |_| world.reservation(GUEST) == target,
+        Duration::from_secs(120),
+    );
+    so.unwrap();
+    assert!(granted() + 80 <= many, "{} and {many}", granted());
+    assert_eq!(guest.log_lines("refused"), 0);
+    setting.run();
+    assert_eq!(burst(), many);
+    assert_eq!(setting.netback.take_sent().len(), 200);
 }

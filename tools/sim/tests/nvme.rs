@@ -3,9 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use balloon::{Balloon, plan};
 use geom::{Access, Errno};
+use hv::Hypervisor;
 use sim::nvme::{Bay, Namespace, NvmeConfig};
 use sim::pirq::Trigger;
+use sim::storage::GUEST;
 use sim::{Disk, DomainConfig};
 
 const MIB: u64 = 1 << 20;
@@ -245,6 +248,27 @@ fn health_is_asked_for_where_nothing_reports_it() {
     bay.device.sicken_silently(0b10);
     bay.run_for(Duration::from_secs(61));
     assert!(bay.logged("temperature is out of range"));
+}
+
+#[test]
+fn the_pages_of_an_idle_controller_give_way_before_a_target_is_refused() {
+    let disk = Disk::new();
+    let bay = Bay::ready(18, NvmeConfig::new(&disk, BLOCKS));
+    let _balloon = Balloon::start(&bay.guest.pv, &bay.guest.store);
+    let reads: Vec<_> = (0..16)
+        .map(|index| bay.begin_read("nvd0", index * 65_536, 65_536))
+        .collect();
+    bay.until("all are done", |_| {
+        reads.iter().all(|read| read.outcome() == Some(Ok(65_536)))
+    });
+    bay.run_for(Duration::from_secs(1));
+    let commands = bay.device.counted().reads;
+    let target = plan::floor(&bay.guest.dom.memory_use()) - 60 * 8 / 7;
+    bay.toolstack.set_memory(GUEST, target * 4);
+    bay.until("it has less", |bay| bay.world.reservation(GUEST) == target);
+    assert_eq!(bay.count_logged("refused"), 0);
+    assert_eq!(bay.device.counted().reads, commands);
+    bay.expect("nvd0", 0, &[0; 65_536]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use balloon::plan;
 use geom::{Access, Device, Errno};
 use hv::{Errno as XenErrno, Hypervisor, Resumed};
 use sim::scene::pattern;
@@ -322,4 +323,33 @@ fn an_export_that_is_made_anew_of_another_disk_is_served_by_the_other_vcpu() {
             setting.machine.world.wake_domain(CLIENT);
         }
     }
+}
+
+#[test]
+fn the_pages_of_another_vcpus_idle_disk_give_way_before_a_target_is_refused() {
+    let setting = Setting::new(11);
+    let Setting { machine, .. } = &setting;
+    machine.until("it runs", |machine| machine.domain.pv.hv.vcpu_is_up(1));
+    let device = setting.open("xbd1", Access::READ);
+    let read = setting.within(async move {
+        let reads: Vec<_> = (0..16)
+            .map(|number| device.read(number * 65_536, 65_536))
+            .collect();
+        let mut count = 0;
+        for read in reads {
+            count += read.await.map_or(0, |bytes| bytes.len());
+        }
+        count
+    });
+    assert_eq!(read, 1 << 20);
+    machine.run_for(SECOND);
+    let requests = || setting.backends[1].served().requests;
+    let before = requests();
+    let target = plan::floor(&machine.domain.pv.hv.memory_use()) - 50 * 8 / 7;
+    machine.toolstack.set_memory(MIDDLE, target * 4);
+    let is_so = |machine: &Machine| machine.world.reservation(MIDDLE) == target;
+    machine.until("it has less", is_so);
+    let mut lines = machine.domain.pv.log.lines_from(0);
+    assert!(!lines.any(|line| line.text.contains("refused")));
+    assert_eq!(requests(), before);
 }
