@@ -49,6 +49,11 @@ impl Door {
     /// Refuses new requests from now on, and fails those that wait.
     pub(crate) fn close(&self) {
         self.closed.set(true);
+        self.fail_waiting();
+    }
+
+    /// Fails the requests that wait.
+    pub(crate) fn fail_waiting(&self) {
         let waiting = core::mem::take(&mut *self.waiting.borrow_mut());
         for bio in waiting {
             bio.complete(Err(Errno::NoDevice));

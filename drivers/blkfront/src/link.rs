@@ -135,8 +135,16 @@ impl<H: Hypervisor> Link<H> {
         if known.sector_size == medium.sector_size {
             disk.resize(medium.size)
         } else {
-            disk.set_limits(limits(features, medium.sector_size))
+            // What waits is counted in the sectors of the medium that was there.
+            self.door.fail_waiting();
+            // Extents that fit the sectors of one medium need not fit those of the other.
+            let either = Features {
+                discard: None,
+                ..features
+            };
+            disk.set_limits(limits(either, medium.sector_size))
                 .and_then(|()| disk.replace_media(medium.size, medium.sector_size))
+                .and_then(|()| disk.set_limits(limits(features, medium.sector_size)))
         }
         .map_err(Fault::Disk)?;
         let (size, sector_size) = (medium.size, medium.sector_size);
@@ -250,10 +258,14 @@ impl<H: Hypervisor> Link<H> {
             self.door = Rc::default();
             return Ok(());
         }
+        let (disk, _) = self.disk.insert((kept.disk, kept.medium));
+        if kept.medium.sector_size != medium.sector_size {
+            // The limits change with the medium.
+            return Ok(());
+        }
         let features = self.queues.features().with_sectors(medium.sector_size);
-        let limited = kept.disk.set_limits(limits(features, medium.sector_size));
-        self.disk = Some((kept.disk, kept.medium));
-        limited.map_err(Fault::Disk)
+        disk.set_limits(limits(features, medium.sector_size))
+            .map_err(Fault::Disk)
     }
 
     /// Refuses new requests and tells GEOM that the disk must go.
