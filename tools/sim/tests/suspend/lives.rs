@@ -1,171 +1,22 @@
-//! A domain is saved and goes on in another life, with its disks in use.
+//! Suspensions that are cancelled, refused, or go on in another life, again and again.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use geom::Device;
 use hv::{Access, DomId, Errno, Hypervisor, Resumed};
 use sim::storage::XVDA;
 use sim::{
-    Blkback, BlkbackConfig, Call, Disk, DomainConfig, Fault, Guest, Machine, Storage, Vbd, When,
-    Xen,
+    BlkbackConfig, Call, Disk, DomainConfig, Fault, Guest, Machine, Storage, Vbd, When, Xen,
 };
 
-const GUEST: DomId = Machine::GUEST;
-const SECOND: Duration = Duration::from_secs(1);
-const BLOCK: u64 = 4096;
-const BLOCKS: u64 = 512;
-
-/// A backend that is slow enough for what is written in a second to be little work.
-fn honest() -> BlkbackConfig {
-    BlkbackConfig {
-        latency: Duration::from_millis(5),
-        ..BlkbackConfig::default()
-    }
-}
-
-/// A machine with one disk, of which each block is written again and again.
-struct Scene {
-    machine: Rc<Machine>,
-    disk: Disk,
-    backend: Rc<RefCell<Blkback>>,
-    load: Rc<Load>,
-}
-
-#[derive(Default)]
-struct Load {
-    /// How often the block was written and acknowledged.
-    written: RefCell<Vec<u64>>,
-    errors: Cell<u64>,
-    rounds: Cell<u64>,
-}
-
-impl Scene {
-    fn new(seed: u64, config: BlkbackConfig) -> Self {
-        let machine = Machine::boot(seed, "");
-        machine.until_shown("ready");
-        let disk = Disk::new();
-        let backend = machine.attach(XVDA, &disk, config);
-        machine.until_shown("xbd0: vbd");
-        machine.run_for(SECOND);
-        let load = Rc::new(Load::default());
-        load.written.borrow_mut().resize(BLOCKS as usize, 0);
-        let geom = &machine.domain.geom;
-        let device = geom.open("xbd0", geom::Access::READ_WRITE).expect("a disk");
-        let device = Rc::new(device);
-        for lane in 0..8 {
-            let (device, load) = (device.clone(), load.clone());
-            let pv = machine.domain.pv.clone();
-            machine.domain.pv.exec.spawn("load", async move {
-                write_on(&device, &load, lane).await;
-                drop(pv);
-            });
-        }
-        Self {
-            machine: Rc::new(machine),
-            disk,
-            backend: Rc::new(RefCell::new(backend)),
-            load,
-        }
-    }
-
-    fn backend(&self) -> Blkback {
-        self.backend.borrow().clone()
-    }
-
-    /// Has the next suspension be a whole save and restore; the backend of the next life has
-    /// `config`, or there is none.
-    fn save(&self, config: Option<BlkbackConfig>) {
-        let (backend, disk) = (self.backend.clone(), self.disk.clone());
-        let toolstack = self.machine.toolstack.clone();
-        let console = self.machine.console.clone();
-        self.machine.world.at_suspension(GUEST, move |xen: &Xen| {
-            let former = backend.borrow().clone();
-            if former.pending() > 0 {
-                xen.violation("requests are out while the domain is saved".into());
-            }
-            former.crash();
-            toolstack.renew_domain(GUEST, "xenolith", DomainConfig::default());
-            console.bind(GUEST);
-            if let Some(config) = config {
-                let vbd = Storage::vbd(XVDA);
-                *backend.borrow_mut() = Blkback::attach(xen, &toolstack, vbd, &disk, config);
-            }
-            Resumed::Anew
-        });
-    }
-
-    fn suspend(&self, until: &str) {
-        let shown = self.shown(until);
-        self.machine.toolstack.shutdown(GUEST, "suspend");
-        self.machine
-            .until(until, |machine| shown_in(machine, until) > shown);
-    }
-
-    fn shown(&self, text: &str) -> usize {
-        shown_in(&self.machine, text)
-    }
-
-    /// Lets the load go on for a while, and checks that it does.
-    fn works(&self) {
-        let rounds = self.load.rounds.get();
-        self.machine.run_for(SECOND);
-        assert!(self.load.rounds.get() > rounds, "{}", self.output());
-        assert_eq!(self.load.errors.get(), 0, "{}", self.output());
-        assert_eq!(self.shown("xbd0 gone"), 0, "{}", self.output());
-        assert_eq!(self.machine.world.violations(), Vec::<String>::new());
-    }
-
-    fn output(&self) -> String {
-        self.machine.console.output()
-    }
-
-    /// Everything that was acknowledged is on the disk.
-    fn is_whole(&self) {
-        for (block, count) in self.load.written.borrow().iter().enumerate() {
-            let bytes = self.disk.bytes(block as u64 * BLOCK, BLOCK as usize);
-            let found = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
-            // The next one may be there without its acknowledgement.
-            assert!(
-                found == *count || found == count + 1,
-                "block {block}: {found} where {count} were acknowledged"
-            );
-            assert!(bytes.chunks(8).all(|word| word == &bytes[..8]), "{block}");
-        }
-    }
-}
-
-fn shown_in(machine: &Machine, text: &str) -> usize {
-    machine.console.output().matches(text).count()
-}
-
-/// Writes every eighth block in turn, each time with the number of the time.
-async fn write_on(device: &Device, load: &Load, lane: u64) {
-    loop {
-        for block in (lane..BLOCKS).step_by(8) {
-            let count = load.written.borrow()[block as usize] + 1;
-            let bytes = count.to_le_bytes().repeat(BLOCK as usize / 8);
-            match device.write(block * BLOCK, bytes).await {
-                Ok(_) => load.written.borrow_mut()[block as usize] = count,
-                Err(_) => return load.errors.set(load.errors.get() + 1),
-            }
-            // A backend that cannot is no error of ours.
-            let flushes = device.limits().is_some_and(|limits| limits.can_flush);
-            if flushes && count.is_multiple_of(4) && device.flush().await.is_err() {
-                return load.errors.set(load.errors.get() + 1);
-            }
-            load.rounds.set(load.rounds.get() + 1);
-        }
-    }
-}
+use crate::setting::{ANEW, BLOCK, BLOCKS, CANCELLED, GUEST, SECOND, Scene, XVDB, honest};
 
 #[test]
 fn s50_a_suspension_that_is_cancelled_leaves_everything_as_it_was() {
     let scene = Scene::new(1, honest());
     for _ in 0..20 {
         let rings = scene.backend().served().ring_entries;
-        scene.suspend("cancelled; the domain goes on");
+        scene.suspend(CANCELLED);
         scene.works();
         assert_eq!(scene.backend().served().ring_entries, rings);
     }
@@ -178,7 +29,7 @@ fn s49_every_life_goes_on_with_its_disk_and_loses_or_repeats_no_write() {
     let scene = Scene::new(2, honest());
     for life in 0..20 {
         scene.save(Some(honest()));
-        scene.suspend("the domain lives anew");
+        scene.suspend(ANEW);
         scene.works();
         assert!(scene.backend().is_connected(), "life {life}");
         scene.is_whole();
@@ -211,7 +62,7 @@ fn s52_an_ordered_write_that_waits_for_others_is_done_in_the_next_life() {
         told.set(Some(written.await.map(|_| ())));
     });
     scene.save(Some(slow));
-    scene.suspend("the domain lives anew");
+    scene.suspend(ANEW);
     assert_eq!(outcome.get(), None, "others were under way until then");
     assert_eq!(scene.disk.bytes(place, 1), [0]);
     scene.machine.run_for(5 * SECOND);
@@ -225,33 +76,6 @@ fn s52_an_ordered_write_that_waits_for_others_is_done_in_the_next_life() {
 }
 
 #[test]
-fn s51_f26_a_backend_that_can_less_gets_smaller_requests() {
-    let scene = Scene::new(3, honest());
-    let less = BlkbackConfig {
-        indirect_segments: None,
-        ring_order: None,
-        flush: false,
-        barrier: false,
-        discard: false,
-        ..honest()
-    };
-    scene.save(Some(less));
-    scene.suspend("the domain lives anew");
-    scene.works();
-    let geom = &scene.machine.domain.geom;
-    let device = geom.open("xbd0", geom::Access::READ).expect("a disk");
-    let limits = device.limits().expect("a disk's limits");
-    assert_eq!(limits.max_io, 11 * 4096);
-    assert!(!limits.can_flush && !limits.can_delete);
-    scene.save(Some(honest()));
-    scene.suspend("the domain lives anew");
-    scene.works();
-    let limits = device.limits().expect("a disk's limits");
-    assert!(limits.max_io > 11 * 4096 && limits.can_flush);
-    scene.is_whole();
-}
-
-#[test]
 fn s49_a_backend_that_does_not_answer_is_a_reason_to_refuse_and_nothing_is_lost() {
     let scene = Scene::new(4, honest());
     scene.backend().set_held(true);
@@ -259,7 +83,7 @@ fn s49_a_backend_that_does_not_answer_is_a_reason_to_refuse_and_nothing_is_lost(
     scene.backend().set_held(false);
     scene.works();
     scene.save(Some(honest()));
-    scene.suspend("the domain lives anew");
+    scene.suspend(ANEW);
     scene.works();
     scene.is_whole();
 }
@@ -278,7 +102,7 @@ fn xen_refuses_and_the_domain_goes_on() {
 fn a_disk_that_the_next_life_has_not_is_gone_once() {
     let scene = Scene::new(6, honest());
     scene.save(None);
-    scene.suspend("the domain lives anew");
+    scene.suspend(ANEW);
     scene.machine.until_shown("geom: xbd0 gone");
     scene.machine.run_for(60 * SECOND);
     assert_eq!(scene.shown("xbd0 gone"), 1, "{}", scene.output());
@@ -299,61 +123,10 @@ fn a_disk_whose_next_backend_never_connects_is_gone_in_time() {
         toolstack.create_vbd(&Storage::vbd(XVDA), false);
         Resumed::Anew
     });
-    scene.suspend("the domain lives anew");
+    scene.suspend(ANEW);
     scene.machine.until_shown("the backend does not connect");
     scene.machine.until_shown("geom: xbd0 gone");
     assert_eq!(scene.load.errors.get(), 8, "all that waited failed");
-}
-
-#[test]
-fn x05_suspend_while_a_disk_comes_or_goes() {
-    for seed in 0..24 {
-        let scene = Scene::new(100 + seed, honest());
-        let other = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
-        other.set_held(seed % 3 == 0);
-        let so_long = Duration::from_micros(seed * 137);
-        scene.machine.run_for(so_long);
-        let detach = (seed % 4 == 1).then(|| {
-            let force = seed % 8 == 1;
-            scene.machine.toolstack.detach(&other.vbd(), force)
-        });
-        let (backend, disk) = (scene.backend.clone(), scene.disk.clone());
-        let (toolstack, console) = (
-            scene.machine.toolstack.clone(),
-            scene.machine.console.clone(),
-        );
-        let second = other.clone();
-        scene.machine.world.at_suspension(GUEST, move |xen: &Xen| {
-            backend.borrow().crash();
-            second.crash();
-            toolstack.renew_domain(GUEST, "xenolith", DomainConfig::default());
-            console.bind(GUEST);
-            let config = honest();
-            let vbd = Storage::vbd(XVDA);
-            *backend.borrow_mut() = Blkback::attach(xen, &toolstack, vbd, &disk, config);
-            let vbd = Storage::vbd(XVDA + 16);
-            let config = honest();
-            let _serves = Blkback::attach(xen, &toolstack, vbd, &Disk::new(), config);
-            Resumed::Anew
-        });
-        let asked = scene.machine.toolstack.clone();
-        asked.shutdown(GUEST, "suspend");
-        let how = ["lives anew", "suspend: warning: refused"];
-        scene.machine.until("an outcome", |machine| {
-            how.iter().any(|how| shown_in(machine, how) > 0)
-        });
-        let output = scene.output();
-        let refused = output.contains("suspend: warning: refused");
-        scene.works();
-        // A toolstack that was taking the disk away takes the new one.
-        if !refused && detach.is_none() {
-            scene.machine.until("the other disk", |machine| {
-                let geom = &machine.domain.geom;
-                geom.provider("xbd1").is_some() && geom.is_settled()
-            });
-        }
-        scene.is_whole();
-    }
 }
 
 #[test]
@@ -420,9 +193,9 @@ fn a_domain_that_went_on_after_a_long_time_still_hears_the_toolstack() {
         xen.pass_to(xen.now().after(90 * SECOND));
         Resumed::Cancelled
     });
-    scene.suspend("cancelled; the domain goes on");
+    scene.suspend(CANCELLED);
     scene.works();
-    scene.suspend("cancelled; the domain goes on");
+    scene.suspend(CANCELLED);
     scene.machine.toolstack.shutdown(GUEST, "poweroff");
     scene
         .machine
@@ -440,7 +213,7 @@ fn x05_a_second_wish_is_answered_by_the_first_suspension() {
     scene.machine.run_for(SECOND);
     scene.save(Some(honest()));
     scene.backend().set_held(false);
-    scene.machine.until_shown("the domain lives anew");
+    scene.machine.until_shown(ANEW);
     scene.works();
     assert_eq!(scene.shown("suspend:"), 1, "{}", scene.output());
 }
@@ -448,7 +221,7 @@ fn x05_a_second_wish_is_answered_by_the_first_suspension() {
 #[test]
 fn a_disk_that_is_replaced_while_another_holds_the_domain_up_goes_and_comes() {
     let scene = Scene::new(12, honest());
-    let other = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
+    let other = scene.machine.attach(XVDB, &Disk::new(), honest());
     scene.machine.until_shown("xbd1: vbd");
     scene.machine.run_for(SECOND);
     scene.backend().set_held(true);
@@ -459,9 +232,9 @@ fn a_disk_that_is_replaced_while_another_holds_the_domain_up_goes_and_comes() {
         .machine
         .until("the detach", |_| detach.outcome().is_some());
     scene.machine.until_shown("xbd1 gone");
-    let _again = scene.machine.attach(XVDA + 16, &Disk::new(), honest());
+    let _again = scene.machine.attach(XVDB, &Disk::new(), honest());
     scene.backend().set_held(false);
-    scene.machine.until_shown("cancelled; the domain goes on");
+    scene.machine.until_shown(CANCELLED);
     scene.machine.until("the other disk", |machine| {
         machine.domain.geom.provider("xbd1").is_some() && machine.domain.geom.is_settled()
     });
