@@ -1,7 +1,7 @@
 //! A list that a domain that dies can still read.
 //!
-//! Who puts something into a list may be what dies: when there is no memory for it, say. So a change
-//! is made to a copy, which takes the list's place in one step that needs nothing.
+//! Who puts something into a list may be what dies: when there is no memory for it, say. So a
+//! change is made to a copy, which takes the list's place in one step that needs nothing.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

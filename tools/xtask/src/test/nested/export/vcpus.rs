@@ -44,7 +44,7 @@ impl<'nest> Setting<'nest> {
 pub(in crate::test::nested) fn both_serve_and_one_may_go(nest: &Nest, rounds: u32) -> Result<()> {
     let setting = Setting::new(nest)?;
     let mut writing = Vec::new();
-    // Whole blocks of 4 KiB: where there is less at the end, fio writes some blocks twice at a time.
+    // Whole blocks of 4 KiB: where there is less at the end, fio writes some blocks twice.
     for attached in &setting.attached {
         writing.push(nest.spawn(&format!(
             "fio --name=verify --filename={} --direct=1 --ioengine=libaio --thread --rw=randwrite \
