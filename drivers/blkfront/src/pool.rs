@@ -120,14 +120,29 @@ impl<H: Hypervisor> Pool<H> {
             }
         }
         self.free.append(from);
-        self.trim();
-    }
-
-    /// Lets go of free pages beyond what there may be now.
-    pub(crate) fn trim(&mut self) {
         // The first ones were not used for the longest time.
-        let beyond = self.made.saturating_sub(self.most()).min(self.free.len());
+        let beyond = self.beyond();
         self.made -= beyond;
         self.free.drain(..beyond);
+    }
+
+    /// Lets go of free pages beyond what there may be now, but for those that the backend maps: it
+    /// would keep them, and this disk would have others in their place later.
+    pub(crate) fn trim(&mut self) {
+        let mut beyond = self.beyond();
+        let made = &mut self.made;
+        self.free.retain(|page| {
+            let goes = beyond != 0 && !page.granted().is_mapped();
+            if goes {
+                beyond -= 1;
+                *made -= 1;
+            }
+            !goes
+        });
+    }
+
+    /// How many free pages there are beyond what there may be now.
+    fn beyond(&self) -> usize {
+        self.made.saturating_sub(self.most()).min(self.free.len())
     }
 }

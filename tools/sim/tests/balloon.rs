@@ -260,6 +260,27 @@ fn the_pools_of_idle_disks_give_way_before_a_target_is_refused() {
 }
 
 #[test]
+fn the_pool_of_an_idle_disk_keeps_what_its_backend_maps() {
+    let setting = Setting::new(18, 32, 64);
+    let storage = &setting.storage;
+    let config = BlkbackConfig {
+        persistent: Some(1056),
+        ..BlkbackConfig::default()
+    };
+    let disk = Disk::new();
+    let _backend = storage.attach(XVDA, &disk, config);
+    storage.until("it is there", |storage| storage.is_ready("xbd0"));
+    let many = setting.burst("xbd0");
+    storage.run_for(SECOND);
+    setting.write_target("0");
+    storage.run_for(10 * SECOND);
+    assert_eq!(setting.logged("a target of 0 KiB is refused"), 1);
+    // They would not be the domain's again, and other disks would have to wait for them.
+    let grants = storage.guest.pv.grants.usage();
+    assert_eq!((grants.granted, grants.parked), (many, 0));
+}
+
+#[test]
 fn x05_a_target_of_0_is_refused_at_the_floor_with_one_line() {
     let setting = Setting::new(4, 64, 256);
     setting.load();

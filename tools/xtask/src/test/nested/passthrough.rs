@@ -1,6 +1,6 @@
 //! A disk of QEMU's, an NVMe controller with an IOMMU before it, that is passed through.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lab::guest::Guest;
@@ -110,6 +110,10 @@ fn pulled(nest: &Nest, guest: &mut Guest<'_>, device: &str) -> Result<()> {
         .wait_for("geom: nvd0 gone", PATIENCE)
         .context("pulled in use")?;
     is_answered(nest, &attached, reading)?;
-    ensure!(attached.bytes()? == 0, "dom0 still has the disk");
+    // dom0 hears of it through xenstore.
+    let deadline = Instant::now() + PATIENCE;
+    while attached.bytes()? != 0 {
+        ensure!(Instant::now() < deadline, "dom0 still has the disk");
+    }
     attached.detach(false)
 }
