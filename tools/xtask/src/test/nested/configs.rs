@@ -146,7 +146,9 @@ fn saved(nest: &Nest, config: &str) -> Result<()> {
 /// What its comment says, with the name that it has here.
 fn restarted(nest: &Nest, config: &str) -> Result<()> {
     let image = "/var/tmp/xenolith-restarted.img";
-    nest.check(&format!("truncate -s 1M {image}"))?;
+    nest.check(&format!(
+        "cp /root/xenolith /var/tmp/xenolith && truncate -s 1M {image}"
+    ))?;
     let mut guest = start_config(nest, "storage", config)?;
     Attached::new(nest, "xbd0", "xvdf", "w")?;
     nest.put(restart::TOOL, &lab::program("reattach")?)?;
@@ -162,7 +164,7 @@ fn restarted(nest: &Nest, config: &str) -> Result<()> {
         ensure!(after == before, "{before} is {after} after {end:?}");
     }
     Attached::existing(nest, "xvdf")?.detach(false)?;
-    nest.check(&format!("rm {image} {}", restart::TOOL))?;
+    nest.check(&format!("rm {image} /var/tmp/xenolith {}", restart::TOOL))?;
     guest.destroy()
 }
 
