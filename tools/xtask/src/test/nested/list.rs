@@ -127,7 +127,10 @@ const XEN_4_20: &[Test] = &[
         held::detached_with_reads_held,
     ),
     smoke("nested_cycles", |nest| cycles::come_and_go(nest, 20)),
-    smoke("nested_configs", configs::configs_do_what_they_say),
+    Test {
+        limit: MINUTES,
+        ..smoke("nested_configs", configs::configs_do_what_they_say)
+    },
     long(
         "nested_configs_all",
         configs::every_config_does_what_it_says,
@@ -242,9 +245,12 @@ const SERVED: &[Test] = &[
     smoke("nested_export_linux_guest", |nest| {
         client::a_linux_guests_files_are_there(nest, 50)
     }),
-    smoke("nested_restart_orderly_2", |nest| {
-        restart::clients_outlive_it(nest, End::Orderly, 2)
-    }),
+    Test {
+        limit: MINUTES,
+        ..smoke("nested_restart_orderly_2", |nest| {
+            restart::clients_outlive_it(nest, End::Orderly, 2)
+        })
+    },
     quick("nested_bench_quick", bench::smoke),
     smoke("nested_export_ext4", |nest| {
         filesystem::a_tree_survives(
@@ -288,6 +294,9 @@ const STARTED_ANEW: &[Test] = &[
         })
     },
 ];
+
+/// How long a test of the gate may take that takes minutes on an idle machine.
+const MINUTES: Duration = Duration::from_secs(1200);
 
 /// How long fifty restarts may take.
 const RESTARTS: Duration = Duration::from_secs(5400);
@@ -342,13 +351,13 @@ const NETWORK: &[Test] = &[
     quick("nested_net_nbd", net::nbd::clients_find_what_they_wrote),
     quick("nested_net_nbd_killed", net::nbd::clients_are_killed),
     Test {
-        limit: Duration::from_secs(1200),
+        limit: MINUTES,
         ..smoke("nested_net_cycles_20", |nest| {
             net::cycles::come_and_go(nest, 20)
         })
     },
     Test {
-        limit: Duration::from_secs(1200),
+        limit: MINUTES,
         ..smoke("nested_lives_3", |nest| {
             net::lives::saved_and_restored(nest, 3, 1)
         })
@@ -447,7 +456,7 @@ fn restarts() -> Options {
 fn bookworm() -> Options {
     Options {
         suite: Suite::Bookworm,
-        ..Options::default()
+        ..trixie()
     }
 }
 
