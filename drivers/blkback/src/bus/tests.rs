@@ -13,9 +13,9 @@ use sim::{DomainConfig, Exports, Guest, RamConfig, RamDisk, Toolstack, World};
 use super::Blkback;
 use crate::target::Declarations;
 
-#[test]
-fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_changed() {
-    let world = World::new(1);
+/// A driver domain with a memory disk, and what serves it.
+fn serving(seed: u64) -> (Exports, Blkback<sim::Dom>) {
+    let world = World::new(seed);
     let toolstack = Toolstack::start(&world);
     let driver = Guest::start(&world, &toolstack, DRIVER, DomainConfig::default());
     let (pv, store, geom) = (&driver.pv, &driver.store, &driver.geom);
@@ -27,6 +27,12 @@ fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_change
         toolstack,
         world,
     };
+    (exports, blkback)
+}
+
+#[test]
+fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_changed() {
+    let (exports, blkback) = serving(1);
     let peer = exports.peer(2, "ram0");
     exports.connect(&peer);
     exports.detached(&exports.toolstack.detach(peer.vbd(), true));
@@ -43,19 +49,7 @@ fn a_client_that_was_detached_is_answered_also_when_the_exports_are_being_change
 
 #[test]
 fn clients_are_answered_and_told_to_close_also_when_the_exports_are_being_changed() {
-    let world = World::new(3);
-    let toolstack = Toolstack::start(&world);
-    let driver = Guest::start(&world, &toolstack, DRIVER, DomainConfig::default());
-    let (pv, store, geom) = (&driver.pv, &driver.store, &driver.geom);
-    let blkback = Blkback::start(pv, store, geom, Declarations::default());
-    let store = store.clone();
-    let disk = RamDisk::create(&driver, 0, RamConfig::default());
-    let exports = Exports {
-        driver,
-        disk,
-        toolstack,
-        world,
-    };
+    let (exports, blkback) = serving(3);
     let peer = exports.peer(2, "ram0");
     exports.connect(&peer);
     let page = peer.page(hv::Access::ReadWrite, 0);
@@ -63,7 +57,7 @@ fn clients_are_answered_and_told_to_close_also_when_the_exports_are_being_change
 
     // As when there is no memory for one more of them.
     blkback.0.exports.change(|_| {
-        assert!(blkback.last_words() & blkback.close_last(&store));
+        assert!(blkback.last_words() & blkback.close_last(&exports.driver.store));
     });
     exports.world.halt_domain(DRIVER);
     let answer = peer.ring().take().expect("an answer");
@@ -99,15 +93,11 @@ impl Disk for Deadly {
 
 #[test]
 fn everybody_is_answered_when_the_work_on_a_request_is_what_kills_the_domain() {
-    let world = World::new(2);
-    let toolstack = Toolstack::start(&world);
-    let driver = Guest::start(&world, &toolstack, DRIVER, DomainConfig::default());
-    let (pv, store, geom) = (&driver.pv, &driver.store, &driver.geom);
-    let blkback = Blkback::start(pv, store, geom, Declarations::default());
+    let (exports, blkback) = serving(2);
     let (may, died) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
     let deadly = Deadly {
         blkback: blkback.clone(),
-        store: store.clone(),
+        store: exports.driver.store.clone(),
         may: may.clone(),
         left: 3,
         died: died.clone(),
@@ -126,14 +116,8 @@ fn everybody_is_answered_when_the_work_on_a_request_is_what_kills_the_domain() {
         },
         ..DiskParams::new("deadly", 0, 1 << 20)
     };
+    let geom = &exports.driver.geom;
     let _handle = geom.disk_create(params, Box::new(deadly)).expect("a disk");
-    let disk = RamDisk::create(&driver, 0, RamConfig::default());
-    let exports = Exports {
-        driver,
-        disk,
-        toolstack,
-        world,
-    };
     let peer = exports.peer(2, "deadly0");
     exports.connect(&peer);
     let page = peer.page(hv::Access::ReadWrite, 0);

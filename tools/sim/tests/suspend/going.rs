@@ -1,18 +1,15 @@
 //! A domain is suspended while its second disk is taken away (X05): by force, with requests that
 //! its backend has not answered, and in order, before the frontend is closed.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use geom::{Access, Errno};
 use sim::{Blkback, Detach, Disk};
 
-use crate::setting::{SECOND, Scene, Then, XVDB, honest};
+use crate::setting::{Outcome, SECOND, Scene, Then, XVDB, honest};
 
 /// Reads of the second disk that are under way.
 const READS: u64 = 4;
-
-type Outcome = Rc<Cell<Option<Result<(), Errno>>>>;
 
 /// A machine with two disks that are in use; the backend of the second answers nothing.
 struct Leaving {

@@ -11,14 +11,12 @@ use sim::scene::pattern;
 use sim::storage::{Storage, XVDA};
 use sim::{Blkback, BlkbackConfig, Disk, DomainConfig, Xen};
 
-use crate::setting::{ANEW, GUEST, SECOND, Scene, honest};
+use crate::setting::{ANEW, GUEST, Outcome, SECOND, Scene, honest};
 
 const PAGE: usize = 4096;
 /// Segments of the largest request that this frontend makes, and of one that is not indirect.
 const MOST: usize = 64;
 const DIRECT: usize = 11;
-
-type Outcome = Rc<Cell<Option<Result<(), Errno>>>>;
 
 /// A backend without anything that need not be.
 fn least() -> BlkbackConfig {

@@ -1,8 +1,5 @@
 //! Suspensions that are cancelled, refused, or go on in another life, again and again.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use hv::{Access, DomId, Errno, Hypervisor, Resumed};
 use sim::storage::XVDA;
 use sim::{
@@ -53,13 +50,10 @@ fn s52_an_ordered_write_that_waits_for_others_is_done_in_the_next_life() {
     };
     let scene = Scene::new(4, slow.clone());
     let place = BLOCKS * BLOCK;
-    let geom = &scene.machine.domain.geom;
-    let device = geom.open("xbd0", geom::Access::READ_WRITE).expect("a disk");
-    let outcome = Rc::new(Cell::new(None));
-    let told = outcome.clone();
-    scene.machine.domain.pv.exec.spawn("ordered", async move {
+    let device = scene.open(geom::Access::READ_WRITE);
+    let outcome = scene.ask(async move {
         let written = device.write_ordered(place, vec![0x52; BLOCK as usize]);
-        told.set(Some(written.await.map(|_| ())));
+        written.await.map(|_| ())
     });
     scene.save(Some(slow));
     scene.suspend(ANEW);
@@ -107,8 +101,7 @@ fn a_disk_that_the_next_life_has_not_is_gone_once() {
     scene.machine.run_for(60 * SECOND);
     assert_eq!(scene.shown("xbd0 gone"), 1, "{}", scene.output());
     assert_eq!(scene.load.errors.get(), 8, "all that waited failed");
-    let counters = scene.machine.domain.geom.counters();
-    assert_eq!((counters.disks_created, counters.disks_gone), (1, 1));
+    assert_eq!(scene.came_and_went(), (1, 1));
 }
 
 #[test]
@@ -205,11 +198,10 @@ fn a_domain_that_went_on_after_a_long_time_still_hears_the_toolstack() {
 #[test]
 fn x05_a_second_wish_is_answered_by_the_first_suspension() {
     let scene = Scene::new(11, honest());
-    let toolstack = scene.machine.toolstack.clone();
     scene.backend().set_held(true);
-    toolstack.shutdown(GUEST, "suspend");
+    scene.ask_to_suspend();
     scene.machine.run_for(SECOND);
-    toolstack.shutdown(GUEST, "suspend");
+    scene.ask_to_suspend();
     scene.machine.run_for(SECOND);
     scene.save(Some(honest()));
     scene.backend().set_held(false);
@@ -225,7 +217,7 @@ fn a_disk_that_is_replaced_while_another_holds_the_domain_up_goes_and_comes() {
     scene.machine.until_shown("xbd1: vbd");
     scene.machine.run_for(SECOND);
     scene.backend().set_held(true);
-    scene.machine.toolstack.shutdown(GUEST, "suspend");
+    scene.ask_to_suspend();
     scene.machine.run_for(SECOND);
     let detach = scene.machine.toolstack.detach(&other.vbd(), true);
     scene
@@ -235,8 +227,6 @@ fn a_disk_that_is_replaced_while_another_holds_the_domain_up_goes_and_comes() {
     let _again = scene.machine.attach(XVDB, &Disk::new(), honest());
     scene.backend().set_held(false);
     scene.machine.until_shown(CANCELLED);
-    scene.machine.until("the other disk", |machine| {
-        machine.domain.geom.provider("xbd1").is_some() && machine.domain.geom.is_settled()
-    });
+    scene.has_second();
     scene.works();
 }

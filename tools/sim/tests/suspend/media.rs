@@ -1,16 +1,13 @@
 //! The disk of the next life has other sectors, or cannot be written any more (S51): nothing that
 //! was asked of the former one may reach it.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use geom::{Access, Device, Errno};
 use sim::BlkbackConfig;
 use sim::scene::pattern;
 
-use crate::setting::{ANEW, SECOND, Scene, honest};
-
-type Outcome = Rc<Cell<Option<Result<(), Errno>>>>;
+use crate::setting::{ANEW, Outcome, SECOND, Scene, honest};
 
 fn with_sectors(sector_size: u32) -> BlkbackConfig {
     BlkbackConfig {

@@ -28,6 +28,9 @@ pub(crate) fn honest() -> BlkbackConfig {
     }
 }
 
+/// What a request came to, once it has.
+pub(crate) type Outcome = Rc<Cell<Option<Result<(), Errno>>>>;
+
 /// How a suspension goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -143,7 +146,7 @@ impl Scene {
     pub(crate) fn ask(
         &self,
         request: impl Future<Output = Result<(), Errno>> + 'static,
-    ) -> Rc<Cell<Option<Result<(), Errno>>>> {
+    ) -> Outcome {
         let outcome = Rc::new(Cell::new(None));
         let told = outcome.clone();
         self.spawn(async move { told.set(Some(request.await)) });

@@ -117,9 +117,7 @@ pub(in crate::test::nested) fn restart(
     };
     let reason = storage.wait_shutdown(RESTART)?;
     ensure!(reason == expected, "it ended by {reason:?}");
-    storage.reconnect();
-    storage.wait_for("xenolith: ready", RESTART)?;
-    storage.wait_for(PROMPT, RESTART)?;
+    is_back(storage)?;
     if matches!(end, End::Crash) {
         reattach(nest, "restore --to storage")?;
     }
@@ -134,12 +132,18 @@ fn create_anew(nest: &Nest, storage: &mut Guest<'_>) -> Result<()> {
     let line = format!("xl shutdown -ww storage && xl create {FOLDER}/storage.cfg");
     let said = nest.run_for(&line, RESTART)?;
     ensure!(said.success(), "{line}: {said}");
-    storage.reconnect();
-    storage.wait_for("xenolith: ready", RESTART)?;
-    storage.wait_for(PROMPT, RESTART)?;
+    is_back(storage)?;
     reattach(nest, &format!("restore {FOLDER}/notes"))?;
     // What is back stays as it is.
     reattach(nest, "restore --to storage")
+}
+
+/// Waits for the next driver domain.
+fn is_back(storage: &mut Guest<'_>) -> Result<()> {
+    storage.reconnect();
+    storage.wait_for("xenolith: ready", RESTART)?;
+    storage.wait_for(PROMPT, RESTART)?;
+    Ok(())
 }
 
 fn reattach(nest: &Nest, words: &str) -> Result<()> {

@@ -60,8 +60,7 @@ pub(in crate::test::nested) fn saved_and_restored(
 }
 
 /// Migrates the domain `times` times, to the host it is on. Before each, what receives it is not
-/// heard, so that it goes on where it was. With two `vcpus`, its disk is the
-/// second one's.
+/// heard, so that it goes on where it was. With two `vcpus`, its disk is the second one's.
 pub(in crate::test::nested) fn migrated(nest: &Nest, times: u32, vcpus: u32) -> Result<()> {
     let mut scene = Scene::new(nest, vcpus)?;
     // What is migrated has another name until it is there, and its console's log that name.
