@@ -83,8 +83,10 @@ impl Terms {
             Err(BadRequest::Operation { .. }) => Err(Refusal::NotSupported),
             Err(BadRequest::Segments { .. }) => Err(Refusal::Error),
             Ok(Request::Direct(ref direct)) => {
-                let wish = self.transfer(direct.operation, direct.sector)?;
                 let none = direct.segments().is_empty();
+                // A flush without data is about no sector: a Linux leaves there what is none.
+                let sector = if none { 0 } else { direct.sector };
+                let wish = self.transfer(direct.operation, sector)?;
                 match direct.operation {
                     OP_WRITE_BARRIER | OP_FLUSH_DISKCACHE if none => {
                         Ok((Wish::Flush, List::Nowhere))
