@@ -97,13 +97,14 @@ fn fio(nest: &Nest) -> Result<()> {
     );
     let said = nest.run_for(&line, 200 * SECOND)?;
     ensure!(said.success(), "{said}");
+    attached.refused_nothing()?;
     attached.detach(false)
 }
 
 /// The disk leaves while dom0 reads an export of it, many blocks at a time: all reads are answered.
 fn pulled(nest: &Nest, guest: &mut Guest<'_>, device: &str) -> Result<()> {
     let attached = Attached::new(nest, "nvd0", "xvdf", "r")?;
-    let reading = read_on(nest, &attached)?;
+    let reading = read_on(nest, &attached, "1m")?;
     let detached = nest.run_for(&format!("xl pci-detach {NAME} {device}"), PATIENCE)?;
     ensure!(detached.success(), "{detached}");
     guest

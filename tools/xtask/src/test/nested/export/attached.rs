@@ -113,6 +113,15 @@ impl<'nest> Attached<'nest> {
             .to_owned())
     }
 
+    /// Verifies that no flush or discard was refused since dom0 booted, on anything that was
+    /// attached as this: Linux does without then, and tells only its log.
+    pub(in crate::test::nested) fn refused_nothing(&self) -> Result<()> {
+        let refused = format!("dmesg | grep 'blkfront: {}: .* op failed'", self.vdev);
+        let said = self.nest.run(&refused)?;
+        ensure!(said.stdout.is_empty(), "{said}");
+        Ok(())
+    }
+
     /// Detaches it, and sees that nothing of it is left in xenstore on either side.
     pub(in crate::test::nested) fn detach(self, force: bool) -> Result<()> {
         let force = if force { "--force " } else { "" };

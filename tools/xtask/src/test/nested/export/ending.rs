@@ -59,7 +59,7 @@ pub(in crate::test::nested) fn a_shutdown_closes_first(nest: &Nest) -> Result<()
     // Requests that take their time are in flight at any moment.
     guest.command("gnop create -q 100 -x 100 -d 10 md0")?;
     let attached = Attached::new(nest, "md0.nop", "xvdf", "w")?;
-    let reading = read_on(nest, &attached)?;
+    let reading = read_on(nest, &attached, "4k")?;
     nest.check("xl shutdown storage")?;
     let reason = guest.wait_shutdown(HEARD)?;
     ensure!(reason == Reason::Poweroff, "it ended by {reason:?}");
@@ -73,7 +73,7 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
     let mut guest = start(nest, &[])?;
     guest.command("gnop create -q 100 -x 100 -d 10 md0")?;
     let attached = Attached::new(nest, "md0.nop", "xvdf", "w")?;
-    let reading = read_on(nest, &attached)?;
+    let reading = read_on(nest, &attached, "4k")?;
     // It would leave no moment to answer.
     let refused = guest.command("crash stack")?;
     ensure!(refused.contains("clients are connected"), "{refused}");
@@ -86,11 +86,16 @@ pub(in crate::test::nested) fn a_crash_answers_its_clients(nest: &Nest) -> Resul
     dom0_is_well(nest)
 }
 
-/// Starts many reads at a time, which go on until one fails; waits until some are in flight.
-pub(in crate::test::nested) fn read_on(nest: &Nest, attached: &Attached<'_>) -> Result<Running> {
+/// Starts many reads at a time, each of `block` bytes in fio's words, which go on until one fails;
+/// waits until some are in flight. They must take their time.
+pub(in crate::test::nested) fn read_on(
+    nest: &Nest,
+    attached: &Attached<'_>,
+    block: &str,
+) -> Result<Running> {
     let reading = nest.spawn(&format!(
         "fio --name=load --filename={} --direct=1 --ioengine=libaio --thread --rw=randread \
-         --bs=4k --iodepth=32 --time_based --runtime=120 --minimal",
+         --bs={block} --iodepth=32 --time_based --runtime=120 --minimal",
         attached.path()
     ))?;
     let said = nest.run_for(
@@ -100,7 +105,13 @@ pub(in crate::test::nested) fn read_on(nest: &Nest, attached: &Attached<'_>) -> 
         ),
         STARTED,
     )?;
-    ensure!(said.success(), "fio reads nothing: {said}");
+    if !said.success() {
+        let why = nest.run(&format!(
+            "grep . {0}/inflight {0}/stat {0}/size; dmesg | tail -n 30",
+            attached.sysfs()
+        ))?;
+        bail!("fio reads too little: {said}\n{why}\n{}", reading.kill()?);
+    }
     Ok(reading)
 }
 

@@ -31,17 +31,20 @@ is_there() { read -r size </sys/block/xvda/size && [ "$size" -gt 0 ] && [ -b $di
 fio_on() {
     name=$1
     shift
-    /bin/fio --name="$name" --filename=$disk --direct=1 --ioengine=libaio --thread --disk_util=0 --verify_fatal=1 "$@"
+    /bin/fio --name="$name" --filename=$disk --direct=1 --thread --disk_util=0 --verify_fatal=1 "$@"
 }
 # whole ROUND WORD...: a job about the first 2 MiB, as they are in that round
 whole() {
     pattern=$($b printf '0xa5%06x' "$1")
     shift
-    fio_on whole --size=2M --bs=64k --iodepth=8 --verify=pattern --verify_pattern="$pattern" "$@" >/fio 2>&1
+    fio_on whole --ioengine=libaio --iodepth=8 --size=2M --bs=64k --verify=pattern --verify_pattern="$pattern" \
+        "$@" >/fio 2>&1
 }
+# Sixteen threads that wait for each request: where many are on their way, fio verifies also what it read as no byte, from
+# a disk that has none any more.
 load() {
-    fio_on load --offset=8M --size=8M --rw=randwrite --bs=4k --iodepth=16 --verify=crc32c --verify_backlog=64 \
-        --fsync=32 --time_based --runtime=3600
+    fio_on load --ioengine=psync --numjobs=16 --offset=8M --size=512k --offset_increment=512k --rw=randwrite --bs=4k \
+        --verify=crc32c --verify_backlog=16 --fsync=32 --time_based --runtime=3600
 }
 journal() {
     number=0
@@ -72,7 +75,7 @@ generations() {
         generation=$((generation + 1))
         echo $generation >/generation-begun
         # fio does not fail when its last flush does; dd does.
-        fio_on generation --offset=16M --size=1M --rw=randwrite --bs=4k --iodepth=16 \
+        fio_on generation --ioengine=libaio --iodepth=16 --offset=16M --size=1M --rw=randwrite --bs=4k \
             --buffer_pattern=$((generation % 250 + 1)) || return
         [ -b $disk ] || return
         $b dd if=/dev/zero of=$disk bs=4096 seek=4352 count=1 conv=notrunc,fsync || return

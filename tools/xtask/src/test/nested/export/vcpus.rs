@@ -93,7 +93,7 @@ pub(in crate::test::nested) fn clients_of_both_are_answered(nest: &Nest) -> Resu
     } = Setting::new(nest)?;
     let mut reading = Vec::new();
     for attached in &attached {
-        reading.push(read_on(nest, attached)?);
+        reading.push(read_on(nest, attached, "4k")?);
     }
     nest.check("xl trigger storage nmi 1")?;
     let reason = guest.wait_shutdown(HEARD)?;

@@ -154,5 +154,6 @@ fn verify(nest: &Nest, attached: &Attached<'_>, job: &str) -> Result<String> {
     );
     let output = nest.run_for(&line, JOB)?;
     ensure!(output.success(), "{line}\n{output}");
+    attached.refused_nothing()?;
     Ok(output.stdout)
 }
