@@ -84,7 +84,7 @@ impl Terms {
             Err(BadRequest::Segments { .. }) => Err(Refusal::Error),
             Ok(Request::Direct(ref direct)) => {
                 let none = direct.segments().is_empty();
-                // A flush without data is about no sector: a Linux leaves there what is none.
+                // A flush without data is about no sector: Linux 6.12.118 names one that is none.
                 let sector = if none { 0 } else { direct.sector };
                 let wish = self.transfer(direct.operation, sector)?;
                 match direct.operation {

@@ -74,8 +74,10 @@ fn honest_requests_pass_with_their_bytes() {
     for operation in [OP_WRITE_BARRIER, OP_FLUSH_DISKCACHE] {
         // It is about no sector, whatever stands there.
         for sector in [0, 1, u64::MAX >> 10, u64::MAX] {
-            let judged = LARGE_SECTORS.judge(&direct(operation, sector, &[]));
-            assert_eq!(judged, Ok((Wish::Flush, List::Nowhere)));
+            for terms in [TERMS, LARGE_SECTORS] {
+                let judged = terms.judge(&direct(operation, sector, &[]));
+                assert_eq!(judged, Ok((Wish::Flush, List::Nowhere)));
+            }
         }
     }
     let pages = List::Pages {
@@ -133,13 +135,9 @@ fn b02_segments_lie_within_a_page_and_are_whole_sectors() {
     for last in 8..=255 {
         assert_eq!(part(TERMS, 0, last), Err(Refusal::Error));
     }
-    let large = Terms {
-        sector_size: 4096,
-        ..TERMS
-    };
-    assert!(part(large, 0, 7).is_ok());
-    assert_eq!(part(large, 0, 3), Err(Refusal::Error));
-    assert_eq!(part(large, 4, 7), Err(Refusal::Error));
+    assert!(part(LARGE_SECTORS, 0, 7).is_ok());
+    assert_eq!(part(LARGE_SECTORS, 0, 3), Err(Refusal::Error));
+    assert_eq!(part(LARGE_SECTORS, 4, 7), Err(Refusal::Error));
 }
 
 #[test]
@@ -151,13 +149,12 @@ fn b03_offsets_that_wrap_or_are_no_whole_sectors_are_an_error() {
         assert_eq!(TERMS.judge(&discard(0, 0, sector)), Err(Refusal::Error));
         assert_eq!(TERMS.judge(&discard(0, sector, 1)), Err(Refusal::Error));
     }
-    let large = Terms {
-        sector_size: 4096,
-        ..TERMS
-    };
-    assert_eq!(large.judge(&direct(OP_READ, 1, &one)), Err(Refusal::Error));
-    assert_eq!(large.judge(&discard(0, 8, 4)), Err(Refusal::Error));
-    assert!(large.judge(&direct(OP_READ, 16, &one)).is_ok());
+    assert_eq!(
+        LARGE_SECTORS.judge(&direct(OP_READ, 1, &one)),
+        Err(Refusal::Error)
+    );
+    assert_eq!(LARGE_SECTORS.judge(&discard(0, 8, 4)), Err(Refusal::Error));
+    assert!(LARGE_SECTORS.judge(&direct(OP_READ, 16, &one)).is_ok());
 }
 
 #[test]
